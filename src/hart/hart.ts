@@ -1,0 +1,122 @@
+/**
+ * A hart: its state in the shared memory, and the two WebAssembly modules that run it. Knows nothing of threads,
+ * devices or time beyond the clock it is given; the vCPU actor owns it.
+ */
+import { Decoder } from './decoder.ts';
+import { type FieldName, HART_FIELDS, HART_OFFSETS } from './state.ts';
+
+export interface HartModules {
+  /** assembly/, compiled. */
+  readonly runtime: WebAssembly.Module;
+  /** From buildInterpreter. */
+  readonly interpreter: WebAssembly.Module;
+}
+
+export interface HartOptions {
+  readonly memory: WebAssembly.Memory;
+  readonly modules: HartModules;
+  /** Host offset of the hart's arena, zeroed. */
+  readonly arena: number;
+  /** Host offset of the word that asks `run` to return. */
+  readonly doorbell: number;
+  readonly ram: { readonly base: number; readonly host: number; readonly lengthBytes: number };
+  readonly hartId: number;
+  /** The timebase: ticks of 100 ns, a whole number. */
+  readonly mtime: () => number;
+  /** Leave on an ecall from S mode, for the built-in SBI. */
+  readonly sbi: boolean;
+}
+
+/** The runtime's functions that the host calls. */
+interface RuntimeExports {
+  init(arena: number): void;
+  reset(pc: bigint): void;
+  afterLoad(): void;
+  setInterruptLine(bit: number, level: number): void;
+  interrupts(): void;
+  flushTlb(): void;
+}
+
+export class Hart {
+  readonly #view: DataView;
+  readonly #arena: number;
+  readonly #runtime: RuntimeExports;
+  readonly #run: (arena: number) => number;
+  readonly decoder: Decoder;
+
+  constructor(options: HartOptions) {
+    const { memory, arena, ram } = options;
+    this.#view = new DataView(memory.buffer);
+    this.#arena = arena;
+    this.decoder = new Decoder(memory, arena);
+    const runtime = new WebAssembly.Instance(options.modules.runtime, {
+      env: { memory },
+      host: { mtime: options.mtime },
+    });
+    this.#runtime = runtime.exports as unknown as RuntimeExports;
+    const interpreter = new WebAssembly.Instance(options.modules.interpreter, {
+      env: { memory },
+      runtime: runtime.exports,
+      host: {
+        decode: (op: number) => this.decoder.decodeAt(op >>> 0),
+        decodeWord: (op: number, word: number) => this.decoder.decodeWord(op >>> 0, word),
+      },
+    });
+    this.#run = interpreter.exports['run'] as (arena: number) => number;
+    this.#runtime.init(arena);
+    this.set('mhartid', BigInt(options.hartId));
+    this.setWord('ramHost', ram.host);
+    this.set('ramBase', BigInt(ram.base));
+    this.set('ramBytes', BigInt(ram.lengthBytes));
+    this.setWord('doorbell', options.doorbell);
+    this.setWord('sbi', options.sbi ? 1 : 0);
+  }
+
+  /** Architectural reset; execution starts at `pc` in M mode. */
+  reset(pc: bigint): void {
+    this.#runtime.reset(pc);
+  }
+
+  /** Runs until something needs the host, at most `count` instructions. @returns an EXIT reason */
+  run(count: number): number {
+    const before = this.word('remaining') | 0;
+    // instret = instretEnd - remaining must not move when the slice is made longer.
+    this.set('instretEnd', this.get('instretEnd') + BigInt(count - before));
+    this.setWord('remaining', count);
+    return this.#run(this.#arena);
+  }
+
+  /** Instructions retired since reset. */
+  get instret(): bigint {
+    return this.get('instretEnd') - BigInt(this.word('remaining') | 0);
+  }
+
+  get(field: FieldName, index = 0): bigint {
+    return this.#view.getBigUint64(this.#address(field, index, 'u64'), true);
+  }
+  set(field: FieldName, value: bigint, index = 0): void {
+    this.#view.setBigUint64(this.#address(field, index, 'u64'), value, true);
+  }
+  word(field: FieldName): number {
+    return this.#view.getUint32(this.#address(field, 0, 'u32'), true);
+  }
+  setWord(field: FieldName, value: number): void {
+    this.#view.setUint32(this.#address(field, 0, 'u32'), value, true);
+  }
+
+  /** Drives a bit of mip. */
+  setInterruptLine(bit: number, level: boolean): void {
+    this.#runtime.setInterruptLine(bit, level ? 1 : 0);
+  }
+
+  /** Rebuilds what derives from architectural state that was written from outside. */
+  afterLoad(): void {
+    this.#runtime.afterLoad();
+  }
+
+  #address(field: FieldName, index: number, type: 'u32' | 'u64'): number {
+    const spec = HART_FIELDS[field];
+    if (spec.type !== type) throw new Error(`${field} is ${spec.type}`);
+    return this.#arena + HART_OFFSETS[field] + index * 8;
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * The interpreter: one generated WebAssembly module, the same for every hart.
+ *
+ * `run` is the loop the host calls: it looks at the doorbell, takes interrupts, fetches, and lets `fast` run. `fast` is
+ * the hot loop: pre-decoded ops, one br_table, no calls. It returns as soon as an op needs more than it has, and `run`
+ * calls that op's slow form out of a table. Layouts: state.ts; pre-decoding: handlers.ts and decoder.ts.
+ */
+import type { Code, Label, ValueType } from '../wasm/code.ts';
+import { Module } from '../wasm/module.ts';
+import { HANDLER_COUNT, HANDLERS, type Handler, type Place, SPECIAL } from './handlers.ts';
+import { type FastContext, hasFastForm, lowerFast, OP_SHIFT } from './lower-fast.ts';
+import { lowerSlow, type SlowContext } from './lower-slow.ts';
+import { buildRunLoop, FAST, HOST_IMPORTS } from './run-loop.ts';
+import { RUNTIME_FUNCTIONS } from './runtime-functions.ts';
+import { DECODED_PAGE, FTLB, HART_OFFSETS, OP } from './state.ts';
+
+const PAGE_OPS_BYTES = DECODED_PAGE.ops * DECODED_PAGE.opBytes;
+const DYNAMIC = 7;
+
+/** The module's bytes. @param memoryPages maximum of the shared memory it will be instantiated with, in 64 KiB pages */
+export function buildInterpreter(memoryPages: number): Uint8Array {
+  const module = new Module(memoryPages);
+  const functions = new Map<string, number>();
+  for (const [name, type] of Object.entries(HOST_IMPORTS)) functions.set(name, module.import('host', name, type));
+  for (const [name, type] of Object.entries(RUNTIME_FUNCTIONS))
+    functions.set(name, module.import('runtime', name, type));
+  const call = (code: Code, name: string): void => {
+    const index = functions.get(name);
+    if (index === undefined) throw new Error(`the runtime has no function ${name}`);
+    code.call(index);
+  };
+  const fast = buildFast(module);
+  for (let i = 0; i < HANDLER_COUNT; i += 1) module.tableEntry(buildSlow(module, i, call));
+  buildRunLoop(module, call, fast);
+  return module.finish();
+}
+
+/** What both kinds of handlers know of an op: where its fields are. */
+class OpFields {
+  readonly #code: Code;
+  readonly #hart: number;
+  readonly #op: number;
+  readonly #places: ReadonlyMap<string, Place>;
+
+  constructor(code: Code, hart: number, op: number, places: ReadonlyMap<string, Place>) {
+    this.#code = code;
+    this.#hart = hart;
+    this.#op = op;
+    this.#places = places;
+  }
+
+  place(operand: string): Place {
+    const place = this.#places.get(operand);
+    if (place === undefined) throw new Error(`no place for operand ${operand}`);
+    return place;
+  }
+  /** Pushes the register number times 8. */
+  registerIndex(place: Place & { kind: 'register' }): void {
+    this.#code.get(this.#op).memory('i32.load8_u', place.offset);
+    if (place.sharesRounding) this.#code.i32(0xf8).op('i32.and');
+  }
+  registerAddress(operand: string): { offset: number } {
+    const place = this.place(operand);
+    this.#code.get(this.#hart);
+    if (place.kind === 'constant') return { offset: place.value * 8 };
+    if (place.kind !== 'register') throw new Error(`${operand} is no register`);
+    this.registerIndex(place);
+    this.#code.op('i32.add');
+    return { offset: 0 };
+  }
+  isX0(operand: string): boolean {
+    const place = this.place(operand);
+    return place.kind === 'constant' && place.value === 0;
+  }
+  x(operand: string): void {
+    if (this.isX0(operand)) {
+      this.#code.i64(0n);
+      return;
+    }
+    const { offset } = this.registerAddress(operand);
+    this.#code.memory('i64.load', HART_OFFSETS.x + offset);
+  }
+  f(operand: string): void {
+    const { offset } = this.registerAddress(operand);
+    this.#code.memory('i64.load', HART_OFFSETS.f + offset);
+  }
+  imm(operand: string): void {
+    const place = this.place(operand);
+    if (place.kind === 'constant') this.#code.i64(BigInt(place.value));
+    else if (place.kind === 'immediate') this.#code.get(this.#op).memory('i64.load32_s', OP.imm);
+    else if (place.kind === 'byte') this.#code.get(this.#op).memory('i64.load8_u', place.offset);
+    else throw new Error(`${operand} is a register`);
+  }
+}
+
+// The hot loop.
+
+interface FastLoop {
+  readonly code: Code;
+  readonly hart: number;
+  readonly op: number;
+  readonly page: number;
+  /** pc = bias + (op >>> OP_SHIFT). */
+  readonly bias: number;
+  readonly target: number;
+  readonly dtlb: number;
+  readonly next: Label;
+  readonly bail: Label;
+  readonly jump: Label;
+}
+
+/**
+ * `fast(hart, count)`: runs up to `count` instructions from state.op, in state.page, at state.pc. Adds what is left of
+ * `count` to state.remaining. @returns a FAST reason, with op, page and pc stored
+ */
+function buildFast(module: Module): number {
+  const { index, code } = module.function({ parameters: ['i32', 'i32'], results: ['i32'] });
+  const [hart, count] = [0, 1];
+  const [op, page, dtlb, result] = [code.local('i32'), code.local('i32'), code.local('i32'), code.local('i32')];
+  const [bias, target, tag] = [code.local('i64'), code.local('i64'), code.local('i64')];
+  const entry = code.local('i32');
+  const load = (local: number, field: 'op' | 'page' | 'dtlb'): void => {
+    code.get(hart).memory('i32.load', HART_OFFSETS[field]).set(local);
+  };
+  load(op, 'op');
+  load(page, 'page');
+  load(dtlb, 'dtlb');
+  code.get(hart).memory('i64.load', HART_OFFSETS.pc);
+  pushOpPc(code, op);
+  code.op('i64.sub').set(bias);
+
+  const done = code.block();
+  const next = code.loop();
+  const jump = code.block();
+  const bail = code.block();
+  const outOfBudget = code.block();
+  const undecoded = code.block();
+  const endOfPage = code.block();
+  const nop2 = code.block();
+  const nop4 = code.block();
+  const handlers = HANDLERS.map((handler) => (isFast(handler) ? handler : null));
+  const labels: Label[] = Array.from({ length: HANDLER_COUNT }, () => bail);
+  const bodies = handlers.filter((handler) => handler !== null).reverse();
+  for (const handler of bodies) labels[handler.index] = code.block();
+  labels[SPECIAL.undecoded] = undecoded;
+  labels[SPECIAL.endOfPage] = endOfPage;
+  labels[SPECIAL.nop2] = nop2;
+  labels[SPECIAL.nop4] = nop4;
+  code.get(count).i32(1).op('i32.sub').tee(count).i32(0).op('i32.lt_s').brIf(outOfBudget);
+  code.get(op).memory('i32.load16_u', OP.handler).brTable(labels, bail);
+  const loop: FastLoop = { code, hart, op, page, bias, target, dtlb, next, bail, jump };
+  for (const handler of [...bodies].reverse()) {
+    code.end();
+    if (!lowerFast(fastContext(loop, handler), handler.insn.body))
+      throw new Error(`${handler.insn.name}: no fast form`);
+  }
+  code.end(); // nop4
+  advance(loop, 4);
+  code.end(); // nop2
+  advance(loop, 2);
+  code.end(); // endOfPage: no instruction
+  code.get(count).i32(1).op('i32.add').set(count);
+  pushPc(loop);
+  code.set(target).br(jump);
+  code.end(); // undecoded
+  code.i32(FAST.undecoded).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
+  code.end(); // outOfBudget
+  code.i32(FAST.outOfBudget).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
+  code.end(); // bail
+  code.i32(FAST.slow).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
+  code.end(); // jump to `target`
+  const sameContext = DECODED_PAGE.opBytes / 2;
+  code.get(hart).memory('i32.load', HART_OFFSETS.ftlb);
+  const indexShift = 12 - Math.log2(FTLB.entryBytes);
+  code
+    .get(target)
+    .op('i32.wrap_i64')
+    .i32(indexShift)
+    .op('i32.shr_u')
+    .i32((FTLB.entries - 1) * FTLB.entryBytes);
+  code.op('i32.and', 'i32.add').tee(entry).memory('i64.load', FTLB.tag);
+  code.get(target).i64(-4096n).op('i64.and').tee(tag).op('i64.eq').if();
+  code.get(entry).memory('i32.load', FTLB.page).tee(page);
+  code
+    .get(target)
+    .op('i32.wrap_i64')
+    .i32(4094)
+    .op('i32.and')
+    .i32(Math.log2(sameContext))
+    .op('i32.shl', 'i32.add')
+    .set(op);
+  code.get(target);
+  pushOpPc(code, op);
+  code.op('i64.sub').set(bias).br(next);
+  code.end();
+  code.get(hart).get(target).memory('i64.store', HART_OFFSETS.pc);
+  code.get(hart).get(hart).memory('i32.load', HART_OFFSETS.remaining).get(count).op('i32.add');
+  code.memory('i32.store', HART_OFFSETS.remaining).i32(FAST.fetch).op('return');
+  code.end(); // next
+  code.end(); // done
+  code.get(hart).get(op).memory('i32.store', HART_OFFSETS.op);
+  code.get(hart).get(page).memory('i32.store', HART_OFFSETS.page);
+  code.get(hart);
+  pushPc(loop);
+  code.memory('i64.store', HART_OFFSETS.pc);
+  code.get(hart).get(hart).memory('i32.load', HART_OFFSETS.remaining).get(count).op('i32.add');
+  code.memory('i32.store', HART_OFFSETS.remaining).get(result);
+  return index;
+}
+
+/** The part of the pc that the op's address gives. */
+function pushOpPc(code: Code, op: number): void {
+  code.get(op).i32(OP_SHIFT).op('i32.shr_u', 'i64.extend_i32_u');
+}
+
+function pushPc({ code, bias, op }: FastLoop): void {
+  code.get(bias);
+  pushOpPc(code, op);
+  code.op('i64.add');
+}
+
+function advance({ code, op, next }: FastLoop, insnLength: number): void {
+  code
+    .get(op)
+    .i32(insnLength << OP_SHIFT)
+    .op('i32.add')
+    .set(op)
+    .br(next);
+}
+
+function isFast(handler: Handler): boolean {
+  if (!hasFastForm(handler.insn.body)) return false;
+  // A trial on a throw-away function: some forms turn out to need a call only while they are lowered.
+  const { code } = new Module(1).function({ parameters: ['i32', 'i32'], results: ['i32'] });
+  const [op, page, dtlb] = [code.local('i32'), code.local('i32'), code.local('i32')];
+  const [bias, target] = [code.local('i64'), code.local('i64')];
+  const label = code.block();
+  const loop = { code, hart: 0, op, page, bias, target, dtlb, next: label, bail: label, jump: label };
+  return lowerFast(fastContext(loop, handler), handler.insn.body);
+}
+
+function fastContext(loop: FastLoop, handler: Handler): FastContext {
+  const { code, hart, op, page } = loop;
+  const fields = new OpFields(code, hart, op, handler.places);
+  const mode = handler.rounding?.kind === 'constant' ? handler.rounding.mode : null;
+  return {
+    code,
+    hart,
+    dtlb: loop.dtlb,
+    callRuntime: null,
+    x: (operand) => fields.x(operand),
+    f: (operand) => fields.f(operand),
+    imm: (operand) => fields.imm(operand),
+    registerAddress: (operand) => fields.registerAddress(operand),
+    isX0: (operand) => fields.isX0(operand),
+    pc: () => pushPc(loop),
+    nextPc: () => {
+      pushPc(loop);
+      code.i64(BigInt(handler.insn.length)).op('i64.add');
+    },
+    bailIf: () => code.brIf(loop.bail),
+    next: () => advance(loop, handler.insn.length),
+    jumpTo: () => code.set(loop.target).br(loop.jump),
+    jumpRelative: (operand) => {
+      const to = code.local('i32');
+      fields.imm(operand);
+      code.op('i32.wrap_i64').i32(OP_SHIFT).op('i32.shl').get(op).op('i32.add').tee(to);
+      code.get(page).op('i32.sub').i32(PAGE_OPS_BYTES).op('i32.lt_u').if();
+      code.get(to).set(op).br(loop.next);
+      code.end();
+      pushPc(loop);
+      fields.imm(operand);
+      code.op('i64.add').set(loop.target).br(loop.jump);
+    },
+    nearestEven: mode === 0 || mode === DYNAMIC || handler.rounding === null,
+    towardsZero: mode === 1,
+  };
+}
+
+// The slow forms.
+
+/** `slow(hart, op)`, one for every handler; state.pc names the instruction. */
+function buildSlow(module: Module, handlerIndex: number, call: (code: Code, name: string) => void): number {
+  const { index, code } = module.function({ parameters: ['i32', 'i32'], results: [] });
+  const handler = HANDLERS.find((candidate) => candidate.index === handlerIndex);
+  if (handler !== undefined) lowerSlow(slowContext(code, handler, call), handler.insn.body);
+  else if (handlerIndex === SPECIAL.illegal) call(code, 'illegal');
+  else if (handlerIndex === SPECIAL.nop4) {
+    // Only where it crosses a page; the hot loop runs the others.
+    code.get(0).get(0).memory('i64.load', HART_OFFSETS.pc).i64(4n).op('i64.add').memory('i64.store', HART_OFFSETS.pc);
+  } else code.op('unreachable'); // never bails: the hot loop runs it, or `run` knows it
+  return index;
+}
+
+function slowContext(code: Code, handler: Handler, call: (code: Code, name: string) => void): SlowContext {
+  const [hart, op] = [0, 1];
+  const fields = new OpFields(code, hart, op, handler.places);
+  const { rounding } = handler;
+  const pc = (): void => {
+    code.get(hart).memory('i64.load', HART_OFFSETS.pc);
+  };
+  const leaveIfReserved = (mode: number): void => {
+    code.get(mode).i32(5).op('i32.ge_u').if();
+    call(code, 'illegal');
+    code.op('return').end();
+  };
+  return {
+    code,
+    hart,
+    insnLength: handler.insn.length,
+    callRuntime: (name) => call(code, name),
+    x: (operand) => fields.x(operand),
+    f: (operand) => fields.f(operand),
+    imm: (operand) => fields.imm(operand),
+    registerAddress: (operand) => fields.registerAddress(operand),
+    isX0: (operand) => fields.isX0(operand),
+    pc,
+    nextPc: () => {
+      pc();
+      code.i64(BigInt(handler.insn.length)).op('i64.add');
+    },
+    operandNumber: (operand) => {
+      const place = fields.place(operand);
+      if (place.kind === 'register') fields.registerIndex(place);
+      else if (place.kind === 'constant') code.i32(place.value);
+      else {
+        fields.imm(operand);
+        code.op('i32.wrap_i64');
+      }
+    },
+    fixedRounding: (mode) => code.i32(mode),
+    roundingMode: () => {
+      if (rounding?.kind === 'constant' && rounding.mode !== DYNAMIC) {
+        code.i32(rounding.mode);
+        return;
+      }
+      const mode = code.local('i32' satisfies ValueType);
+      if (rounding?.kind === 'field') code.get(op).memory('i32.load8_u', OP.c).i32(7).op('i32.and').set(mode);
+      else code.get(hart).memory('i32.load', HART_OFFSETS.frm).set(mode);
+      leaveIfReserved(mode);
+      code.get(mode);
+    },
+  };
+}

@@ -1,0 +1,207 @@
+/**
+ * Instructions as the interpreter's hot loop runs them: no calls, and nothing done that cannot be undone by leaving.
+ * What the fast form does not cover (a TLB miss, a trap, a device, a hard floating-point case) bails out before
+ * anything has changed, and the slow form (lower-slow.ts) executes the whole instruction.
+ */
+import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
+import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
+import { lowerFastFloat } from './lower-float.ts';
+import { NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
+import { DECODED_PAGE, DTLB, FP_GATE, HART_OFFSETS } from './state.ts';
+
+/** Where the lowering is used: registers, and what happens at the instruction's end. */
+export interface FastContext extends ValueSource {
+  readonly code: Code;
+  /** Local (i32): the hart's arena. */
+  readonly hart: number;
+  /** Local (i32): the data TLB of the current context. */
+  readonly dtlb: number;
+  /** Leaves the hot loop with this instruction not executed. */
+  bailIf(): void;
+  /** Pushes the address from which an x (or f) register is stored at `offset` + HART_OFFSETS.x (.f). */
+  registerAddress(operand: string): { readonly offset: number };
+  /** True where the operand is known to be x0. */
+  isX0(operand: string): boolean;
+  /** Goes on behind the instruction. */
+  next(): void;
+  /** Goes on at the virtual address on the stack. */
+  jumpTo(): void;
+  /** Goes on at pc + the immediate operand. */
+  jumpRelative(operand: string): void;
+  /** True where the rounding of this instance may be the native one (RNE, or dynamic). */
+  readonly nearestEven: boolean;
+  /** True where the static rounding is towards zero. */
+  readonly towardsZero: boolean;
+}
+
+const LOADS: Readonly<Record<string, MemoryOp>> = {
+  '1true': 'i64.load8_s',
+  '1false': 'i64.load8_u',
+  '2true': 'i64.load16_s',
+  '2false': 'i64.load16_u',
+  '4true': 'i64.load32_s',
+  '4false': 'i64.load32_u',
+  '8true': 'i64.load',
+  '8false': 'i64.load',
+};
+const STORES: Readonly<Record<number, MemoryOp>> = {
+  1: 'i64.store8',
+  2: 'i64.store16',
+  4: 'i64.store32',
+  8: 'i64.store',
+};
+const ATOMICS: Readonly<Record<string, string>> = { swap: 'xchg', add: 'add', and: 'and', or: 'or', xor: 'xor' };
+
+/** True where a body has a fast form at all. */
+export function hasFastForm(body: Body): boolean {
+  return body.effects.every((effect) => {
+    if (effect.op === 'amo') return ATOMICS[effect.amo] !== undefined;
+    return ['load', 'store', 'requireFp', 'fp'].includes(effect.op);
+  });
+}
+
+/** Lowers a body; @returns false (with nothing usable emitted) where it needs a call. */
+export function lowerFast(context: FastContext, body: Body): boolean {
+  try {
+    new FastLowering(context, body).run();
+    return true;
+  } catch (error) {
+    if (error instanceof NeedsCall) return false;
+    throw error;
+  }
+}
+
+class FastLowering {
+  readonly #context: FastContext;
+  readonly #code: Code;
+  readonly #body: Body;
+  readonly #values: ValueLowering;
+
+  constructor(context: FastContext, body: Body) {
+    this.#context = context;
+    this.#code = context.code;
+    this.#body = body;
+    this.#values = new ValueLowering(context.code, context, body);
+  }
+
+  run(): void {
+    for (const effect of this.#body.effects) this.#effect(effect);
+    const jump = this.#commits();
+    if (jump === null) return this.#context.next();
+    this.#jump(jump);
+  }
+
+  #effect(effect: Effect): void {
+    const code = this.#code;
+    switch (effect.op) {
+      case 'load':
+        this.#hostAddress(effect.addr, effect.size, DTLB.readTag);
+        code.memory(LOADS[`${effect.size}${effect.signed}`] ?? 'i64.load');
+        return this.#values.setResult(effect);
+      case 'store': {
+        const value = this.#values.toLocal(effect.value);
+        this.#hostAddress(effect.addr, effect.size, DTLB.writeTag);
+        code.get(value).memory(STORES[effect.size] ?? 'i64.store');
+        return;
+      }
+      case 'amo':
+        return this.#amo(effect);
+      case 'requireFp': {
+        const bit = this.#body.commits.some((commit) => commit.kind === 'setF') ? FP_GATE.dirty : FP_GATE.on;
+        code.get(this.#context.hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
+        return this.#context.bailIf();
+      }
+      case 'fp':
+        if (!lowerFastFloat(this.#context, this.#values, effect)) throw new NeedsCall(effect.fp);
+        return;
+      default:
+        throw new NeedsCall(effect.op);
+    }
+  }
+
+  /** Pushes the host address of a guest access, through the TLB. An access that crosses a page misses. */
+  #hostAddress(addr: Node, size: number, tag: number): void {
+    const code = this.#code;
+    const va = this.#values.toLocal(addr);
+    const entry = code.local('i32');
+    const indexShift = 12 - Math.log2(DTLB.entryBytes);
+    code
+      .get(va)
+      .op('i32.wrap_i64')
+      .i32(indexShift)
+      .op('i32.shr_u')
+      .i32((DTLB.entries - 1) * DTLB.entryBytes)
+      .op('i32.and');
+    code.get(this.#context.dtlb).op('i32.add').tee(entry).memory('i64.load', tag);
+    code.get(va);
+    if (size > 1) code.i64(BigInt(size - 1)).op('i64.add');
+    code.i64(-4096n).op('i64.and', 'i64.ne');
+    this.#context.bailIf();
+    code.get(va).op('i32.wrap_i64').get(entry).memory('i32.load', DTLB.addend).op('i32.add');
+  }
+
+  #amo(effect: Effect & { op: 'amo' }): void {
+    const code = this.#code;
+    const type = effect.size === 8 ? 'i64' : 'i32';
+    const va = this.#values.toLocal(effect.addr);
+    const value = this.#values.toLocal(effect.value);
+    code
+      .get(va)
+      .op('i32.wrap_i64')
+      .i32(effect.size - 1)
+      .op('i32.and');
+    this.#context.bailIf();
+    this.#hostAddress(effect.addr, effect.size, DTLB.writeTag);
+    code.get(value);
+    if (type === 'i32') code.op('i32.wrap_i64');
+    code.atomic(`${type}.atomic.rmw.${ATOMICS[effect.amo]}` as AtomicOp);
+    if (type === 'i32') code.op('i64.extend_i32_s');
+    this.#values.setResult(effect);
+  }
+
+  /** Register writes, all from values computed before any of them. @returns the jump that is left */
+  #commits(): (Commit & { kind: 'jump' | 'branch' }) | null {
+    const { commits } = this.#body;
+    const writes = commits.filter((commit) => commit.kind === 'setX' || commit.kind === 'setF');
+    const jump = commits.find((commit) => commit.kind === 'jump' || commit.kind === 'branch') ?? null;
+    if (jump !== null && writes.length > 0) {
+      if (jump.kind === 'branch') this.#values.toLocal(jump.cond);
+      if (relativeOperand(jump.target) === null) this.#values.toLocal(jump.target);
+    }
+    if (writes.length > 1) for (const write of writes) this.#values.toLocal(write.value);
+    for (const write of writes) {
+      if (write.kind === 'setX' && this.#context.isX0(write.operand)) continue;
+      const { offset } = this.#context.registerAddress(write.operand);
+      this.#values.push(write.value);
+      this.#code.memory('i64.store', offset + HART_OFFSETS[write.kind === 'setX' ? 'x' : 'f']);
+    }
+    return jump;
+  }
+
+  #jump(jump: Commit & { kind: 'jump' | 'branch' }): void {
+    let taken: Label | null = null;
+    if (jump.kind === 'branch') {
+      this.#values.push(jump.cond);
+      taken = this.#code.if();
+    }
+    const operand = relativeOperand(jump.target);
+    if (operand !== null) this.#context.jumpRelative(operand);
+    else {
+      this.#values.push(jump.target);
+      this.#context.jumpTo();
+    }
+    if (taken !== null) {
+      this.#code.end();
+      this.#context.next();
+    }
+  }
+}
+
+/** The immediate of a pc-relative target, or null. */
+function relativeOperand(target: Node): string | null {
+  if (target.kind !== 'binary' || target.op !== 'add') return null;
+  return target.a.kind === 'pc' && target.b.kind === 'imm' ? target.b.operand : null;
+}
+
+/** Decoded ops per byte of guest code: an op for every halfword. */
+export const OP_SHIFT: number = Math.log2(DECODED_PAGE.opBytes / 2);

@@ -1,0 +1,310 @@
+/**
+ * Pure IR nodes to WebAssembly. One instance lowers one instruction: a node used more than once is computed at its
+ * first use and kept in a local. Where operands, the pc and slow helpers come from is the caller's affair, so that the
+ * interpreter's two kinds of handlers and the translator share this.
+ */
+import type { Body, Effect, Node } from '../isa/ir.ts';
+import { childrenOf, nodesOf } from '../isa/walk.ts';
+import type { Code, PlainOp, ValueType } from '../wasm/code.ts';
+
+/** What differs between the users of the lowering. Each method pushes one value. */
+export interface ValueSource {
+  x(operand: string): void;
+  f(operand: string): void;
+  imm(operand: string): void;
+  pc(): void;
+  nextPc(): void;
+  /** Calls a runtime function with values already on the stack; null where calls are not allowed. */
+  readonly callRuntime: ((name: string) => void) | null;
+}
+
+/** Thrown while lowering where an instruction has no form without calls. */
+export class NeedsCall extends Error {}
+
+const SIMPLE: Readonly<Record<string, string>> = {
+  add: 'add',
+  sub: 'sub',
+  mul: 'mul',
+  and: 'and',
+  or: 'or',
+  xor: 'xor',
+  shl: 'shl',
+  shr: 'shr_u',
+  sar: 'shr_s',
+  rotl: 'rotl',
+  rotr: 'rotr',
+  eq: 'eq',
+  ne: 'ne',
+  ltS: 'lt_s',
+  ltU: 'lt_u',
+  geS: 'ge_s',
+  geU: 'ge_u',
+};
+const SIMPLE_UNARY: Readonly<Record<string, string>> = {
+  clz: 'clz',
+  ctz: 'ctz',
+  popcnt: 'popcnt',
+  sext8: 'extend8_s',
+  sext16: 'extend16_s',
+};
+const CANONICAL_NAN = { h: 0x7e00, s: 0x7fc00000 } as const;
+
+export class ValueLowering {
+  readonly #code: Code;
+  readonly #source: ValueSource;
+  readonly #uses = new Map<Node, number>();
+  readonly #locals = new Map<Node, number>();
+  readonly #results = new Map<Effect, number>();
+
+  constructor(code: Code, source: ValueSource, body: Body) {
+    this.#code = code;
+    this.#source = source;
+    this.#countUses(body);
+  }
+
+  /** Pushes a node's value. */
+  push(node: Node): void {
+    const known = this.#locals.get(node);
+    if (known !== undefined) {
+      this.#code.get(known);
+      return;
+    }
+    this.#compute(node);
+    if ((this.#uses.get(node) ?? 0) > 1 && node.kind !== 'const' && node.kind !== 'result') {
+      const local = this.#code.local(node.type);
+      this.#code.tee(local);
+      this.#locals.set(node, local);
+    }
+  }
+
+  /** Computes a node now, into a local. */
+  toLocal(node: Node): number {
+    const known = this.#locals.get(node);
+    if (known !== undefined) return known;
+    this.push(node);
+    const local = this.#locals.get(node) ?? this.#code.local(node.type);
+    this.#code.set(local);
+    this.#locals.set(node, local);
+    return local;
+  }
+
+  /** Takes an effect's result off the stack. */
+  setResult(effect: Effect & { readonly type: ValueType }): void {
+    const local = this.#code.local(effect.type);
+    this.#code.set(local);
+    this.#results.set(effect, local);
+  }
+
+  #countUses(body: Body): void {
+    const visit = (node: Node): void => {
+      const uses = (this.#uses.get(node) ?? 0) + 1;
+      this.#uses.set(node, uses);
+      if (uses > 1) return;
+      for (const child of childrenOf(node)) visit(child);
+    };
+    for (const effect of body.effects) for (const node of nodesOf(effect)) visit(node);
+    for (const commit of body.commits) {
+      if ('value' in commit) visit(commit.value);
+      if ('cond' in commit) visit(commit.cond);
+      if ('target' in commit) visit(commit.target);
+    }
+  }
+
+  #compute(node: Node): void {
+    const code = this.#code;
+    switch (node.kind) {
+      case 'const':
+        if (node.type === 'i64') code.i64(node.value);
+        else code.i32(Number(node.value));
+        return;
+      case 'x':
+        return this.#source.x(node.operand);
+      case 'f':
+        return this.#source.f(node.operand);
+      case 'imm':
+        return this.#source.imm(node.operand);
+      case 'pc':
+        return this.#source.pc();
+      case 'nextPc':
+        return this.#source.nextPc();
+      case 'result': {
+        const local = this.#results.get(node.effect);
+        if (local === undefined) throw new Error(`the result of ${node.effect.op} is used before it is there`);
+        code.get(local);
+        return;
+      }
+      case 'unary':
+        return this.#unary(node);
+      case 'binary':
+        return this.#binary(node);
+      case 'select':
+        this.push(node.a);
+        this.push(node.b);
+        this.push(node.cond);
+        code.op('select');
+        return;
+      case 'unbox':
+        return this.#unbox(node);
+      case 'box':
+        this.push(node.a);
+        if (node.format === 'd') return;
+        code
+          .op('i64.extend_i32_u')
+          .i64(node.format === 's' ? -1n << 32n : -1n << 16n)
+          .op('i64.or');
+        return;
+      case 'fclass':
+        this.push(node.a);
+        return this.#call(`${node.format}_fclass`);
+      case 'fli':
+        this.#source.imm(node.operand);
+        code.op('i32.wrap_i64');
+        return this.#call(`${node.format}_fli`);
+    }
+  }
+
+  #unary(node: Node & { kind: 'unary' }): void {
+    const code = this.#code;
+    this.push(node.a);
+    switch (node.op) {
+      case 'wrap':
+        code.op('i32.wrap_i64');
+        return;
+      case 'sext32':
+        code.op('i64.extend_i32_s');
+        return;
+      case 'zext32':
+        code.op('i64.extend_i32_u');
+        return;
+      case 'orcb':
+        return this.#orcb();
+      case 'rev8':
+        return this.#rev8();
+      default:
+        code.op(`${node.type}.${SIMPLE_UNARY[node.op]}` as PlainOp);
+    }
+  }
+
+  #binary(node: Node & { kind: 'binary' }): void {
+    const type = node.a.type;
+    const simple = SIMPLE[node.op];
+    if (simple !== undefined) {
+      this.push(node.a);
+      this.push(node.b);
+      this.#code.op(`${type}.${simple}` as PlainOp);
+      return;
+    }
+    const a = this.toLocal(node.a);
+    const b = this.toLocal(node.b);
+    switch (node.op) {
+      case 'divS':
+      case 'divU':
+      case 'remS':
+      case 'remU':
+        return this.#divide(node.op, type, a, b);
+      case 'mulhU':
+        return this.#mulhU(a, b);
+      case 'mulhS':
+        this.#mulhU(a, b);
+        this.#subtractIfNegative(a, b);
+        return this.#subtractIfNegative(b, a);
+      case 'mulhSU':
+        this.#mulhU(a, b);
+        return this.#subtractIfNegative(a, b);
+      default:
+        this.#code.get(a).get(b);
+        return this.#call(node.op);
+    }
+  }
+
+  /** RISC-V's total division (unprivileged specification, table "Semantics for division by zero"). */
+  #divide(op: 'divS' | 'divU' | 'remS' | 'remU', type: ValueType & ('i32' | 'i64'), a: number, b: number): void {
+    const code = this.#code;
+    const constant = (n: number): Code => (type === 'i64' ? code.i64(BigInt(n)) : code.i32(n));
+    const isRest = op === 'remS' || op === 'remU';
+    code.get(b).op(`${type}.eqz`).if(type);
+    if (isRest) code.get(a);
+    else constant(-1);
+    code.else();
+    if (op === 'divU' || op === 'remU') {
+      code
+        .get(a)
+        .get(b)
+        .op(isRest ? `${type}.rem_u` : `${type}.div_u`);
+    } else {
+      code.get(b);
+      constant(-1).op(`${type}.eq`).if(type);
+      constant(0);
+      if (!isRest) code.get(a).op(`${type}.sub`);
+      code.else();
+      code
+        .get(a)
+        .get(b)
+        .op(isRest ? `${type}.rem_s` : `${type}.div_s`);
+      code.end();
+    }
+    code.end();
+  }
+
+  /** The high half of the unsigned product out of four 32-bit products. */
+  #mulhU(a: number, b: number): void {
+    const code = this.#code;
+    const low = code.local('i64');
+    const middle = code.local('i64');
+    const mask = 0xffff_ffffn;
+    // low = aLo*bLo >> 32; middle = aHi*bLo + low, which cannot overflow.
+    code.get(a).i64(mask).op('i64.and').get(b).i64(mask).op('i64.and', 'i64.mul').i64(32n).op('i64.shr_u').set(low);
+    code.get(a).i64(32n).op('i64.shr_u').get(b).i64(mask).op('i64.and', 'i64.mul').get(low).op('i64.add').set(middle);
+    // low = aLo*bHi + (middle & mask)
+    code.get(a).i64(mask).op('i64.and').get(b).i64(32n).op('i64.shr_u', 'i64.mul');
+    code.get(middle).i64(mask).op('i64.and', 'i64.add').set(low);
+    code.get(a).i64(32n).op('i64.shr_u').get(b).i64(32n).op('i64.shr_u', 'i64.mul');
+    code.get(middle).i64(32n).op('i64.shr_u', 'i64.add').get(low).i64(32n).op('i64.shr_u', 'i64.add');
+  }
+
+  /** Takes `value` off the number on the stack where `sign` is negative. */
+  #subtractIfNegative(sign: number, value: number): void {
+    this.#code.get(value).get(sign).i64(63n).op('i64.shr_s', 'i64.and', 'i64.sub');
+  }
+
+  #orcb(): void {
+    const code = this.#code;
+    const x = code.local('i64');
+    const low7 = 0x7f7f_7f7f_7f7f_7f7fn;
+    code.tee(x).i64(low7).op('i64.and').i64(low7).op('i64.add').get(x).op('i64.or').i64(~low7).op('i64.and');
+    code.i64(7n).op('i64.shr_u').i64(255n).op('i64.mul');
+  }
+
+  #rev8(): void {
+    const code = this.#code;
+    const x = code.local('i64');
+    code.set(x);
+    for (const [mask, shift] of [
+      [0x00ff_00ff_00ff_00ffn, 8n],
+      [0x0000_ffff_0000_ffffn, 16n],
+    ] as const) {
+      code.get(x).i64(mask).op('i64.and').i64(shift).op('i64.shl');
+      code.get(x).i64(shift).op('i64.shr_u').i64(mask).op('i64.and', 'i64.or').set(x);
+    }
+    code.get(x).i64(32n).op('i64.rotl');
+  }
+
+  #unbox(node: Node & { kind: 'unbox' }): void {
+    const code = this.#code;
+    if (node.format === 'd') return this.push(node.a);
+    const bits = node.format === 's' ? 32n : 16n;
+    const raw = this.toLocal(node.a);
+    code.get(raw).op('i32.wrap_i64');
+    if (node.format === 'h') code.i32(0xffff).op('i32.and');
+    code.i32(CANONICAL_NAN[node.format]);
+    code
+      .get(raw)
+      .i64(-1n << bits)
+      .op('i64.ge_u', 'select');
+  }
+
+  #call(name: string): void {
+    if (this.#source.callRuntime === null) throw new NeedsCall(name);
+    this.#source.callRuntime(name);
+  }
+}

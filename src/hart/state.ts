@@ -1,0 +1,251 @@
+/**
+ * The hart's state: one table. Typed views, WebAssembly offsets (assembly/layout.generated.ts), snapshots and gdb's
+ * registers derive from it. It lies at the start of the vCPU's arena in the shared memory and has one owner, the vCPU.
+ *
+ * Kinds: `arch` is architectural and saved; `exec` is derived or transient: rebuilt after load, never saved.
+ */
+export type FieldType = 'u32' | 'u64';
+
+export interface Field {
+  readonly type: FieldType;
+  /** Number of elements; 1 where left out. */
+  readonly count?: number;
+  readonly kind: 'arch' | 'exec';
+  readonly doc: string;
+}
+
+const arch = (type: FieldType, doc: string, count = 1): Field => ({ type, count, kind: 'arch', doc });
+const exec = (type: FieldType, doc: string, count = 1): Field => ({ type, count, kind: 'exec', doc });
+
+export const HART_FIELDS = {
+  x: arch('u64', 'integer registers; x[0] is always 0', 32),
+  f: arch('u64', 'floating-point registers, NaN-boxed', 32),
+  pc: arch('u64', 'address of the next instruction; of the current one while a slow path runs'),
+  mstatus: arch('u64', 'mstatus; SD, UXL and SXL are made on reading'),
+  medeleg: arch('u64', 'medeleg'),
+  mideleg: arch('u64', 'mideleg'),
+  mie: arch('u64', 'mie'),
+  mip: arch('u64', "mip's software-written bits: SSIP, SEIP, and STIP while menvcfg.STCE is clear"),
+  lines: arch(
+    'u64',
+    'levels of the interrupt lines and of the timers when the clock was last looked at, as bits of mip',
+  ),
+  mtvec: arch('u64', 'mtvec'),
+  mscratch: arch('u64', 'mscratch'),
+  mepc: arch('u64', 'mepc'),
+  mcause: arch('u64', 'mcause'),
+  mtval: arch('u64', 'mtval'),
+  mcounteren: arch('u64', 'mcounteren'),
+  mcountinhibit: arch('u64', 'mcountinhibit'),
+  menvcfg: arch('u64', 'menvcfg'),
+  mhartid: arch('u64', 'mhartid'),
+  stvec: arch('u64', 'stvec'),
+  sscratch: arch('u64', 'sscratch'),
+  sepc: arch('u64', 'sepc'),
+  scause: arch('u64', 'scause'),
+  stval: arch('u64', 'stval'),
+  scounteren: arch('u64', 'scounteren'),
+  senvcfg: arch('u64', 'senvcfg'),
+  satp: arch('u64', 'satp'),
+  stimecmp: arch('u64', 'stimecmp (Sstc)'),
+  mtimecmp: arch('u64', 'the ACLINT comparator of this hart'),
+  pmpaddr: arch('u64', 'pmpaddr0..15, bits 53:0', 16),
+  pmpcfg: arch('u64', 'pmpcfg0 and pmpcfg2: sixteen bytes', 2),
+  clockLook: arch('u64', 'instret when the clock was last looked at for timer interrupts'),
+  instretEnd: arch('u64', 'instructions retired once `remaining` has run down to 0: instret = instretEnd - remaining'),
+  mcycleBias: arch('u64', 'mcycle = instret + this (one instruction, one cycle); this alone while inhibited'),
+  minstretBias: arch('u64', 'minstret = instret + this; this alone while inhibited'),
+  reservationValue: arch('u64', 'what LR read; SC compares and exchanges against it'),
+  pendingGpa: arch('u64', 'guest-physical address of the pending access'),
+  pendingValue: arch('u64', 'its value: written before a write is issued, or by whoever completes a read'),
+  priv: arch('u32', 'privilege mode: 0 U, 1 S, 3 M'),
+  fflags: arch('u32', 'accrued exception flags NX 1, UF 2, OF 4, DZ 8, NV 16'),
+  frm: arch('u32', 'dynamic rounding mode, 0..7'),
+  reservationValid: arch('u32', '1 while a reservation is held'),
+  reservationHost: arch('u32', 'host offset of the reserved bytes'),
+  reservationSize: arch('u32', '4 or 8'),
+  pendingState: arch('u32', 'PENDING: the access that left WebAssembly because its target is not RAM'),
+  pendingSize: arch('u32', 'its width in bytes: 1, 2, 4 or 8'),
+  pendingIsWrite: arch('u32', '1 for a write'),
+  waiting: arch('u32', '1 while the hart stands in WFI'),
+  remaining: arch('u32', 'instructions left in this slice (signed)'),
+
+  status: exec('u32', 'STATUS of the last slow path'),
+  exitReason: exec('u32', 'EXIT: why the run loop returned'),
+  trapValue: exec('u32', 'scratch of trap entry'),
+  fpGate: exec('u32', 'FP_GATE bits, from mstatus.FS, frm and fflags'),
+  dtlb: exec('u32', 'host offset of the data TLB of the current context'),
+  ftlb: exec('u32', 'host offset of the fetch TLB of the current context'),
+  op: exec('u32', 'host offset of the next pre-decoded op'),
+  page: exec('u32', 'host offset of the first op of the decoded page in which `op` lies'),
+  codeGeneration: exec('u32', 'counts fence.i: decoded pages of an older generation are verified before they run'),
+  decodedPages: exec('u32', 'decoded pages in use'),
+  usedTables: exec('u32', 'TLB tables that may hold entries: bits 3:0 the data contexts, bits 6:4 the fetch contexts'),
+  largeLow: exec(
+    'u64',
+    'lowest address of pages above 4 KiB in the TLBs: lower half of the address space, upper half',
+    2,
+  ),
+  largeHigh: exec('u64', 'highest such address; below largeLow where there is none', 2),
+  ramHost: exec('u32', 'host offset of guest RAM'),
+  ramBytes: exec('u64', 'length of guest RAM in bytes'),
+  ramBase: exec('u64', 'guest-physical address of guest RAM'),
+  sbi: exec('u32', '1: an ecall from S mode leaves to the built-in SBI'),
+  doorbell: exec('u32', 'host offset of the doorbell word that asks the run loop to return'),
+  deadline: exec('u64', 'mtime at which a timer interrupt is due next, all ones for never'),
+  scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
+} as const satisfies Record<string, Field>;
+
+export type FieldName = keyof typeof HART_FIELDS;
+
+const SIZE: Record<FieldType, number> = { u32: 4, u64: 8 };
+
+function layOut(): { offsets: Record<FieldName, number>; lengthBytes: number } {
+  const offsets = {} as Record<FieldName, number>;
+  let at = 0;
+  for (const name of Object.keys(HART_FIELDS) as FieldName[]) {
+    const field: Field = HART_FIELDS[name];
+    const size = SIZE[field.type];
+    at = (at + size - 1) & -size;
+    offsets[name] = at;
+    at += size * (field.count ?? 1);
+  }
+  return { offsets, lengthBytes: (at + 63) & -64 };
+}
+
+const laidOut = layOut();
+
+/** Byte offsets of the fields from the start of the hart's arena. */
+export const HART_OFFSETS: Readonly<Record<FieldName, number>> = laidOut.offsets;
+/** Bytes the table takes, a multiple of a cache line. */
+export const HART_STATE_BYTES: number = laidOut.lengthBytes;
+
+/** What a slow path says to the run loop. */
+export const STATUS = {
+  /** The instruction is done; go on behind it. */
+  next: 0,
+  /** The pc was set (trap, return from trap, jump): fetch anew. */
+  refetch: 1,
+  /** Leave to the host; `exitReason` says why. The instruction is not done and will be executed again. */
+  exit: 2,
+  /** Leave to the host; the instruction is done, pc already moved on. */
+  exitDone: 3,
+} as const;
+
+/** Why the run loop returned to the host. */
+export const EXIT = {
+  /** `remaining` ran down. */
+  slice: 0,
+  /** The doorbell word is not zero. */
+  doorbell: 1,
+  /** A pending access must be carried out by the host; then the loop is entered again. */
+  access: 2,
+  /** The hart waits for an interrupt. */
+  wfi: 3,
+  /** An ecall from S mode for the built-in SBI. pc still names the ecall. */
+  sbi: 4,
+  /** A breakpoint or a single step, for a debugger. */
+  debug: 5,
+} as const;
+
+/** States of the pending access. */
+export const PENDING = {
+  none: 0,
+  /** Left to the host. */
+  issued: 1,
+  /** Done: pendingValue holds what was read. */
+  done: 2,
+  /** The target answered with a bus fault. */
+  fault: 3,
+} as const;
+
+/** Bits of `fpGate`. */
+export const FP_GATE = {
+  /** FS is not Off: f registers may be read. */
+  on: 1,
+  /** FS is Dirty: f registers may be written without touching mstatus. */
+  dirty: 2,
+  /** Dirty, frm is RNE and NX already set: native arithmetic may be used. */
+  fast: 4,
+} as const;
+
+/** The data TLB: direct-mapped, one table per context. An entry whose tag equals the page of the access hits. */
+export const DTLB = {
+  entries: 1024,
+  entryBytes: 32,
+  /** u64: virtual page address readable through this entry, or `empty`. */
+  readTag: 0,
+  /** u64: the same for writing. */
+  writeTag: 8,
+  /** u32: host offset = low 32 bits of the virtual address + this, modulo 2^32. */
+  addend: 16,
+  /** No page address has a low bit set. */
+  empty: 1n,
+  /** Contexts, in the order of their tables: U, S with SUM clear, S with SUM set, M or bare. */
+  contexts: 4,
+} as const;
+
+/** The fetch TLB: virtual page -> decoded page, direct-mapped, one table per context (U, S, M). */
+export const FTLB = {
+  entries: 512,
+  entryBytes: 16,
+  tag: 0,
+  /** u32: host offset of the decoded page's first op. */
+  page: 8,
+  empty: 1n,
+  contexts: 3,
+} as const;
+
+/**
+ * A decoded page: an op for every halfword of a 4 KiB guest page, then the end op, then what it was decoded from.
+ * All zero bytes is a page of undecoded ops.
+ */
+export const DECODED_PAGE = {
+  opBytes: 8,
+  ops: 2048,
+  /** The op behind the last halfword: the run loop fetches the next page. */
+  endOp: 2048 * 8,
+  /** u32: host offset of the guest page. */
+  host: 2048 * 8 + 8,
+  /** u32: the code generation at which the page was last compared with its source. */
+  generation: 2048 * 8 + 12,
+  /** 4096 bytes: the source as it was when the page was last compared. */
+  source: 2048 * 8 + 64,
+  lengthBytes: 2048 * 8 + 64 + 4096,
+  /** Pages in the pool; when it is full all are dropped. */
+  pool: 640,
+  /** Open-addressed table host page -> decoded page: {u32 host offset of the guest page + 1, u32 decoded page}. */
+  hashEntries: 2048,
+} as const;
+
+/** A pre-decoded op. Register fields hold the register number times 8. */
+export const OP = {
+  /** u16: index of the handler; 0 is "not decoded yet". */
+  handler: 0,
+  /** u8: rd, or rs2 where there is no rd and an immediate needs the second word. */
+  a: 2,
+  /** u8: rs1. */
+  b: 3,
+  /** u8: rs2 where there is no immediate. */
+  c: 4,
+  /** u8: rs3. */
+  d: 5,
+  /** i32: the immediate. */
+  imm: 4,
+} as const;
+
+const align = (n: number, to: number): number => Math.ceil(n / to) * to;
+const dtlbBytes = DTLB.entries * DTLB.entryBytes;
+const ftlbBytes = FTLB.entries * FTLB.entryBytes;
+
+/** Offsets of the tables in a vCPU's arena. */
+export const ARENA = (() => {
+  const dtlb = align(HART_STATE_BYTES, 4096);
+  const ftlb = dtlb + dtlbBytes * DTLB.contexts;
+  const pageHash = ftlb + ftlbBytes * FTLB.contexts;
+  const pages = pageHash + DECODED_PAGE.hashEntries * 8;
+  // The decoded page for a guest page of which PMP lets only a part be executed; used for one stay in it at a time.
+  const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
+  const lengthBytes = align(guardedPage + DECODED_PAGE.lengthBytes, 65536);
+  return { dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, lengthBytes } as const;
+})();

@@ -1,0 +1,58 @@
+/**
+ * The layout of a machine's one shared WebAssembly memory; the only place that knows its offsets.
+ *
+ *     0           64 KiB  nothing: an address of 0 is a mistake
+ *     64 KiB      64 KiB  doorbells, a cache line for each vCPU
+ *     128 KiB     N times an arena: a vCPU's private state (its layout: src/hart/state.ts)
+ *     then, at a multiple of 2 MiB: guest RAM
+ */
+import { ConfigError } from '../util/config-error.ts';
+
+export const WASM_PAGE_BYTES = 65536;
+export const MAX_MEMORY_PAGES = 65536;
+export const MAX_VCPUS = 64;
+
+const DOORBELLS = WASM_PAGE_BYTES;
+const DOORBELL_BYTES = 64;
+const ARENAS = 2 * WASM_PAGE_BYTES;
+const RAM_ALIGNMENT = 2 * 1024 * 1024;
+
+export interface MemoryLayout {
+  /** Host offset of each vCPU's doorbell word (u32). */
+  readonly doorbells: readonly number[];
+  /** Host offset of each vCPU's arena. */
+  readonly arenas: readonly number[];
+  /** Host offset of guest RAM. */
+  readonly ram: number;
+  readonly ramBytes: number;
+  /** Size of the memory in WebAssembly pages. */
+  readonly pages: number;
+}
+
+/** Lays a machine out. @throws ConfigError where it does not fit into 4 GiB */
+export function layOutMemory(machine: { vcpus: number; arenaBytes: number; ramBytes: number }): MemoryLayout {
+  const { vcpus, arenaBytes, ramBytes } = machine;
+  const indices = Array.from({ length: vcpus }, (_, i) => i);
+  const ram = Math.ceil((ARENAS + vcpus * arenaBytes) / RAM_ALIGNMENT) * RAM_ALIGNMENT;
+  const pages = Math.ceil((ram + ramBytes) / WASM_PAGE_BYTES);
+  if (pages > MAX_MEMORY_PAGES) {
+    const most = Math.floor((MAX_MEMORY_PAGES * WASM_PAGE_BYTES - ram) / 2 ** 20);
+    throw new ConfigError(
+      '-m',
+      `${ramBytes / 2 ** 20} MiB of RAM do not fit beside ${vcpus} vCPU(s)`,
+      `Use at most -m ${most}M.`,
+    );
+  }
+  return {
+    doorbells: indices.map((i) => DOORBELLS + i * DOORBELL_BYTES),
+    arenas: indices.map((i) => ARENAS + i * arenaBytes),
+    ram,
+    ramBytes,
+    pages,
+  };
+}
+
+/** The memory itself: every page is there from the start, the host's kernel commits them as they are touched. */
+export function createMemory(layout: MemoryLayout): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: layout.pages, maximum: MAX_MEMORY_PAGES, shared: true });
+}

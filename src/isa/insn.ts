@@ -36,7 +36,7 @@ export interface Insn {
   /**
    * Assembly operands as written, e.g. `rd, imm(rs1)`. An `f` before a register name says the f file: `frd, frs1`;
    * `pc+imm` is written as the target's address or label; `rm=dyn` may be left out at the end and is then `dyn`;
-   * `sp` and `rtz` stand for themselves. An operand `imm[31:12]` is written without its low zeros, as by every assembler.
+   * `sp` and `rtz` stand for themselves. `imm[31:12]` is written without its low zeros, as by every assembler.
    * Operands `aq` and `rl` are suffixes of the mnemonic.
    */
   readonly syntax: string;

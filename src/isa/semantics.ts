@@ -1,6 +1,6 @@
 /**
  * The vocabulary in which instructions are defined. A definition calls these; what they build is IR (ir.ts).
- * Constants fold here, so that a definition may be written for every operand and cost nothing where one is known.
+ * Additions and bitwise operations on two constants fold here, so that masks may be written as they are understood.
  */
 import {
   type AmoOp,
@@ -26,6 +26,14 @@ export type OperandName = 'rd' | 'rs1' | 'rs2' | 'rs3' | 'imm' | 'uimm' | 'shamt
 export type Operands = Readonly<Record<OperandName, string>>;
 
 const COMPARES: ReadonlySet<string> = new Set(COMPARE_OPS);
+
+const FOLDS: Readonly<Partial<Record<BinaryOp, (a: bigint, b: bigint) => bigint>>> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+};
 
 export class Semantics {
   readonly #effects: Effect[] = [];
@@ -239,6 +247,11 @@ export class Semantics {
   }
 
   #binary(op: BinaryOp, a: Node, b: Node): Node {
+    const fold = FOLDS[op];
+    if (fold !== undefined && a.kind === 'const' && b.kind === 'const') {
+      const value = fold(a.value, b.value);
+      return a.type === 'i64' ? this.const64(value) : this.const32(value);
+    }
     return { kind: 'binary', type: COMPARES.has(op) ? 'i32' : a.type, op, a, b };
   }
   #result(effect: Effect & { readonly type: Type }): Node {

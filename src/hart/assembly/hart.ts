@@ -1,0 +1,11 @@
+/**
+ * Access to the hart this instance serves. AssemblyScript: u32 addresses into the shared memory.
+ * One instance per vCPU; `init` is called once, before anything else.
+ */
+
+/** Host offset of the hart's arena. */
+export let hart: u32 = 0;
+
+export function init(arena: u32): void {
+  hart = arena;
+}

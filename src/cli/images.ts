@@ -1,0 +1,63 @@
+/** Reads the files that the options name; what they hold is checked where it is used, in src/boot. */
+import { readFile } from 'node:fs/promises';
+import { ConfigError } from '../util/config-error.ts';
+import type { Options } from './options.ts';
+
+export interface Images {
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array | undefined;
+  readonly append: string | undefined;
+  readonly bios: 'default' | 'none' | Uint8Array;
+  readonly dtb: Uint8Array | undefined;
+}
+
+/** What stands in for a kernel that nobody named. */
+export interface DefaultImages {
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array;
+  readonly append: string;
+}
+
+/**
+ * @param defaultGuest asked only when the options name no kernel; then they apply to what it gives
+ * @throws ConfigError for a file that cannot be read or is empty
+ */
+export async function loadImages(options: Options, defaultGuest: () => Promise<DefaultImages>): Promise<Images> {
+  const optional = (name: string, path: string | undefined): Promise<Uint8Array> | undefined =>
+    path === undefined ? undefined : readImage(name, path);
+  // The user's own files first: a mistake shows before a download.
+  const files = {
+    kernel: await optional('-kernel', options.kernel),
+    initrd: await optional('-initrd', options.initrd),
+    bios: await readBios(options.bios),
+    dtb: await optional('-dtb', options.dtb),
+    append: options.append,
+  };
+  if (files.kernel !== undefined) return { ...files, kernel: files.kernel };
+  const guest = await defaultGuest();
+  return {
+    ...files,
+    kernel: guest.kernel,
+    initrd: files.initrd ?? guest.initrd,
+    append: files.append ?? guest.append,
+  };
+}
+
+async function readBios(bios: string): Promise<Images['bios']> {
+  return bios === 'default' || bios === 'none' ? bios : readImage('-bios', bios);
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory',
+  EACCES: 'no permission to read it',
+};
+
+async function readImage(option: string, path: string): Promise<Uint8Array> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    const reason = reasons[error.code ?? ''] ?? error.message;
+    throw new ConfigError(option, `cannot read '${path}': ${reason}`, `Check the path after ${option}.`);
+  });
+  if (bytes.length === 0) throw new ConfigError(option, `'${path}' is empty`, `Check the file after ${option}.`);
+  return bytes;
+}

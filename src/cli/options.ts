@@ -1,0 +1,228 @@
+/**
+ * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
+ * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
+ */
+import { ConfigError } from '../util/config-error.ts';
+import { nearest } from './did-you-mean.ts';
+import { parseSerial, type SerialSpec, serialSyntax } from './serial-spec.ts';
+import { formatSize, parseSize } from './size.ts';
+
+const defaultRamBytes = 512 * 2 ** 20;
+const minRamBytes = 2 ** 20;
+/** Guest RAM and its bookkeeping share one WebAssembly memory of 4 GiB. */
+const maxRamBytes = 3.5 * 2 ** 30;
+const pageBytes = 4096;
+
+/** What -d can log -> what it means. */
+export const logItems = {
+  in_asm: 'instructions, disassembled, when they are first executed',
+  int: 'traps and interrupts',
+  guest_errors: 'what the guest does wrong: accesses to nothing, bad register values',
+  unimp: 'what the guest uses that is not modelled',
+} as const;
+
+export type LogItem = keyof typeof logItems;
+
+/** What the user asked for; files are named, not opened. */
+export interface Options {
+  readonly ramBytes: number;
+  readonly harts: number;
+  /** undefined for the default guest. */
+  readonly kernel: string | undefined;
+  readonly initrd: string | undefined;
+  readonly append: string | undefined;
+  /** `default` for the built-in SBI, `none`, or a file. */
+  readonly bios: string;
+  readonly dtb: string | undefined;
+  readonly serial: SerialSpec;
+  readonly noReboot: boolean;
+  readonly log: readonly LogItem[];
+  /** undefined for standard error. */
+  readonly logFile: string | undefined;
+  readonly help: boolean;
+  readonly version: boolean;
+}
+
+const defaults: Options = {
+  ramBytes: defaultRamBytes,
+  harts: 1,
+  kernel: undefined,
+  initrd: undefined,
+  append: undefined,
+  bios: 'default',
+  dtb: undefined,
+  serial: { kind: 'stdio' },
+  noReboot: false,
+  log: [],
+  logFile: undefined,
+  help: false,
+  version: false,
+};
+
+interface OptionRow {
+  /** The first is the one that help shows. */
+  readonly names: readonly [string, ...string[]];
+  /** Placeholder of its argument; without one it takes none. */
+  readonly argument?: string;
+  readonly help: string;
+  readonly parse: (value: string) => Partial<Options>;
+}
+
+const rows: readonly OptionRow[] = [
+  { names: ['-M', '-machine'], argument: 'virt', help: 'the board', parse: (value) => only('-M', value, ['virt']) },
+  {
+    names: ['-m'],
+    argument: 'SIZE',
+    help: `guest RAM, in MiB or with a suffix K, M or G; up to ${formatSize(maxRamBytes)} (${formatSize(defaultRamBytes)})`,
+    parse: (value) => ({ ramBytes: parseRam(value) }),
+  },
+  {
+    names: ['-smp'],
+    argument: '1',
+    help: 'number of harts; one for now',
+    parse: (value) => ({ harts: parseHarts(value) }),
+  },
+  {
+    names: ['-accel'],
+    argument: 'interpreter',
+    help: 'how instructions are executed',
+    parse: (value) => only('-accel', value, ['interpreter']),
+  },
+  {
+    names: ['-kernel'],
+    argument: 'FILE',
+    help: 'kernel: RISC-V Image or ELF (the default guest: Debian)',
+    parse: (value) => ({ kernel: value }),
+  },
+  { names: ['-initrd'], argument: 'FILE', help: 'initial RAM disk', parse: (value) => ({ initrd: value }) },
+  { names: ['-append'], argument: 'STRING', help: "the kernel's command line", parse: (value) => ({ append: value }) },
+  {
+    names: ['-bios'],
+    argument: 'default|none|FILE',
+    help: 'firmware: the built-in SBI, none, or a file',
+    parse: (value) => ({ bios: value }),
+  },
+  {
+    names: ['-dtb'],
+    argument: 'FILE',
+    help: "device tree blob instead of the board's own",
+    parse: (value) => ({ dtb: value }),
+  },
+  {
+    names: ['-serial'],
+    argument: 'BACKEND',
+    help: `the console: ${serialSyntax} (stdio)`,
+    parse: (value) => ({ serial: parseSerial(value) }),
+  },
+  { names: ['-nographic'], help: 'for scripts written for QEMU: there is no display anyway', parse: () => ({}) },
+  { names: ['-no-reboot'], help: 'exit when the guest reboots', parse: () => ({ noReboot: true }) },
+  {
+    names: ['-d'],
+    argument: 'ITEM[,ITEM]',
+    help: `log: ${Object.keys(logItems).join(', ')}`,
+    parse: (value) => ({ log: value.split(',').map(parseLogItem) }),
+  },
+  {
+    names: ['-D'],
+    argument: 'FILE',
+    help: 'where the log goes (standard error)',
+    parse: (value) => ({ logFile: value }),
+  },
+  { names: ['--help', '-help', '-h'], help: 'show this text', parse: () => ({ help: true }) },
+  { names: ['--version', '-version'], help: 'show the version', parse: () => ({ version: true }) },
+];
+
+/** Later than an option's own check: what does not go together. */
+function checkTogether(options: Options): Options {
+  if (options.bios === 'none' && options.kernel === undefined) {
+    throw new ConfigError(
+      '-bios',
+      "'none' without -kernel leaves nothing to run",
+      'Name a bare-metal program with -kernel.',
+    );
+  }
+  if (options.logFile !== undefined && options.log.length === 0) {
+    throw new ConfigError('-D', 'nothing is logged', `Say what to log with -d: ${Object.keys(logItems).join(', ')}.`);
+  }
+  return options;
+}
+
+/** @throws ConfigError naming the option and the remedy */
+export function parseOptions(args: readonly string[]): Options {
+  const given = new Set<OptionRow>();
+  let options = defaults;
+  for (let at = 0; at < args.length; at++) {
+    const name = args[at] ?? '';
+    const row = rows.find(({ names }) => names.includes(name)) ?? unknownOption(name);
+    if (given.has(row)) throw new ConfigError(name, 'given twice', 'Give it once.');
+    given.add(row);
+    options = { ...options, ...row.parse(row.argument === undefined ? '' : argumentOf(row, name, args[++at])) };
+  }
+  return options.help || options.version ? options : checkTogether(options);
+}
+
+/** The text for --help, one line for each option. */
+export function helpText(): string {
+  const left = rows.map(({ names, argument }) => `${names.join(', ')}${argument === undefined ? '' : ` ${argument}`}`);
+  const width = Math.max(...left.map((text) => text.length));
+  return [
+    'Usage: bottomhalf [OPTION]...',
+    "Runs a RISC-V machine. Without -kernel it boots Debian's kernel to a shell, fetching it the first time.",
+    '',
+    ...rows.map(({ help }, index) => `  ${left[index]?.padEnd(width)}  ${help}`),
+    '',
+    'On a terminal, Ctrl-A X quits and Ctrl-A H lists the keys.',
+    '',
+  ].join('\n');
+}
+
+function unknownOption(name: string): never {
+  if (!name.startsWith('-')) {
+    throw new ConfigError(`'${name}'`, 'is no option', `A kernel is named with -kernel: -kernel ${name}`);
+  }
+  const known = nearest(
+    name,
+    rows.flatMap(({ names }) => names),
+  );
+  const guess = known === undefined ? '' : `Did you mean ${known}? `;
+  throw new ConfigError(name, 'unknown option', `${guess}bottomhalf --help lists the options.`);
+}
+
+function argumentOf(row: OptionRow, name: string, value: string | undefined): string {
+  // A path may begin with a dash, an option's name is taken for a forgotten argument.
+  if (value === undefined || value === '' || rows.some(({ names }) => names.includes(value))) {
+    // An empty command line is a command line.
+    if (value === '' && row.names[0] === '-append') return value;
+    throw new ConfigError(name, 'needs an argument', `Write ${name} ${row.argument}.`);
+  }
+  return value;
+}
+
+function only(name: string, value: string, known: readonly string[]): Partial<Options> {
+  if (known.includes(value)) return {};
+  throw new ConfigError(name, `'${value}' is not known`, `Write ${name} ${known.join(' or ')}.`);
+}
+
+function parseRam(value: string): number {
+  const bytes = parseSize(value.replace(/^size=/, ''));
+  if (bytes === undefined) {
+    throw new ConfigError('-m', `'${value}' is no size`, 'Write a number of MiB, or a suffix: -m 512M, -m 1G.');
+  }
+  if (bytes < minRamBytes || bytes > maxRamBytes) {
+    const range = `${formatSize(minRamBytes)} to ${formatSize(maxRamBytes)}`;
+    throw new ConfigError('-m', `${value} is out of range`, `Guest RAM may be ${range}.`);
+  }
+  return Math.ceil(bytes / pageBytes) * pageBytes;
+}
+
+function parseHarts(value: string): number {
+  if (value.replace(/^cpus=/, '') === '1') return 1;
+  throw new ConfigError('-smp', `'${value}' is not possible`, 'There is one hart for now: -smp 1.');
+}
+
+function parseLogItem(item: string): LogItem {
+  const name = (Object.keys(logItems) as LogItem[]).find((known) => known === item);
+  if (name !== undefined) return name;
+  const meanings = Object.entries(logItems).map(([known, meaning]) => `${known} (${meaning})`);
+  throw new ConfigError('-d', `cannot log '${item}'`, `Known items: ${meanings.join(', ')}.`);
+}

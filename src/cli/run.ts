@@ -1,0 +1,71 @@
+/**
+ * Runs one machine on a console until it ends or the user quits: the only file of the command line that knows the
+ * library's machine.
+ */
+import { type CharBackend, connectConsole, type GuestConsole } from './char-backend.ts';
+import type { Images } from './images.ts';
+import type { Options } from './options.ts';
+
+/** How a machine ended. `code` is the guest's own for `fail`. */
+export interface MachineEnd {
+  readonly kind: 'poweroff' | 'reboot' | 'fail' | 'panic';
+  readonly code: number;
+}
+
+/** What the command line needs of the library's machine. */
+export interface Machine {
+  start(): void;
+  stop(): Promise<unknown>;
+  readonly console: GuestConsole;
+  readonly finished: Promise<MachineEnd>;
+}
+
+export interface MachineOptions {
+  readonly ramBytes: number;
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly append?: string;
+  readonly bios: 'default' | 'none' | Uint8Array;
+  readonly dtb?: Uint8Array;
+  readonly noReboot: boolean;
+  readonly log?: { readonly items: readonly string[]; readonly file?: string };
+}
+
+/** The machine's options from the command line's. */
+export function machineOptions(options: Options, images: Images): MachineOptions {
+  const { initrd, append, dtb } = images;
+  const { logFile } = options;
+  return {
+    ramBytes: options.ramBytes,
+    kernel: images.kernel,
+    bios: images.bios,
+    noReboot: options.noReboot,
+    ...(initrd === undefined ? {} : { initrd }),
+    ...(append === undefined ? {} : { append }),
+    ...(dtb === undefined ? {} : { dtb }),
+    ...(options.log.length === 0
+      ? {}
+      : { log: { items: options.log, ...(logFile === undefined ? {} : { file: logFile }) } }),
+  };
+}
+
+/**
+ * @param quit resolves with the exit status when the user ends the machine
+ * @returns the exit status
+ */
+export async function runMachine(machine: Machine, backend: CharBackend, quit: Promise<number>): Promise<number> {
+  const disconnect = connectConsole(backend, machine.console);
+  try {
+    machine.start();
+    return await Promise.race([machine.finished.then(exitStatus), quit]);
+  } finally {
+    await machine.stop();
+    disconnect();
+  }
+}
+
+/** A failure never looks like success, even when its code does not fit into the 8 bits of an exit status. */
+export function exitStatus({ kind, code }: MachineEnd): number {
+  if (kind === 'poweroff' || kind === 'reboot') return 0;
+  return kind === 'fail' ? code & 0xff || 1 : 1;
+}

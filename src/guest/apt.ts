@@ -1,0 +1,190 @@
+/**
+ * Fetches the guest's packages through apt's own client, which verifies signatures. All its state is private: it runs
+ * without root, and nothing of the host's apt is read but its configuration (proxies, credentials) or written at all.
+ * Not modelled: apt on hosts without Debian's archive keyring; they use a mirror (mirror.ts).
+ */
+import { spawn } from 'node:child_process';
+import { access, mkdir, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { ConfigError } from '../util/config-error.ts';
+import { hostMirror } from './apt-sources.ts';
+import type { GuestPackages } from './build.ts';
+import { parseControl } from './control.ts';
+import {
+  architecture,
+  busyboxPackage,
+  type FetchContext,
+  kernelMetaPackage,
+  kernelPackageOf,
+  mirrorVariable,
+  otherWays,
+  suite,
+} from './packages.ts';
+
+/** Debian's archive keys; the ending depends on the release of the host. */
+const keyrings = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
+/** How many of apt's last lines an error shows. */
+const shownErrorLines = 4;
+
+/** Where apt and the keyring are on this host, or undefined when it has not both. */
+export async function findApt(env: NodeJS.ProcessEnv): Promise<{ keyring: string } | undefined> {
+  const programs = (env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'apt-get'));
+  const keyring = await firstReadable(keyrings);
+  return keyring !== undefined && (await firstReadable(programs)) !== undefined ? { keyring } : undefined;
+}
+
+/**
+ * @param mirror the user's mirror, undefined for the host's own
+ * @throws ConfigError when apt cannot get the packages or does not trust them
+ */
+export async function fetchWithApt(
+  context: FetchContext,
+  keyring: string,
+  mirror: string | undefined,
+): Promise<GuestPackages> {
+  const uri = mirror ?? (await hostMirror());
+  const apt = await privateApt(context, keyring, uri, mirror);
+  context.progress.phase(`Reading the package index of ${uri}`);
+  await apt('apt-get', ['update']);
+  const [metaPackage = new Map()] = parseControl(
+    await apt('apt-cache', ['show', '--no-all-versions', kernelMetaPackage]),
+  );
+  const names = [kernelPackageOf(metaPackage), busyboxPackage];
+  const [kernel, busybox] = parseUris(await apt('apt-get', ['download', '--print-uris', ...names]), names);
+  const totalBytes = kernel.lengthBytes + busybox.lengthBytes;
+  context.progress.phase('Downloading the Debian kernel and busybox', totalBytes);
+  await apt('apt-get', ['download', ...names], (fraction) => context.progress.at(fraction * totalBytes));
+  return { kernelDeb: join(context.directory, kernel.file), busyboxDeb: join(context.directory, busybox.file) };
+}
+
+type Apt = (program: string, args: readonly string[], onProgress?: (fraction: number) => void) => Promise<string>;
+
+/** An apt that has no state yet and knows one source. */
+async function privateApt(
+  context: FetchContext,
+  keyring: string,
+  uri: string,
+  mirror: string | undefined,
+): Promise<Apt> {
+  const { directory } = context;
+  for (const path of ['lists/partial', 'archives/partial', 'empty']) {
+    await mkdir(join(directory, path), { recursive: true });
+  }
+  const options = `arch=${architecture} signed-by=${keyring} target=Packages`;
+  await writeFile(join(directory, 'sources.list'), `deb [${options}] ${uri} ${suite} main\n`);
+  await writeFile(join(directory, 'status'), '');
+  await writeFile(join(directory, 'apt.conf'), configuration(directory));
+  return (program, args, onProgress) =>
+    run(program, [`-c=${join(directory, 'apt.conf')}`, '-q', ...args], context, onProgress).catch((error: unknown) => {
+      if (error instanceof AptFailure) throw explain(error, uri, mirror);
+      throw error;
+    });
+}
+
+/**
+ * Read after the host's configuration, so it has the last word. Hooks, a default release and pins are meant for the
+ * host's packages and go. As root, apt would drop to the user _apt, who cannot enter our directories.
+ */
+function configuration(directory: string): string {
+  const cleared = [
+    'APT::Architectures',
+    'APT::Default-Release',
+    'APT::Update::Pre-Invoke',
+    'APT::Update::Post-Invoke',
+    'APT::Update::Post-Invoke-Success',
+  ];
+  const settings: Readonly<Record<string, string>> = {
+    'APT::Architecture': architecture,
+    'APT::Sandbox::User': 'root',
+    'APT::Get::AllowUnauthenticated': 'false',
+    'Acquire::AllowInsecureRepositories': 'false',
+    'Acquire::Languages': 'none',
+    'Dir::State': directory,
+    'Dir::State::lists': join(directory, 'lists/'),
+    'Dir::State::status': join(directory, 'status'),
+    'Dir::Cache': directory,
+    'Dir::Cache::archives': join(directory, 'archives/'),
+    'Dir::Etc::sourcelist': join(directory, 'sources.list'),
+    'Dir::Etc::sourceparts': join(directory, 'empty'),
+    'Dir::Etc::preferences': join(directory, 'empty/none'),
+    'Dir::Etc::preferencesparts': join(directory, 'empty'),
+  };
+  return [
+    ...cleared.map((name) => `#clear ${name};`),
+    `APT::Architectures { "${architecture}"; };`,
+    ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`),
+    '',
+  ].join('\n');
+}
+
+/** What `apt-get download --print-uris` prints for each package: 'uri' file length hash. */
+function parseUris(output: string, names: readonly string[]): [PackageFile, PackageFile] {
+  const files = [...output.matchAll(/^'[^']*' (\S+) (\d+) /gm)].map(([, file = '', length]) => ({
+    file,
+    lengthBytes: Number(length),
+  }));
+  const [kernel, busybox] = names.map((name) => files.find(({ file }) => file.startsWith(`${name}_`)));
+  if (kernel === undefined || busybox === undefined) throw new Error(`apt-get names no files for ${names.join(', ')}`);
+  return [kernel, busybox];
+}
+
+interface PackageFile {
+  readonly file: string;
+  readonly lengthBytes: number;
+}
+
+class AptFailure extends Error {}
+
+function explain(failure: AptFailure, uri: string, mirror: string | undefined): ConfigError {
+  const problem = `apt cannot get the default guest from ${uri}\n${failure.message}`;
+  const remedy = /NO_PUBKEY|not signed|signatures were invalid|Missing key/i.test(failure.message)
+    ? `The host's keyring has no key for it: upgrade the package debian-archive-keyring, or ${otherWays}.`
+    : `Check the network and the host's apt sources, or ${otherWays}.`;
+  return new ConfigError(mirror === undefined ? 'default guest' : mirrorVariable, problem, remedy);
+}
+
+/** Runs a program in the private directory; @returns what it printed */
+async function run(
+  program: string,
+  args: readonly string[],
+  { directory, signal }: FetchContext,
+  onProgress?: (fraction: number) => void,
+): Promise<string> {
+  const statusArgs = onProgress === undefined ? [] : ['-o', 'APT::Status-Fd=3'];
+  const child = spawn(program, [...statusArgs, ...args], {
+    cwd: directory,
+    env: { ...process.env, LC_ALL: 'C' },
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    signal,
+  });
+  let output = '';
+  let errors = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  // Lines `dlstatus:<number>:<per cent>:<text>`.
+  (child.stdio[3] as Readable).setEncoding('utf8').on('data', (text: string) => {
+    for (const [, percent] of text.matchAll(/^dlstatus:[^:]*:([\d.]+):/gm)) onProgress?.(Number(percent) / 100);
+  });
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  // apt-get update reports a source that failed as a warning and exits with 0.
+  const failed = status !== 0 || /^(E|Err|W: .*(Failed to fetch|GPG error))/m.test(errors);
+  if (failed) throw new AptFailure(errors.trim().split('\n').slice(-shownErrorLines).join('\n') || `${program} failed`);
+  return output;
+}
+
+async function firstReadable(paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) {
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  return undefined;
+}

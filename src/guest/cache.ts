@@ -1,0 +1,120 @@
+/**
+ * Keeps built guests on disk: a directory each, with a manifest of lengths and SHA-256 sums. An entry appears by one
+ * rename, so nobody ever sees half of one. Layout: <cache home>/bottomhalf/<entry>/{manifest.json, Image, initrd.cpio}.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { ConfigError } from '../util/config-error.ts';
+import type { GuestImages } from './build.ts';
+
+const manifestName = 'manifest.json';
+const manifestVersion = 1;
+const workPrefix = 'work-';
+/** Part of an image -> its file. */
+const fileNames: Readonly<Record<keyof GuestImages, string>> = { kernel: 'Image', initrd: 'initrd.cpio' };
+
+interface Manifest {
+  readonly version: number;
+  readonly files: Readonly<Record<string, { readonly lengthBytes: number; readonly sha256: string }>>;
+}
+
+/** The directory of the cache (XDG Base Directory Specification: a relative XDG_CACHE_HOME does not count). */
+export function cacheDirectory(env: NodeJS.ProcessEnv): string {
+  const home = env.XDG_CACHE_HOME ?? '';
+  return join(isAbsolute(home) ? home : join(env.HOME ?? homedir(), '.cache'), 'bottomhalf');
+}
+
+/** A guest from the cache; undefined when there is none, 'damaged' when its files are not what its manifest says. */
+export async function readEntry(cache: string, entry: string): Promise<GuestImages | 'damaged' | undefined> {
+  const directory = join(cache, entry);
+  const text = await readFile(join(directory, manifestName), 'utf8').catch(() => undefined);
+  if (text === undefined) return (await readdir(directory).catch(() => undefined)) && 'damaged';
+  const manifest = parseManifest(text);
+  const read = async (part: keyof GuestImages): Promise<Uint8Array | undefined> => {
+    const name = fileNames[part];
+    const body = await readFile(join(directory, name)).catch(() => undefined);
+    const wanted = manifest?.files[name];
+    return body !== undefined && body.length === wanted?.lengthBytes && sha256(body) === wanted.sha256
+      ? body
+      : undefined;
+  };
+  const [kernel, initrd] = [await read('kernel'), await read('initrd')];
+  return kernel === undefined || initrd === undefined ? 'damaged' : { kernel, initrd };
+}
+
+/** Puts a guest into the cache; when another process has been faster, its entry stays. */
+export async function writeEntry(cache: string, entry: string, images: GuestImages, work: string): Promise<void> {
+  const fresh = join(work, 'entry');
+  await mkdir(fresh);
+  const files: Record<string, { lengthBytes: number; sha256: string }> = {};
+  for (const part of ['kernel', 'initrd'] as const) {
+    const body = images[part];
+    await writeFile(join(fresh, fileNames[part]), body);
+    files[fileNames[part]] = { lengthBytes: body.length, sha256: sha256(body) };
+  }
+  const manifest: Manifest = { version: manifestVersion, files };
+  await writeFile(join(fresh, manifestName), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  await rename(fresh, join(cache, entry)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
+}
+
+export async function removeEntry(cache: string, entry: string): Promise<void> {
+  await rm(join(cache, entry), { recursive: true, force: true });
+}
+
+/**
+ * Gives a directory inside the cache to work in, and removes it afterwards, come what may. What a killed process left
+ * behind is removed first.
+ * @throws ConfigError when the cache cannot be written
+ */
+export async function withWorkDirectory<T>(cache: string, use: (directory: string) => Promise<T>): Promise<T> {
+  let directory: string;
+  try {
+    await mkdir(cache, { recursive: true });
+    await removeLeftovers(cache);
+    directory = await mkdtemp(join(cache, `${workPrefix}${process.pid}-`));
+  } catch (error) {
+    throw new ConfigError(
+      'XDG_CACHE_HOME',
+      `cannot write to the cache ${cache}: ${error instanceof Error ? error.message : String(error)}`,
+      'Make it writable, or set XDG_CACHE_HOME to another directory.',
+    );
+  }
+  try {
+    return await use(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function removeLeftovers(cache: string): Promise<void> {
+  for (const name of await readdir(cache)) {
+    const pid = Number(/^work-(\d+)-/.exec(name)?.[1] ?? Number.NaN);
+    if (pid > 0 && !isRunning(pid)) await rm(join(cache, name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+function parseManifest(text: string): Manifest | undefined {
+  try {
+    const manifest = JSON.parse(text) as Partial<Manifest> | null;
+    return manifest?.version === manifestVersion && manifest.files ? (manifest as Manifest) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

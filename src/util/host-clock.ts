@@ -1,0 +1,34 @@
+/**
+ * The host's monotonic clock, the same on every thread of the process. Only event loops' clocks and back ends read it;
+ * actors ask their loop.
+ *
+ * `performance.now()` is the cheap reading, but each thread counts it from its own start; it is calibrated once per
+ * thread against `process.hrtime`, which all threads share. The error left is below a microsecond.
+ */
+
+const offsetNs = calibrate();
+
+/** Monotonic nanoseconds since an arbitrary moment that all threads of this process share. */
+export function hostNowNs(): number {
+  return performance.now() * 1e6 + offsetNs;
+}
+
+/** Wall-clock nanoseconds since 1970-01-01T00:00Z, with the host's millisecond resolution. */
+export function hostWallClockNs(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
+function calibrate(): number {
+  let best = 0;
+  let bestWindowNs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 8; i++) {
+    const before = performance.now() * 1e6;
+    const shared = Number(process.hrtime.bigint());
+    const after = performance.now() * 1e6;
+    if (after - before < bestWindowNs) {
+      bestWindowNs = after - before;
+      best = shared - (before + after) / 2;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,99 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Host, runCommand } from '../../src/cli/command.ts';
+import { exitStatus, type Machine, type MachineEnd, type MachineOptions } from '../../src/cli/run.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bottomhalf-command-'));
+  await writeFile(join(directory, 'kernel'), 'kernel');
+  await writeFile(join(directory, 'initrd'), 'initrd');
+  await writeFile(join(directory, 'empty'), '');
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+/** Runs the command with a machine that ends as told, or never. */
+async function run(args: string, end?: MachineEnd, whileRunning: () => void = () => undefined) {
+  const calls: string[] = [];
+  let given: MachineOptions | undefined;
+  const createVm = async (options: MachineOptions): Promise<Machine> => {
+    given = options;
+    return {
+      start: () => {
+        calls.push('start');
+        whileRunning();
+      },
+      stop: async () => calls.push('stop'),
+      console: {
+        write: (bytes) => bytes.length,
+        onRoom: () => undefined,
+        output: { subscribe: () => ({ unsubscribe: () => undefined }) },
+      },
+      finished: new Promise((resolve) => end && resolve(end)),
+    };
+  };
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  // A cache and a path with nothing in them: no default guest, no apt.
+  const env = { XDG_CACHE_HOME: join(directory, 'cache'), PATH: '' };
+  const host = { env, stdin, stdout, stderr, createVm } as unknown as Host;
+  const line = args.replaceAll('DIR', directory);
+  const status = await runCommand(line === '' ? [] : line.split(' '), host);
+  return { status, calls, options: given, out: String(stdout.read() ?? ''), err: String(stderr.read() ?? '') };
+}
+
+describe('the command', () => {
+  it('hands the machine what the options name', async () => {
+    const { status, options, calls } = await run('-m 64M -kernel DIR/kernel -initrd DIR/initrd -append quiet -d int', {
+      kind: 'poweroff',
+      code: 0,
+    });
+    expect(status).toBe(0);
+    expect(calls).toEqual(['start', 'stop']);
+    expect(options).toMatchObject({ ramBytes: 64 << 20, append: 'quiet', bios: 'default', log: { items: ['int'] } });
+    expect(String(options?.kernel)).toBe(String(Buffer.from('kernel')));
+    expect(options).not.toHaveProperty('dtb');
+  });
+
+  it.each([
+    ['-kernel DIR/none', '-kernel', 'no such file'],
+    ['-kernel DIR', '-kernel', 'directory'],
+    ['-kernel DIR/kernel -initrd DIR/empty', '-initrd', 'empty'],
+    ['-bios DIR/none -kernel DIR/kernel', '-bios', 'no such file'],
+    ['-kernel DIR/kernel -serial file:DIR/none/x', '-serial', 'cannot write'],
+    ['-kernal x', '-kernal', 'Did you mean -kernel?'],
+    ['', 'default guest', 'BOTTOMHALF_DEBIAN_MIRROR'],
+  ])("'%s' fails before anything starts", async (args, ...words) => {
+    const { status, calls, err } = await run(args);
+    expect(status).toBe(1);
+    expect(calls).not.toContain('start');
+    for (const word of words) expect(err).toContain(word);
+    expect(err).not.toContain('    at ');
+  });
+
+  it('answers --help and --version on standard output', async () => {
+    expect(await run('--help')).toMatchObject({ status: 0, err: '' });
+    expect((await run('--version')).out).toMatch(/^bottomhalf \d+\.\d+\.\d+\n$/);
+  });
+
+  it('ends in order on a signal', async () => {
+    const listeners = process.listenerCount('SIGTERM');
+    const { status, calls } = await run('-kernel DIR/kernel', undefined, () => process.emit('SIGTERM', 'SIGTERM'));
+    expect(status).toBe(128 + 15);
+    expect(calls).toEqual(['start', 'stop']);
+    expect(process.listenerCount('SIGTERM')).toBe(listeners);
+  });
+
+  it.each([
+    ['poweroff', 0, 0],
+    ['reboot', 0, 0],
+    ['fail', 3, 3],
+    ['fail', 0, 1],
+    ['fail', 256, 1],
+    ['panic', 0, 1],
+  ] as const)('turns %s with %d into status %d', (kind, code, status) => {
+    expect(exitStatus({ kind, code })).toBe(status);
+  });
+});

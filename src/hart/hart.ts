@@ -3,7 +3,7 @@
  * devices or time beyond the clock it is given; the vCPU actor owns it.
  */
 import { Decoder } from './decoder.ts';
-import { type FieldName, HART_FIELDS, HART_OFFSETS } from './state.ts';
+import { type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
 
 export interface HartModules {
   /** assembly/, compiled. */
@@ -33,8 +33,9 @@ interface RuntimeExports {
   reset(pc: bigint): void;
   afterLoad(): void;
   setInterruptLine(bit: number, level: number): void;
-  interrupts(): void;
+  updateTimers(): void;
   flushTlb(): void;
+  load(va: bigint, size: number): bigint;
 }
 
 export class Hart {
@@ -50,8 +51,7 @@ export class Hart {
     this.#arena = arena;
     this.decoder = new Decoder(memory, arena);
     const runtime = new WebAssembly.Instance(options.modules.runtime, {
-      env: { memory },
-      host: { mtime: options.mtime },
+      env: { memory, mtime: options.mtime },
     });
     this.#runtime = runtime.exports as unknown as RuntimeExports;
     const interpreter = new WebAssembly.Instance(options.modules.interpreter, {
@@ -107,6 +107,29 @@ export class Hart {
   /** Drives a bit of mip. */
   setInterruptLine(bit: number, level: boolean): void {
     this.#runtime.setInterruptLine(bit, level ? 1 : 0);
+  }
+
+  /** Writes stimecmp: the supervisor timer interrupt falls, and rises when mtime reaches it. */
+  setTimer(deadlineTicks: bigint): void {
+    this.set('stimecmp', BigInt.asUintN(64, deadlineTicks));
+    this.#runtime.updateTimers();
+  }
+
+  /** Forgets all translations and looks at all code anew. */
+  flush(): void {
+    this.#runtime.flushTlb();
+    this.setWord('codeGeneration', this.word('codeGeneration') + 1);
+  }
+
+  /** A doubleword by the hart's own translation, or null where the hart would trap; the hart is left as it was. */
+  readVirtual64(gva: bigint): bigint | null {
+    const state = new Uint8Array(this.#view.buffer, this.#arena, HART_STATE_BYTES);
+    const before = state.slice();
+    this.setWord('status', STATUS.next);
+    const value = this.#runtime.load(gva, 8);
+    if (this.word('status') === STATUS.next) return BigInt.asUintN(64, value);
+    state.set(before);
+    return null;
   }
 
   /** Rebuilds what derives from architectural state that was written from outside. */

@@ -5,9 +5,9 @@
  */
 import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
 import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
-import { lowerFastFloat } from './lower-float.ts';
+import { gateOf, lowerFastFloat } from './lower-float.ts';
 import { NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
-import { DECODED_PAGE, DTLB, FP_GATE, HART_OFFSETS } from './state.ts';
+import { DECODED_PAGE, DTLB, HART_OFFSETS } from './state.ts';
 
 /** Where the lowering is used: registers, and what happens at the instruction's end. */
 export interface FastContext extends ValueSource {
@@ -107,7 +107,7 @@ class FastLowering {
       case 'amo':
         return this.#amo(effect);
       case 'requireFp': {
-        const bit = this.#body.commits.some((commit) => commit.kind === 'setF') ? FP_GATE.dirty : FP_GATE.on;
+        const bit = gateOf(this.#body);
         code.get(this.#context.hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
         return this.#context.bailIf();
       }

@@ -1,16 +1,297 @@
 /**
  * Floating point with the host's own instructions, where that is exact: rounding to nearest even, and NX set already,
- * so that the only flag an ordinary result could raise changes nothing. Every other case bails out to soft-float.
+ * so that the one flag an ordinary result can raise changes nothing. Every other case bails out to soft-float.
+ *
+ * What makes a native result exact, flags included, is written at each operation. A result "inside" lies strictly
+ * between the smallest normal number and infinity: one that was rounded up to exactly the smallest normal number
+ * underflowed before (tininess is detected after rounding, but with an unbounded exponent).
  */
-import type { Effect } from '../isa/ir.ts';
+import type { Body, Effect, FpFormat, FpOp } from '../isa/ir.ts';
+import type { Code, PlainOp } from '../wasm/code.ts';
 import type { FastContext } from './lower-fast.ts';
 import type { ValueLowering } from './lower-values.ts';
+import { FP_GATE } from './state.ts';
 
-/** @returns false where the operation has no native form */
-export function lowerFastFloat(
-  _context: FastContext,
-  _values: ValueLowering,
-  _effect: Effect & { readonly op: 'fp' },
-): boolean {
-  return false;
+type FpEffect = Effect & { readonly op: 'fp' };
+type Native = 'f32' | 'f64';
+
+const NATIVE: Readonly<Record<FpFormat, Native | null>> = { h: null, s: 'f32', d: 'f64' };
+const SMALLEST_NORMAL = { f32: 2 ** -126, f64: 2 ** -1022 } as const;
+
+/** Operations that need rounding to nearest even and NX set; the others are exact or compare. */
+const ROUNDING_OPS: ReadonlySet<FpOp> = new Set(['add', 'sub', 'mul', 'div', 'sqrt', 'fromInt', 'toInt', 'cvt']);
+
+/** Truncation to an integer: the exclusive bounds between which it is exact but for NX, and the instruction. */
+const TRUNCATIONS = {
+  w: { above: -(2 ** 31) - 1, below: 2 ** 31, suffix: '_s', type: 'i32' },
+  wu: { above: -1, below: 2 ** 32, suffix: '_u', type: 'i32' },
+  l: { above: -(2 ** 63), below: 2 ** 63, suffix: '_s', type: 'i64' },
+  lu: { above: -1, below: 2 ** 64, suffix: '_u', type: 'i64' },
+} as const;
+
+/** The FP_GATE bit a body must find set to run in its fast form. */
+export function gateOf(body: Body): number {
+  const rounds = body.effects.some((effect) => effect.op === 'fp' && needsFastGate(effect));
+  if (rounds) return FP_GATE.fast;
+  return body.commits.some((commit) => commit.kind === 'setF') ? FP_GATE.dirty : FP_GATE.on;
+}
+
+function needsFastGate(effect: FpEffect): boolean {
+  if (!ROUNDING_OPS.has(effect.fp)) return false;
+  const isExact =
+    (effect.fp === 'cvt' && effect.format === 'd') ||
+    (effect.fp === 'fromInt' && effect.format === 'd' && (effect.int === 'w' || effect.int === 'wu'));
+  return !isExact;
+}
+
+/** Lowers an operation. @returns false where it has no native form */
+export function lowerFastFloat(context: FastContext, values: ValueLowering, effect: FpEffect): boolean {
+  const type = NATIVE[effect.format];
+  if (type === null || (effect.from !== null && NATIVE[effect.from] === null)) return false;
+  const lowering = new FloatLowering(context, values, effect, type);
+  return lowering.run();
+}
+
+class FloatLowering {
+  readonly #context: FastContext;
+  readonly #code: Code;
+  readonly #values: ValueLowering;
+  readonly #effect: FpEffect;
+  readonly #type: Native;
+
+  constructor(context: FastContext, values: ValueLowering, effect: FpEffect, type: Native) {
+    this.#context = context;
+    this.#code = context.code;
+    this.#values = values;
+    this.#effect = effect;
+    this.#type = type;
+  }
+
+  run(): boolean {
+    const { fp } = this.#effect;
+    if (fp === 'toInt') return this.#toInteger();
+    if (ROUNDING_OPS.has(fp) && !this.#context.nearestEven) return false;
+    switch (fp) {
+      case 'add':
+      case 'sub':
+      case 'mul':
+      case 'div':
+        return this.#arithmetic(fp);
+      case 'sqrt':
+        return this.#squareRoot();
+      case 'eq':
+      case 'lt':
+      case 'le':
+        return this.#compare(fp);
+      case 'min':
+      case 'max':
+        return this.#minimum(fp);
+      case 'fromInt':
+        return this.#fromInteger();
+      case 'cvt':
+        return this.#convert();
+      default:
+        return false;
+    }
+  }
+
+  /** Puts operand i into a native local. */
+  #operand(i: number, type: Native = this.#type): number {
+    const node = this.#effect.args[i];
+    if (node === undefined) throw new Error(`${this.#effect.fp} has no operand ${i}`);
+    this.#values.push(node);
+    const local = this.#code.local(type);
+    this.#code.op(type === 'f64' ? 'f64.reinterpret_i64' : 'f32.reinterpret_i32').set(local);
+    return local;
+  }
+
+  /** Takes a native result out of its local. */
+  #finish(local: number): true {
+    this.#code.get(local).op(this.#type === 'f64' ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32');
+    this.#values.setResult(this.#effect);
+    return true;
+  }
+
+  #op(name: string, type: Native = this.#type): void {
+    this.#code.op(`${type}.${name}` as PlainOp);
+  }
+
+  #constant(value: number, type: Native = this.#type): void {
+    if (type === 'f64') this.#code.f64(value);
+    else this.#code.f32(value);
+  }
+
+  /** Bails out unless the local is finite; NaN is not. */
+  #bailUnlessFinite(local: number): void {
+    this.#code.get(local);
+    this.#op('abs');
+    this.#constant(Number.POSITIVE_INFINITY);
+    this.#op('lt');
+    this.#code.op('i32.eqz');
+    this.#context.bailIf();
+  }
+
+  /**
+   * Sums are exact where they are subnormal, so any finite result will do. Products and quotients must lie inside, or
+   * be a zero that comes of a zero and not of underflow.
+   */
+  #arithmetic(fp: 'add' | 'sub' | 'mul' | 'div'): boolean {
+    const code = this.#code;
+    const a = this.#operand(0);
+    const b = this.#operand(1);
+    const result = code.local(this.#type);
+    code.get(a).get(b);
+    this.#op(fp);
+    code.set(result);
+    if (fp === 'add' || fp === 'sub') {
+      this.#bailUnlessFinite(result);
+      return this.#finish(result);
+    }
+    this.#isInside(result);
+    code.op('i32.eqz').if();
+    // Zero times or over a finite number: the operands say that the zero is exact, the result that the other is finite.
+    code.get(result);
+    this.#constant(0);
+    this.#op('eq');
+    this.#isZero(a);
+    if (fp === 'mul') {
+      this.#isZero(b);
+      code.op('i32.or');
+    }
+    code.op('i32.and', 'i32.eqz');
+    this.#context.bailIf();
+    code.end();
+    return this.#finish(result);
+  }
+
+  #isZero(local: number): void {
+    this.#code.get(local);
+    this.#constant(0);
+    this.#op('eq');
+  }
+
+  #isInside(local: number): void {
+    const code = this.#code;
+    code.get(local);
+    this.#op('abs');
+    this.#constant(SMALLEST_NORMAL[this.#type]);
+    this.#op('gt');
+    code.get(local);
+    this.#op('abs');
+    this.#constant(Number.POSITIVE_INFINITY);
+    this.#op('lt');
+    code.op('i32.and');
+  }
+
+  /** No square root underflows or overflows; a negative operand gives NaN, -0 itself. */
+  #squareRoot(): boolean {
+    const a = this.#operand(0);
+    this.#code.get(a);
+    this.#op('sqrt');
+    const result = this.#code.local(this.#type);
+    this.#code.set(result);
+    this.#bailUnlessFinite(result);
+    return this.#finish(result);
+  }
+
+  /** Exact without NaN. */
+  #compare(fp: 'eq' | 'lt' | 'le'): boolean {
+    const [a, b] = this.#orderedOperands();
+    this.#code.get(a).get(b);
+    this.#op(fp);
+    this.#values.setResult(this.#effect);
+    return true;
+  }
+
+  /** WebAssembly's min and max order -0 below +0, as RISC-V's do; without NaN they agree. */
+  #minimum(fp: 'min' | 'max'): boolean {
+    const [a, b] = this.#orderedOperands();
+    this.#code.get(a).get(b);
+    this.#op(fp);
+    const result = this.#code.local(this.#type);
+    this.#code.set(result);
+    return this.#finish(result);
+  }
+
+  #orderedOperands(): [number, number] {
+    const code = this.#code;
+    const a = this.#operand(0);
+    const b = this.#operand(1);
+    code.get(a).get(a);
+    this.#op('ne');
+    code.get(b).get(b);
+    this.#op('ne');
+    code.op('i32.or');
+    this.#context.bailIf();
+    return [a, b];
+  }
+
+  /** Never special: the largest integer is far from overflow. */
+  #fromInteger(): boolean {
+    const code = this.#code;
+    const [node] = this.#effect.args;
+    const { int } = this.#effect;
+    if (node === undefined || int === null) return false;
+    this.#values.push(node);
+    const isWord = int === 'w' || int === 'wu';
+    if (isWord) code.op('i32.wrap_i64');
+    code.op(`${this.#type}.convert_${isWord ? 'i32' : 'i64'}_${int.endsWith('u') ? 'u' : 's'}` as PlainOp);
+    const result = code.local(this.#type);
+    code.set(result);
+    return this.#finish(result);
+  }
+
+  /** Towards zero, or to nearest even first; in range no flag but NX can rise. */
+  #toInteger(): boolean {
+    const code = this.#code;
+    const { int } = this.#effect;
+    const { nearestEven, towardsZero } = this.#context;
+    if (int === null || !(nearestEven || towardsZero)) return false;
+    const { above, below, suffix, type } = TRUNCATIONS[int];
+    const value = this.#operand(0);
+    if (nearestEven) {
+      code.get(value);
+      this.#op('nearest');
+      code.set(value);
+    }
+    // An f32 bound of -2^31 - 1 would round to -2^31, which is in range: there and at -2^63 the bound itself is allowed.
+    const isInclusive = int === 'l' || (int === 'w' && this.#type === 'f32');
+    code.get(value);
+    this.#constant(int === 'w' && this.#type === 'f32' ? above + 1 : above);
+    this.#op(isInclusive ? 'ge' : 'gt');
+    code.get(value);
+    this.#constant(below);
+    this.#op('lt');
+    code.op('i32.and', 'i32.eqz');
+    this.#context.bailIf();
+    code.get(value).op(`${type}.trunc_${this.#type}${suffix}` as PlainOp);
+    if (type === 'i32') code.op('i64.extend_i32_s');
+    this.#values.setResult(this.#effect);
+    return true;
+  }
+
+  /** Widening is exact but for NaN. Narrowing must end inside, or start from zero. */
+  #convert(): boolean {
+    const code = this.#code;
+    const from = this.#type === 'f64' ? 'f32' : 'f64';
+    const value = this.#operand(0, from);
+    const result = code.local(this.#type);
+    code
+      .get(value)
+      .op(this.#type === 'f64' ? 'f64.promote_f32' : 'f32.demote_f64')
+      .set(result);
+    if (this.#type === 'f64') {
+      code.get(value).get(value);
+      this.#op('ne', from);
+      this.#context.bailIf();
+      return this.#finish(result);
+    }
+    this.#isInside(result);
+    code.get(value);
+    this.#constant(0, from);
+    this.#op('eq', from);
+    code.op('i32.or', 'i32.eqz');
+    this.#context.bailIf();
+    return this.#finish(result);
+  }
 }

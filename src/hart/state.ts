@@ -87,6 +87,8 @@ export const HART_FIELDS = {
     2,
   ),
   largeHigh: exec('u64', 'highest such address; below largeLow where there is none', 2),
+  walkTags: exec('u64', 'page walk cache: virtual address >> 21 of what the leaf table at the same index maps', 16),
+  walkTables: exec('u64', 'guest-physical addresses of those tables', 16),
   ramHost: exec('u32', 'host offset of guest RAM'),
   ramBytes: exec('u64', 'length of guest RAM in bytes'),
   ramBase: exec('u64', 'guest-physical address of guest RAM'),

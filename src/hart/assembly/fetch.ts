@@ -1,0 +1,222 @@
+/**
+ * Fetching: from the pc to the pre-decoded op that is executed there (DECODED_PAGE, FTLB in state.ts), fence.i, and
+ * the bits of an instruction for tval. Code is executed from RAM only; elsewhere it is an access fault.
+ *
+ * A decoded page is decoded from its copy of the source, never from RAM: what changed in RAM is seen where the page is
+ * looked up after a fence.i, by comparison.
+ */
+import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
+import { hart } from './hart';
+import {
+  ARENA_GUARDED_PAGE,
+  ARENA_PAGE_HASH,
+  ARENA_PAGES,
+  DECODED_PAGE_END_OP,
+  DECODED_PAGE_GENERATION,
+  DECODED_PAGE_HASH_ENTRIES,
+  DECODED_PAGE_HOST,
+  DECODED_PAGE_LENGTH_BYTES,
+  DECODED_PAGE_OP_BYTES,
+  DECODED_PAGE_OPS,
+  DECODED_PAGE_POOL,
+  DECODED_PAGE_SOURCE,
+  FTLB_ENTRIES,
+  FTLB_ENTRY_BYTES,
+  FTLB_PAGE,
+  FTLB_TAG,
+  H_CODE_GENERATION,
+  H_DECODED_PAGES,
+  H_FTLB,
+  H_OP,
+  H_PAGE,
+  H_PC,
+  H_PRIV,
+  H_TRAP_VALUE,
+} from './layout.generated';
+import { accessFault, fillFetch, flushFetch, gpa, gpaToHost, isRam, translate } from './mmu';
+import { pmpAllows, pmpUniform, spanHigh, spanLow } from './pmp';
+import { trap } from './trap';
+
+const HANDLER_END_OF_PAGE: u16 = 1;
+/** Key and decoded page. */
+const HASH_ENTRY_BYTES: u32 = 8;
+const HASH_PAGE: u32 = 4;
+/** 2^32 over the golden ratio; the product's high bits, as many as the table's index has, are the hash. */
+const HASH_FACTOR: u32 = 0x9e3779b1;
+const HASH_SHIFT: u32 = clz(DECODED_PAGE_HASH_ENTRIES - 1);
+
+/** Prepares the op at state.pc: sets state.op and state.page, or takes the trap. @returns the op, or 0 */
+export function fetch(): u32 {
+  const pc = load<u64>(hart, H_PC);
+  let page = pageInTlb(pc);
+  if (page === 0) {
+    page = findPage(pc);
+    if (page === 0) return 0;
+  }
+  const op = page + ((<u32>pc & 4095) >> 1) * DECODED_PAGE_OP_BYTES;
+  store<u32>(hart, page, H_PAGE);
+  store<u32>(hart, op, H_OP);
+  return op;
+}
+
+/** The decoded page for an address, or 0. */
+function pageInTlb(va: u64): u32 {
+  const entry = load<u32>(hart, H_FTLB) + (<u32>(va >> 12) & (FTLB_ENTRIES - 1)) * FTLB_ENTRY_BYTES;
+  return load<u64>(entry, FTLB_TAG) === (va & PAGE_MASK) ? load<u32>(entry, FTLB_PAGE) : 0;
+}
+
+/** The cause for which the halfword at va cannot be fetched, or 0 with `gpa` set. */
+function fetchFault(va: u64): u32 {
+  const privilege = load<u32>(hart, H_PRIV);
+  const cause = translate(va, EXECUTE, privilege);
+  if (cause !== 0) return cause;
+  return pmpAllows(gpa, 2, EXECUTE, privilege) && isRam(gpa, 2) ? 0 : accessFault(EXECUTE);
+}
+
+function findPage(pc: u64): u32 {
+  const cause = fetchFault(pc);
+  if (cause !== 0) {
+    trap(cause, pc);
+    return 0;
+  }
+  const source = gpaToHost(gpa & PAGE_MASK);
+  if (pmpUniform(gpa & PAGE_MASK, PAGE_BYTES, load<u32>(hart, H_PRIV)) === 0) return guardPage(pc, source);
+  const page = decodedPage(source);
+  fillFetch(pc, page);
+  return page;
+}
+
+/** The decoded page of the guest page at a host offset: found, brought up to date, or made. */
+function decodedPage(source: u32): u32 {
+  if (load<u32>(hart, H_DECODED_PAGES) === DECODED_PAGE_POOL) {
+    const known = lookUp(source);
+    if (load<u32>(known) !== 0) return verified(load<u32>(known, HASH_PAGE));
+    dropDecodedPages();
+  }
+  const entry = lookUp(source);
+  if (load<u32>(entry) !== 0) return verified(load<u32>(entry, HASH_PAGE));
+  const count = load<u32>(hart, H_DECODED_PAGES);
+  const page = hart + ARENA_PAGES + count * DECODED_PAGE_LENGTH_BYTES;
+  store<u32>(hart, count + 1, H_DECODED_PAGES);
+  clearPage(page, source);
+  store<u32>(entry, source + 1);
+  store<u32>(entry, page, HASH_PAGE);
+  return page;
+}
+
+/** The table entry of a guest page, or the free one where it belongs. The pool is smaller than the table. */
+function lookUp(source: u32): u32 {
+  let index = ((source >> 12) * HASH_FACTOR) >> HASH_SHIFT;
+  while (true) {
+    const entry = hart + ARENA_PAGE_HASH + (index & (DECODED_PAGE_HASH_ENTRIES - 1)) * HASH_ENTRY_BYTES;
+    const key = load<u32>(entry);
+    if (key === 0 || key === source + 1) return entry;
+    index++;
+  }
+}
+
+/** Makes a page one of undecoded ops. */
+function clearPage(page: u32, source: u32): void {
+  memory.fill(page, 0, DECODED_PAGE_SOURCE);
+  store<u16>(page, HANDLER_END_OF_PAGE, DECODED_PAGE_END_OP);
+  store<u32>(page, source, DECODED_PAGE_HOST);
+  store<u32>(page, load<u32>(hart, H_CODE_GENERATION), DECODED_PAGE_GENERATION);
+  memory.copy(page + DECODED_PAGE_SOURCE, source, 4096);
+}
+
+/** Compares a page with its source where a fence.i was executed since it was last done. */
+function verified(page: u32): u32 {
+  const generation = load<u32>(hart, H_CODE_GENERATION);
+  if (load<u32>(page, DECODED_PAGE_GENERATION) === generation) return page;
+  store<u32>(page, generation, DECODED_PAGE_GENERATION);
+  const source = load<u32>(page, DECODED_PAGE_HOST);
+  for (let at: u32 = 0; at < 4096; at += 8) {
+    const now = load<u64>(source + at);
+    if (now === load<u64>(page + at, DECODED_PAGE_SOURCE)) continue;
+    replace(page, at, now);
+  }
+  return page;
+}
+
+/** Puts eight new bytes into a page's copy. Forgets the ops of changed halfwords and of the one before each. */
+function replace(page: u32, at: u32, now: u64): void {
+  const old = load<u64>(page + at, DECODED_PAGE_SOURCE);
+  store<u64>(page + at, now, DECODED_PAGE_SOURCE);
+  for (let i: u32 = 0; i < 4; i++) {
+    if ((((now ^ old) >> (16 * i)) & 0xffff) === 0) continue;
+    const op = page + (at / 2 + i) * DECODED_PAGE_OP_BYTES;
+    store<u64>(op, 0);
+    if (op !== page) store<u64>(op - DECODED_PAGE_OP_BYTES, 0);
+  }
+}
+
+/** Drops all decoded pages, and the fetch TLBs that name them. */
+export function dropDecodedPages(): void {
+  memory.fill(hart + ARENA_PAGE_HASH, 0, DECODED_PAGE_HASH_ENTRIES * HASH_ENTRY_BYTES);
+  store<u32>(hart, 0, H_DECODED_PAGES);
+  flushFetch();
+}
+
+/**
+ * The decoded page for a guest page of which PMP may let a part be executed, just checked at the pc. Ops outside the
+ * span of the pc are end ops, so that leaving it fetches anew. Not in the fetch TLB; made anew at each fetch.
+ */
+function guardPage(pc: u64, source: u32): u32 {
+  const page = hart + ARENA_GUARDED_PAGE;
+  const privilege = load<u32>(hart, H_PRIV);
+  const first = gpa & PAGE_MASK;
+  const low = max(spanLow(privilege), first);
+  const high = min(spanHigh(privilege), first + PAGE_BYTES - 1);
+  const at = gpa;
+  clearPage(page, source);
+  for (let i: u32 = 0; i < DECODED_PAGE_OPS; i++) {
+    const halfword = first + 2 * i;
+    if (halfword >= low && halfword < high) continue;
+    store<u16>(page + i * DECODED_PAGE_OP_BYTES, HANDLER_END_OF_PAGE);
+  }
+  // An instruction that begins in the last halfword of the span may end outside.
+  const last = high - 1;
+  const isLong = (load<u16>(source + <u32>(last - first)) & 3) === 3;
+  const isWhole = last + 2 === first + PAGE_BYTES || pmpAllows(last + 2, 2, EXECUTE, privilege);
+  if (!isLong || isWhole) return page;
+  if (at === last) {
+    trap(accessFault(EXECUTE), pc + 2);
+    return 0;
+  }
+  store<u16>(page + (<u32>(last - first) >> 1) * DECODED_PAGE_OP_BYTES, HANDLER_END_OF_PAGE);
+  return page;
+}
+
+/**
+ * For a 4-byte instruction in the last halfword of a page, whose op it is given: its 32 bits go to state.trapValue.
+ * Takes the trap where the next page cannot be fetched from.
+ */
+export function fetchCrossing(op: u32): void {
+  const page = op - (DECODED_PAGE_OPS - 1) * DECODED_PAGE_OP_BYTES;
+  const next = load<u64>(hart, H_PC) + 2;
+  const cause = fetchFault(next);
+  if (cause !== 0) {
+    trap(cause, next);
+    return;
+  }
+  const low = <u32>load<u16>(page + 4094, DECODED_PAGE_SOURCE);
+  store<u32>(hart, low | ((<u32>load<u16>(gpaToHost(gpa))) << 16), H_TRAP_VALUE);
+}
+
+/** The bits of the instruction at an address that was just fetched: 16 or 32, or 0 where it is gone meanwhile. */
+export function instructionAt(va: u64): u32 {
+  const low = halfwordAt(va);
+  return (low & 3) === 3 ? low | (halfwordAt(va + 2) << 16) : low;
+}
+
+function halfwordAt(va: u64): u32 {
+  const page = pageInTlb(va);
+  if (page !== 0) return load<u16>(page + (<u32>va & 4095), DECODED_PAGE_SOURCE);
+  return fetchFault(va) === 0 ? load<u16>(gpaToHost(gpa)) : 0;
+}
+
+/** fence.i: what is executed from now on is compared with RAM first. */
+export function fenceI(): void {
+  store<u32>(hart, load<u32>(hart, H_CODE_GENERATION) + 1, H_CODE_GENERATION);
+  flushFetch();
+}

@@ -1,0 +1,26 @@
+/** What the runtime module exports; the interpreter's generated code imports it by these names. */
+
+export { clmul, clmulh, clmulr } from './clmul';
+export { csr } from './csr';
+export { sfenceVma } from './fence';
+export { fenceI, fetch, fetchCrossing, instructionAt } from './fetch';
+export * from './float-d';
+export * from './float-h';
+export * from './float-s';
+export { requireFp } from './fp-require';
+export { init } from './hart';
+export { interrupts, pendingInterrupts, setInterruptLine, updateTimers, wfi, wrs } from './interrupts';
+export {
+  amo,
+  cboClean,
+  cboFlush,
+  cboInval,
+  cboZero,
+  loadMemory as load,
+  loadReserved,
+  storeConditional,
+  storeMemory as store,
+} from './memory';
+export { flushTlb } from './mmu';
+export { afterLoad, reset } from './reset';
+export { ebreak, ecall, illegal, mret, sret, trap } from './trap';

@@ -1,10 +1,12 @@
 /**
  * Build step: writes the hart's layout for AssemblyScript from the one table in state.ts, then compiles
- * src/hart/assembly to dist/src/hart/runtime.wasm. Run by `npm run build`, after tsc.
+ * src/hart/assembly to dist/src/hart/runtime.wasm, and generates interpreter.wasm. Run by `npm run build`, after tsc.
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
+import { buildInterpreter } from './interpreter.ts';
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
 
@@ -63,3 +65,4 @@ async function build(): Promise<void> {
 }
 
 await build();
+writeFileSync(`${root}dist/src/hart/interpreter.wasm`, buildInterpreter(MAX_MEMORY_PAGES));

@@ -23,7 +23,8 @@ export class Decoder {
     const view = this.#view;
     const page = view.getUint32(this.#arena + HART_OFFSETS.page, true);
     const slot = (op - page) / DECODED_PAGE.opBytes;
-    const source = view.getUint32(page + DECODED_PAGE.host, true) + slot * 2;
+    // The copy, not RAM: fence.i compares RAM with what was decoded.
+    const source = page + DECODED_PAGE.source + slot * 2;
     const low = view.getUint16(source, true);
     if ((low & 3) !== 3) {
       this.#write(op, decode(low), low, slot * 2);

@@ -115,6 +115,12 @@ export class Hart {
     this.#runtime.updateTimers();
   }
 
+  /** Writes mtimecmp. */
+  setTimecmp(ticks: bigint): void {
+    this.set('mtimecmp', ticks);
+    this.#runtime.updateTimers();
+  }
+
   /** Forgets all translations and looks at all code anew. */
   flush(): void {
     this.#runtime.flushTlb();

@@ -31,7 +31,7 @@ const CBO = { inval: 'cboInval', clean: 'cboClean', flush: 'cboFlush', zero: 'cb
 /** Lowers a body to the rest of a function that returns nothing. */
 export function lowerSlow(context: SlowContext, body: Body): void {
   const values = new ValueLowering(context.code, context, body);
-  for (const effect of body.effects) lowerEffect(context, values, body, effect);
+  for (const effect of body.effects) lowerEffect(context, values, effect);
   commit(context, values, body);
 }
 
@@ -40,7 +40,7 @@ function changesMachine(body: Body): boolean {
   return body.effects.some((effect) => effect.op === 'csr' || effect.op === 'system' || effect.op === 'sfenceVma');
 }
 
-function lowerEffect(context: SlowContext, values: ValueLowering, body: Body, effect: Effect): void {
+function lowerEffect(context: SlowContext, values: ValueLowering, effect: Effect): void {
   const { code } = context;
   const checked = (name: string): void => {
     context.callRuntime(name);
@@ -80,7 +80,7 @@ function lowerEffect(context: SlowContext, values: ValueLowering, body: Body, ef
       values.push(effect.addr);
       return checked(CBO[effect.kind]);
     case 'requireFp':
-      code.i32(body.commits.some((c) => c.kind === 'setF') ? 1 : 0);
+      code.i32(0);
       return checked('requireFp');
     case 'csr':
       context.imm(effect.csr);
@@ -156,6 +156,11 @@ function commit(context: SlowContext, values: ValueLowering, body: Body): void {
     if ('value' in c) values.toLocal(c.value);
     if ('target' in c) values.toLocal(c.target);
     if ('cond' in c) values.toLocal(c.cond);
+  }
+  if (body.commits.some((c) => c.kind === 'setF')) {
+    // Dirty only now: an access before this may have trapped.
+    code.i32(1);
+    context.callRuntime('requireFp');
   }
   for (const c of body.commits) {
     if (c.kind !== 'setX' && c.kind !== 'setF') continue;

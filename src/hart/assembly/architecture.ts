@@ -29,6 +29,7 @@ export const ENVCFG_CBCFE: u64 = 1 << 6;
 export const ENVCFG_CBZE: u64 = 1 << 7;
 /** In menvcfg only. */
 export const MENVCFG_ADUE: u64 = 1 << 61;
+export const MENVCFG_PBMTE: u64 = 1 << 62;
 export const MENVCFG_STCE: u64 = 1 << 63;
 
 export const SSI: u32 = 1;

@@ -1,6 +1,7 @@
 /**
  * Address translation: Sv39, Sv48, Sv57 (privileged specification 4.3 to 4.6), Svnapot (64 KiB), Svade, and Svadu under
- * menvcfg.ADUE. Every reserved bit faults, Svpbmt's too. Not modelled: two-stage translation.
+ * menvcfg.ADUE, Svpbmt under menvcfg.PBMTE (memory types are accepted and change nothing: all accesses are ordered and
+ * coherent as they are). Every reserved bit faults. Not modelled: two-stage translation.
  *
  * `gpaToHost` is the one place that turns a guest-physical address into a host offset. The TLBs are state.ts's DTLB and
  * FTLB. They hold pages of RAM only, and only pages for which one PMP entry decides as a whole. ASIDs are not kept
@@ -16,6 +17,7 @@ import {
   EXECUTE,
   MACHINE,
   MENVCFG_ADUE,
+  MENVCFG_PBMTE,
   MSTATUS_MPP_SHIFT,
   MSTATUS_MPRV,
   MSTATUS_MXR,
@@ -71,8 +73,10 @@ const PTE_U: u64 = 1 << 4;
 const PTE_A: u64 = 1 << 6;
 const PTE_D: u64 = 1 << 7;
 const PTE_N: u64 = 1 << 63;
-/** Bits 60:54, and 62:61 (Svpbmt's, while menvcfg.PBMTE is 0). */
-const PTE_RESERVED: u64 = 0x1ff << 54;
+/** Bits 60:54. */
+const PTE_RESERVED: u64 = 0x7f << 54;
+/** Svpbmt: the memory type of a leaf; 3 is reserved, and everything but 0 while menvcfg.PBMTE is 0. */
+const PTE_PBMT: u64 = 3 << 61;
 const PTE_PPN_SHIFT: u64 = 10;
 const PPN_MASK: u64 = (1 << 44) - 1;
 /** A NAPOT page: its size as a power of two, and the low bits of its PPN that encode it. */
@@ -170,7 +174,7 @@ function walk(va: u64, access: u32, privilege: u32, levels: u32, satp: u64): u32
     const pte = atomic.load<u64>(gpaToHost(entry));
     if (!(pte & PTE_V) || (pte & (PTE_R | PTE_W)) === PTE_W || (pte & PTE_RESERVED) !== 0) return pageFault(access);
     if (pte & (PTE_R | PTE_X)) return acceptLeaf(va, access, privilege, level, entry, pte);
-    if (level === 0 || (pte & (PTE_N | PTE_U | PTE_A | PTE_D)) !== 0) return pageFault(access);
+    if (level === 0 || (pte & (PTE_N | PTE_PBMT | PTE_U | PTE_A | PTE_D)) !== 0) return pageFault(access);
     table = ((pte >> PTE_PPN_SHIFT) & PPN_MASK) << 12;
     level--;
     if (level === 0) {
@@ -181,6 +185,9 @@ function walk(va: u64, access: u32, privilege: u32, levels: u32, satp: u64): u32
 }
 
 function acceptLeaf(va: u64, access: u32, privilege: u32, level: u32, entry: u64, pte: u64): u32 {
+  const memoryType = pte & PTE_PBMT;
+  const hasTypes = (load<u64>(hart, H_MENVCFG) & MENVCFG_PBMTE) !== 0;
+  if (memoryType !== 0 && (!hasTypes || memoryType === PTE_PBMT)) return pageFault(access);
   const mstatus = load<u64>(hart, H_MSTATUS);
   if (pte & PTE_U) {
     if (privilege !== USER && (access === EXECUTE || !(mstatus & MSTATUS_SUM))) return pageFault(access);

@@ -100,8 +100,7 @@ export class ReferenceHart {
       if (pendingSet(this) === 0n) return 'waiting';
       this.waiting = false;
     }
-    const interrupt = pendingInterrupt(this);
-    if (interrupt !== null) return this.#trap(interrupt);
+    if (this.takeInterrupt()) return 'trapped';
     try {
       evaluate(this, this.#fetch());
     } catch (error) {
@@ -112,6 +111,15 @@ export class ReferenceHart {
     if ((this.mcountinhibit & 1n) === 0n) this.mcycle = mask64(this.mcycle + 1n);
     if ((this.mcountinhibit & 4n) === 0n) this.minstret = mask64(this.minstret + 1n);
     return 'retired';
+  }
+
+  /** Enters the handler of the most urgent interrupt that is pending and enabled; false if there is none. */
+  takeInterrupt(): boolean {
+    const interrupt = pendingInterrupt(this);
+    if (interrupt === null) return false;
+    this.waiting = false;
+    this.#trap(interrupt);
+    return true;
   }
 
   /** @throws Trap always: the current instruction is illegal. */

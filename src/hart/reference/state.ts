@@ -39,12 +39,3 @@ export function hartFields(hart: ReferenceHart): Record<string, bigint> {
   for (const [i, value] of hart.pmpcfg.entries()) fields[`pmpcfg${2 * i}`] = value;
   return fields;
 }
-
-/** One line for each value that differs: `name: a / b`, hexadecimal. */
-export function diffHarts(a: ReferenceHart, b: ReferenceHart): string[] {
-  const left = hartFields(a);
-  const right = hartFields(b);
-  return Object.keys(left)
-    .filter((name) => left[name] !== right[name])
-    .map((name) => `${name}: 0x${(left[name] ?? 0n).toString(16)} / 0x${(right[name] ?? 0n).toString(16)}`);
-}

@@ -1,0 +1,146 @@
+/**
+ * The device tree of board `virt`, derived from its table.
+ * Source: Devicetree Specification v0.4; Linux bindings riscv/cpus.yaml and riscv/extensions.yaml, ns16550a,
+ * sifive,plic-1.0.0, sifive,clint, google,goldfish-rtc, syscon-poweroff and -reboot; node names and order as QEMU's virt.
+ *
+ * Not in it, because the devices do not exist yet: virtio-mmio, PCI Express, flash, fw-cfg, platform bus; and no pmu
+ * node, because the counters beyond cycle and instret count nothing.
+ */
+import { type FdtNode, type FdtTree, fdtNode, PhandleAllocator, reg64 } from '../../src/fdt/tree.ts';
+import { UART_CLOCK_HZ } from '../char/uart16550.ts';
+import { finishCommand } from '../misc/test-finisher.ts';
+import { VIRT_PLIC_SOURCES, VIRT_TIMEBASE_HZ, type VirtRow, virtTable } from './virt-table.ts';
+
+export interface VirtTreeConfig {
+  readonly harts: number;
+  readonly ramBytes: number;
+  /** Multi-letter extensions are lower case; in any order. Default: VIRT_ISA_EXTENSIONS. */
+  readonly isaExtensions?: readonly string[];
+}
+
+/** What the harts of this board announce. Order: single letters, then as the ISA naming rules sort them. */
+export const VIRT_ISA_EXTENSIONS = [
+  ...['i', 'm', 'a', 'f', 'd', 'c'],
+  ...['zicbom', 'zicbop', 'zicboz', 'zicntr', 'zicond', 'zicsr', 'zifencei', 'zihintpause', 'zihpm'],
+  ...['zawrs', 'zfa', 'zfh', 'zfhmin', 'zca', 'zcb', 'zcd', 'zba', 'zbb', 'zbc', 'zbs'],
+  ...['sstc', 'svade', 'svadu', 'svinval', 'svnapot', 'svpbmt'],
+] as const;
+
+/** Bytes that one cbo instruction works on. */
+export const CACHE_BLOCK_BYTES = 64;
+
+/** The console, as stdout-path and alias name it. */
+export const VIRT_CONSOLE_PATH = `/soc/${unit('serial', virtTable.uart0)}`;
+
+/** mcause numbers of the interrupts a hart takes from outside. */
+const hartInterrupt = { machineSoftware: 3, machineTimer: 7, supervisorExternal: 9, machineExternal: 11 } as const;
+
+/** The tree as the machine has it; the boot loader adds the rest of /chosen (see src/fdt/chosen.ts). */
+export function virtDeviceTree(config: VirtTreeConfig): FdtTree {
+  const phandles = new PhandleAllocator();
+  const harts = Array.from({ length: config.harts }, () => ({ cpu: phandles.next(), intc: phandles.next() }));
+  const plic = phandles.next();
+  const test = phandles.next();
+  const isa = config.isaExtensions ?? VIRT_ISA_EXTENSIONS;
+  const root = fdtNode(
+    '',
+    { '#address-cells': 2, '#size-cells': 2, compatible: 'riscv-virtio', model: 'riscv-virtio,qemu' },
+    [
+      fdtNode('chosen', { 'stdout-path': VIRT_CONSOLE_PATH }),
+      fdtNode('aliases', { serial0: VIRT_CONSOLE_PATH }),
+      syscon('poweroff', test, finishCommand.pass),
+      syscon('reboot', test, finishCommand.reset),
+      fdtNode(unit('memory', virtTable.dram), {
+        device_type: 'memory',
+        reg: reg64(virtTable.dram.base, config.ramBytes),
+      }),
+      cpusNode(harts, isa),
+      socNode(
+        harts.map((hart) => hart.intc),
+        plic,
+        test,
+      ),
+    ],
+  );
+  return { root, reservations: [], bootCpu: 0 };
+}
+
+function cpusNode(harts: readonly { cpu: number; intc: number }[], isa: readonly string[]): FdtNode {
+  const cpus = harts.map(({ cpu, intc }, hart) =>
+    fdtNode(
+      `cpu@${hart.toString(16)}`,
+      {
+        phandle: cpu,
+        device_type: 'cpu',
+        reg: hart,
+        status: 'okay',
+        compatible: 'riscv',
+        'riscv,isa': isaString(isa),
+        'riscv,isa-base': 'rv64i',
+        'riscv,isa-extensions': isa,
+        'riscv,cbom-block-size': isa.includes('zicbom') ? CACHE_BLOCK_BYTES : undefined,
+        'riscv,cbop-block-size': isa.includes('zicbop') ? CACHE_BLOCK_BYTES : undefined,
+        'riscv,cboz-block-size': isa.includes('zicboz') ? CACHE_BLOCK_BYTES : undefined,
+        'mmu-type': 'riscv,sv57',
+      },
+      [
+        fdtNode('interrupt-controller', {
+          '#address-cells': 0,
+          '#interrupt-cells': 1,
+          'interrupt-controller': true,
+          compatible: 'riscv,cpu-intc',
+          phandle: intc,
+        }),
+      ],
+    ),
+  );
+  const cores = harts.map(({ cpu }, hart) => fdtNode(`core${hart}`, { cpu }));
+  const map = fdtNode('cpu-map', {}, [fdtNode('cluster0', {}, cores)]);
+  return fdtNode('cpus', { '#address-cells': 1, '#size-cells': 0, 'timebase-frequency': VIRT_TIMEBASE_HZ }, [
+    ...cpus,
+    map,
+  ]);
+}
+
+function socNode(intcs: readonly number[], plic: number, test: number): FdtNode {
+  const wired = (...causes: number[]) => intcs.flatMap((intc) => causes.flatMap((cause) => [intc, cause]));
+  const { machineSoftware, machineTimer, machineExternal, supervisorExternal } = hartInterrupt;
+  return fdtNode('soc', { '#address-cells': 2, '#size-cells': 2, compatible: 'simple-bus', ranges: true }, [
+    device('rtc', virtTable.rtc, plic, { compatible: 'google,goldfish-rtc' }),
+    device('serial', virtTable.uart0, plic, { compatible: 'ns16550a', 'clock-frequency': UART_CLOCK_HZ }),
+    device('test', virtTable.test, plic, { compatible: ['sifive,test1', 'sifive,test0', 'syscon'], phandle: test }),
+    device('plic', virtTable.plic, plic, {
+      compatible: ['sifive,plic-1.0.0', 'riscv,plic0'],
+      phandle: plic,
+      'riscv,ndev': VIRT_PLIC_SOURCES,
+      'interrupt-controller': true,
+      '#interrupt-cells': 1,
+      '#address-cells': 0,
+      'interrupts-extended': wired(machineExternal, supervisorExternal),
+    }),
+    device('clint', virtTable.clint, plic, {
+      compatible: ['sifive,clint0', 'riscv,clint0'],
+      'interrupts-extended': wired(machineSoftware, machineTimer),
+    }),
+  ]);
+}
+
+function device(name: string, row: VirtRow, plic: number, properties: Parameters<typeof fdtNode>[1]): FdtNode {
+  const wiring = row.irq === undefined ? {} : { interrupts: row.irq, 'interrupt-parent': plic };
+  return fdtNode(unit(name, row), { ...properties, reg: reg64(row.base, row.lengthBytes), ...wiring });
+}
+
+/** A register that powers the machine off or restarts it when `value` is written to it. */
+function syscon(name: 'poweroff' | 'reboot', regmap: number, value: number): FdtNode {
+  return fdtNode(name, { compatible: `syscon-${name}`, regmap, offset: 0, value });
+}
+
+/** The older property: `rv64` and single letters in a row, the others after underscores. */
+function isaString(isa: readonly string[]): string {
+  const letters = isa.filter((name) => name.length === 1).join('');
+  return [`rv64${letters}`, ...isa.filter((name) => name.length > 1)].join('_');
+}
+
+function unit(name: string, row: VirtRow): string {
+  return `${name}@${row.base.toString(16)}`;
+}

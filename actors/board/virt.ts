@@ -1,0 +1,301 @@
+/**
+ * Board `virt`: QEMU's machine of that name. The root actor is the machine's chart (machines/machine.ts); its children
+ * are the devices of the main loop and proxies of the actors on the vCPU's thread. The physical layout comes from
+ * virt-table.ts, what is loaded where from a boot plan.
+ *
+ * Not modelled: more than one hart; virtio, PCI Express and flash (their addresses are reserved).
+ */
+import { machineMachine, type MachineEvent } from '../../machines/machine.ts';
+import {
+  ActorGateway,
+  type AnyActorLogic,
+  type AnyStateMachine,
+  type DeviceDefinition,
+  deviceActorLogic,
+  enqueueActions,
+  type EventObject,
+  Inspection,
+  type InspectionEvent,
+  Link,
+  type Observer,
+  RegisterWindows,
+  spawnWorker,
+  WindowServer,
+  type WorkerHandle,
+} from '../../src/actor/index.ts';
+import type { BootPlan } from '../../src/boot/plan.ts';
+import { attentionByteOffset, type DoorbellWords } from '../../src/channel/doorbell.ts';
+import { SIGNAL_WORDS, Thread, wireThreads } from '../../src/channel/threads.ts';
+import type { HartModules } from '../../src/hart/hart.ts';
+import { attachThread, EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
+import type { MemoryLayout } from '../../src/memory/layout.ts';
+import type { ErrorRecord } from '../../src/util/errors.ts';
+import type { LogConfig } from '../cpu/instruction-log.ts';
+import type { LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
+import { type RemoteDevice, type VcpuThreadParameters, WIRE_KIND } from '../cpu/vcpu-thread.ts';
+import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
+import { goldfishRtc } from '../time/goldfish-rtc.ts';
+import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
+
+export interface VirtOptions {
+  readonly memory: WebAssembly.Memory;
+  readonly layout: MemoryLayout;
+  readonly modules: HartModules;
+  readonly plan: BootPlan;
+  /** The built-in SBI serves S mode. */
+  readonly sbi: boolean;
+  readonly seed: number;
+  readonly log: LogConfig | null;
+  readonly inspect: Observer<InspectionEvent> | ((event: InspectionEvent) => void) | null;
+  /** The guest, or a bare-metal program, wants to end or to begin anew. */
+  onEnd(request: EndRequest): void;
+  onLog(text: string): void;
+  /** The vCPU's thread is gone: null when it was told to. */
+  onThreadEnd(error: ErrorRecord | null): void;
+}
+
+/** How a guest asks for its end. */
+export interface EndRequest {
+  readonly kind: 'poweroff' | 'reboot' | 'fail';
+  readonly code: number;
+}
+
+const VCPU_THREAD = 'vcpu0';
+/** On the vCPU's thread, under the names that the gateway exports. */
+const CPU = 'cpu';
+const FAR_DEVICES = { uart: 'serial0', plic: 'plic', aclint: 'clint' } as const;
+const NEAR_DEVICES = { test: 'test', rtc: 'rtc' } as const;
+const DEVICES: readonly string[] = [...Object.values(NEAR_DEVICES), ...Object.values(FAR_DEVICES)];
+
+/** A machine that has its threads and devices and waits for `machine.start`. */
+export class VirtBoard {
+  readonly link: Link;
+  /** The root actor's logic. */
+  readonly logic: AnyStateMachine;
+  readonly inspection: Inspection | null;
+  readonly #options: VirtOptions;
+  readonly #clock = HostClock.stopped();
+  readonly #loop: EventLoop;
+  readonly #thread: Thread;
+  readonly #driver: LoopDriver;
+  readonly #gateway: ActorGateway;
+  readonly #worker: WorkerHandle;
+  readonly #onSpace: (handler: () => void) => void;
+  #send: (event: MachineEvent) => void = () => {};
+  #closed: Promise<void> | null = null;
+
+  constructor(options: VirtOptions) {
+    this.#options = options;
+    const doorbell: DoorbellWords = {
+      buffer: options.memory.buffer,
+      byteOffset: options.layout.doorbells[0] ?? 0,
+      signalWords: SIGNAL_WORDS,
+    };
+    const wiring = wireThreads([
+      { name: 'main', kind: 'libuv' },
+      { name: VCPU_THREAD, kind: 'parking', doorbell },
+    ]);
+    const [own, far] = [wiring.get('main'), wiring.get(VCPU_THREAD)];
+    if (own === undefined || far === undefined) throw new Error('a thread has no wiring');
+    this.#thread = new Thread(own);
+    this.#loop = new EventLoop({
+      name: 'main',
+      clock: this.#clock,
+      seed: options.seed,
+      onError: (error) => this.#send({ type: 'machine.fail', error }),
+    });
+    attachThread(this.#loop, this.#thread);
+    const channel = this.#thread.channel(VCPU_THREAD);
+    this.#onSpace = (handler) => channel.onSpace(handler);
+    this.link = new Link(VCPU_THREAD, channel);
+    this.#gateway = new ActorGateway('main', this.link);
+    this.inspection = options.inspect === null ? null : new Inspection('main', this.#loop, options.inspect);
+    this.inspection?.watchThread(this.link);
+    this.#listen();
+    const server = new WindowServer(channel);
+    const wire = (source: number) => ({
+      set: (level: boolean) => void channel.postWords(WIRE_KIND, source, level ? 1 : 0, 0, 0),
+    });
+    this.logic = this.#machineLogic(server, wire(virtTable.rtc.irq));
+    this.#worker = spawnWorker(
+      {
+        module: new URL(`../cpu/vcpu-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href,
+        exportName: 'vcpuThreadMain',
+        parameters: this.#threadParameters(attentionByteOffset(doorbell)),
+      },
+      far,
+      (error) => this.#threadEnded(error),
+    );
+    this.#driver = runInLibuv(this.#loop, this.#thread);
+  }
+
+  /** Where failures and acknowledgements go: the root actor, once it exists. */
+  connect(send: (event: MachineEvent) => void): void {
+    this.#send = send;
+  }
+
+  /** Calls `handler` whenever the vCPU's thread has made room after a message was refused. */
+  onSpace(handler: () => void): void {
+    this.#onSpace(handler);
+  }
+
+  /** Ends the thread and lets go of everything. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.link.post({ type: 'thread.close' });
+    await this.#worker.terminate();
+    this.#driver.stop();
+    this.inspection?.detach();
+    this.#thread.close();
+  }
+
+  #machineLogic(server: WindowServer, rtcWire: { set(level: boolean): void }): AnyStateMachine {
+    const windows = new RegisterWindows();
+    const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
+      deviceActorLogic(definition, {
+        loop: this.#loop,
+        ports,
+        config,
+        registers: {
+          realize: (id, window) => {
+            windows.realize(id, window);
+            const remote = remoteDevices().find((device) => device.name === id);
+            if (remote !== undefined) server.serve(remote.windowId, window);
+          },
+        },
+      }) as AnyActorLogic;
+    const finish = (request: FinishRequest): void => this.#options.onEnd(endOfFinisher(request));
+    const actors: Record<string, AnyActorLogic> = {
+      [NEAR_DEVICES.test]: near(testFinisher, { finish }, undefined),
+      [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: rtcWire }, undefined),
+      [CPU]: this.#gateway.proxyLogic(CPU),
+    };
+    for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#gateway.proxyLogic(name);
+    const tellAll = (names: readonly string[], event: EventObject) =>
+      enqueueActions(({ enqueue }) => {
+        for (const name of names) enqueue.sendTo(name, event);
+      });
+    const start = (): EventObject => {
+      const { pcGpa, a1 } = this.#options.plan.start;
+      return { type: 'vcpu.start', pc: BigInt(pcGpa), argument: BigInt(a1) } as EventObject;
+    };
+    // xstate's types know only what the chart itself declares; the board adds its own actors and actions.
+    return (machineMachine as AnyStateMachine).provide({
+      actors,
+      actions: {
+        launch: enqueueActions(({ enqueue }) => {
+          enqueue(() => this.#loadRam());
+          for (const name of Object.keys(actors)) enqueue.spawnChild(name, { id: name, systemId: name });
+          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.start' });
+          enqueue.sendTo(CPU, start());
+        }),
+        resumeAll: enqueueActions(({ enqueue }) => {
+          enqueue(() => this.#resumeClock());
+          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.resume' });
+          enqueue.sendTo(CPU, { type: 'vcpu.resume' });
+        }),
+        pauseVcpus: tellAll([CPU], { type: 'vcpu.pause' }),
+        quiesceDevices: enqueueActions(({ enqueue }) => {
+          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.quiesce' });
+          enqueue(() => this.#stopClock());
+        }),
+        resetAll: enqueueActions(({ enqueue }) => {
+          enqueue(() => this.#loadRam());
+          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.reset' });
+          enqueue.sendTo(CPU, { type: 'vcpu.reset' });
+          enqueue.sendTo(CPU, start());
+        }),
+        haltAll: () => this.#halt(),
+        release: () => void this.close(),
+      },
+    }) as AnyStateMachine;
+  }
+
+  #listen(): void {
+    const { link } = this;
+    link.on<VcpuPaused>('board.vcpu-paused', () => this.#send({ type: 'machine.vcpus-paused' }));
+    link.on<LogText>('board.log', ({ text }) => this.#options.onLog(text));
+    link.on<ProgramEnd>('board.program-end', ({ code }) => {
+      this.#options.onEnd({ kind: code === 0 ? 'poweroff' : 'fail', code });
+    });
+    link.on<ResetRequest>('board.reset-request', ({ request }) => {
+      this.#options.onEnd({ kind: request.type === 'shutdown' ? 'poweroff' : 'reboot', code: 0 });
+    });
+  }
+
+  /** All of RAM as the boot plan wants it. The vCPU stands, or has not begun. */
+  #loadRam(): void {
+    const { memory, layout, plan } = this.#options;
+    const ram = new Uint8Array(memory.buffer, layout.ram, layout.ramBytes);
+    // At launch the memory is fresh, and filling it would make every page of it resident.
+    if (this.#isUsed) ram.fill(0);
+    this.#isUsed = true;
+    for (const segment of plan.segments) ram.set(segment.bytes, segment.gpa - virtTable.dram.base);
+  }
+  #isUsed = false;
+
+  #resumeClock(): void {
+    const originNs = this.#clock.resume();
+    this.link.post({ type: 'clock.resume', originNs, atNs: 0 } as { type: string });
+    this.#driver.wake();
+  }
+
+  #stopClock(): void {
+    const atNs = this.#clock.stop();
+    this.link.post({ type: 'clock.stop', originNs: 0, atNs } as { type: string });
+    this.#driver.wake();
+  }
+
+  /** Nobody is waited for: the vCPU may be what failed. */
+  #halt(): void {
+    this.#clock.stop();
+    this.link.post({ type: 'thread.close' });
+  }
+
+  #threadEnded(error: ErrorRecord | null): void {
+    if (error !== null) this.#gateway.fail(error);
+    this.#options.onThreadEnd(error);
+  }
+
+  #threadParameters(attention: number): VcpuThreadParameters {
+    const { memory, layout, modules, plan, sbi, log, seed } = this.#options;
+    const row = ({ base, lengthBytes }: { base: number; lengthBytes: number }, name: string) => ({
+      name,
+      base,
+      lengthBytes,
+    });
+    return {
+      memory,
+      modules,
+      arena: layout.arenas[0] ?? 0,
+      attention,
+      ram: { base: virtTable.dram.base, host: layout.ram, lengthBytes: layout.ramBytes },
+      hartId: 0,
+      sbi,
+      start: { mode: plan.start.mode, a2: BigInt(plan.start.a2) },
+      rom: { ...row(virtTable.mrom, 'mrom'), bytes: plan.rom },
+      uart: { ...row(virtTable.uart0, FAR_DEVICES.uart), source: virtTable.uart0.irq },
+      plic: { ...row(virtTable.plic, FAR_DEVICES.plic), sources: VIRT_PLIC_SOURCES },
+      aclint: row(virtTable.clint, FAR_DEVICES.aclint),
+      remote: remoteDevices(),
+      htif:
+        plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
+      log,
+      seed: seed + 1,
+    };
+  }
+}
+
+function remoteDevices(): RemoteDevice[] {
+  const rows = { [NEAR_DEVICES.test]: virtTable.test, [NEAR_DEVICES.rtc]: virtTable.rtc };
+  return Object.entries(rows).map(([name, { base, lengthBytes }], windowId) => ({ name, base, lengthBytes, windowId }));
+}
+
+function endOfFinisher({ kind, code }: FinishRequest): EndRequest {
+  if (kind === 'reset') return { kind: 'reboot', code: 0 };
+  return { kind: kind === 'pass' ? 'poweroff' : 'fail', code };
+}

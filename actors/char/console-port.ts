@@ -1,0 +1,98 @@
+/**
+ * The thread's end of the console: a bounded buffer each way between the UART (and the SBI console) and the host back
+ * end on the main loop. Output goes in one message per turn of the loop; input comes in chunks, the next when the last
+ * has been taken, so nothing is lost and nothing grows.
+ */
+import type { Link, LinkMessage } from '../../src/actor/index.ts';
+import type { BottomHalf, LoopPort } from '../../src/loop/port.ts';
+import type { CharPort } from './uart16550.ts';
+
+/** To the main loop. */
+export interface ConsoleOutput extends LinkMessage {
+  readonly type: 'console.output';
+  readonly bytes: Uint8Array;
+}
+/** From the main loop, as a request; answered when the guest has taken the last byte. */
+export interface ConsoleInput extends LinkMessage {
+  readonly type: 'console.input';
+  readonly bytes: Uint8Array;
+}
+
+const OUTPUT_MAX_BYTES = 4096;
+/** The longest piece of input in one message. */
+export const INPUT_CHUNK_BYTES = 1024;
+
+export interface ConsolePortListener {
+  /** There is input to read. */
+  readable(): void;
+  /** There is room again after a byte was refused. */
+  writable(): void;
+}
+
+export class ConsolePort implements CharPort {
+  readonly #link: Link;
+  readonly #flush: BottomHalf;
+  readonly #output = new Uint8Array(OUTPUT_MAX_BYTES);
+  #outputBytes = 0;
+  #refused = false;
+  #input: Uint8Array = new Uint8Array(0);
+  #inputAt = 0;
+  #inputToken = 0;
+  listener: ConsolePortListener | null = null;
+
+  /** @param onSpace calls its argument whenever the link has room again */
+  constructor(link: Link, loop: LoopPort, onSpace: (handler: () => void) => void) {
+    this.#link = link;
+    this.#flush = loop.bottomHalf('console output', () => this.#send());
+    onSpace(() => this.#flush.schedule());
+    link.on<ConsoleInput>('console.input', ({ bytes }, token) => this.#receive(bytes, token));
+  }
+
+  write(byte: number): boolean {
+    if (this.#outputBytes === OUTPUT_MAX_BYTES) {
+      this.#refused = true;
+      return false;
+    }
+    this.#output[this.#outputBytes++] = byte;
+    this.#flush.schedule();
+    return true;
+  }
+
+  read(): number {
+    const byte = this.#input[this.#inputAt];
+    if (byte === undefined) return -1;
+    this.#inputAt += 1;
+    if (this.#inputAt === this.#input.length) {
+      const token = this.#inputToken;
+      this.#inputToken = 0;
+      this.#link.reply(token, null);
+    }
+    return byte;
+  }
+
+  /** As many bytes as there is room for. @returns how many were taken */
+  writeMany(bytes: Uint8Array): number {
+    let taken = 0;
+    while (taken < bytes.length && this.write(bytes[taken] ?? 0)) taken += 1;
+    return taken;
+  }
+
+  #receive(bytes: Uint8Array, token: number): void {
+    this.#input = bytes;
+    this.#inputAt = 0;
+    this.#inputToken = token;
+    this.listener?.readable();
+  }
+
+  #send(): void {
+    if (this.#outputBytes > 0) {
+      const bytes = this.#output.slice(0, this.#outputBytes);
+      if (!this.#link.post({ type: 'console.output', bytes } as ConsoleOutput)) return;
+      this.#outputBytes = 0;
+    }
+    if (this.#refused) {
+      this.#refused = false;
+      this.listener?.writable();
+    }
+  }
+}

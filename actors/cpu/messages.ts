@@ -1,0 +1,27 @@
+/** What a vCPU's thread and the board say to each other, besides events to actors. */
+import type { LinkMessage } from '../../src/actor/index.ts';
+import type { SystemReset } from '../../src/sbi/host.ts';
+
+// From a vCPU's thread to the board.
+
+export interface VcpuPaused extends LinkMessage {
+  readonly type: 'board.vcpu-paused';
+}
+/** SBI system reset. */
+export interface ResetRequest extends LinkMessage {
+  readonly type: 'board.reset-request';
+  readonly request: SystemReset;
+}
+/** A bare-metal program has ended through HTIF. */
+export interface ProgramEnd extends LinkMessage {
+  readonly type: 'board.program-end';
+  readonly code: number;
+}
+export interface LogText extends LinkMessage {
+  readonly type: 'board.log';
+  readonly text: string;
+}
+export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText;
+
+/** From the board: virtual time goes on, in step with the board's clock, or stands still. */
+export type ClockMessage = LinkMessage & { readonly originNs: number; readonly atNs: number };

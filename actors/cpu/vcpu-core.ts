@@ -1,0 +1,169 @@
+/**
+ * The data plane of a vCPU: runs its hart in slices and does what the hart leaves to the host: register accesses, SBI
+ * calls, waiting. Owned by the vCPU actor (vcpu.ts); everything here runs on the vCPU's own thread.
+ *
+ * An access that cannot be answered at once stays in the hart's state as its pending access; the vCPU does not run on
+ * until it is answered, but its loop goes on turning.
+ */
+import { BUS_FAULT, MUST_WAIT } from '../../src/actor/index.ts';
+import type { BusSize, FlatView } from '../../src/bus/flat-view.ts';
+import type { Hart } from '../../src/hart/hart.ts';
+import { EXIT, PENDING } from '../../src/hart/state.ts';
+import type { LoopPort, Timer } from '../../src/loop/port.ts';
+import { makeSbiCall } from '../../src/sbi/call.ts';
+import type { SbiHost } from '../../src/sbi/host.ts';
+import { beginHart, type HartStart } from './hart-setup.ts';
+
+/** Instructions after which the thread's loop turns at the latest; the doorbell ends a slice much sooner. */
+const SLICE = 200_000;
+/** Length of one tick of the timebase. */
+export const TICK_NS = 100;
+const NEVER = (1n << 64n) - 1n;
+const ECALL_BYTES = 4n;
+
+/** What the hart is waiting for, besides being told to run. */
+type Waiting = 'nothing' | 'interrupt' | 'access' | 'room' | 'reset';
+
+export interface VcpuCoreOptions {
+  readonly hart: Hart;
+  readonly view: FlatView;
+  readonly loop: LoopPort;
+  readonly sbiHost: SbiHost;
+  /** Looked at after each slice: HTIF and whatever else the board watches in RAM. */
+  readonly afterSlice: (() => void) | null;
+}
+
+export class VcpuCore {
+  readonly hart: Hart;
+  readonly #view: FlatView;
+  readonly #sbiHost: SbiHost;
+  readonly #afterSlice: (() => void) | null;
+  readonly #deadline: Timer;
+  #waiting: Waiting = 'nothing';
+  #running = false;
+
+  constructor(options: VcpuCoreOptions) {
+    this.hart = options.hart;
+    this.#view = options.view;
+    this.#sbiHost = options.sbiHost;
+    this.#afterSlice = options.afterSlice;
+    this.#deadline = options.loop.timer('vcpu deadline', () => this.wake());
+  }
+
+  /** Whether slice() would do anything now. */
+  get runnable(): boolean {
+    return this.#running && (this.#waiting === 'nothing' || this.#waiting === 'room');
+  }
+
+  /** The machine's wish; a slice is never interrupted by it, only not followed by another. */
+  set running(running: boolean) {
+    this.#running = running;
+  }
+
+  /** The hart asked for its machine's end: it does not go on. */
+  halt(): void {
+    this.#waiting = 'reset';
+  }
+
+  /** Puts the hart at its beginning. */
+  begin(start: HartStart): void {
+    this.reset();
+    beginHart(this.hart, start);
+  }
+
+  reset(): void {
+    this.#waiting = 'nothing';
+    this.#deadline.cancel();
+    this.hart.reset(0n);
+  }
+
+  /** An interrupt line changed, or the deadline came: a hart in WFI looks again. */
+  wake(): void {
+    if (this.#waiting === 'interrupt') this.#waiting = 'nothing';
+  }
+
+  setInterruptLine(bit: number, level: boolean): void {
+    this.hart.setInterruptLine(bit, level);
+    if (level) this.wake();
+  }
+
+  /** Runs until the hart needs something that is not there, the doorbell rings, or the slice is over. */
+  slice(): void {
+    const { hart } = this;
+    if (this.#waiting === 'room') this.#access();
+    if (!this.runnable || this.#waiting === 'room') return;
+    switch (hart.run(SLICE)) {
+      case EXIT.access:
+        this.#access();
+        break;
+      case EXIT.wfi:
+        this.#waitForInterrupt();
+        break;
+      case EXIT.sbi:
+        this.#sbiCall();
+        break;
+      default:
+    }
+    this.#afterSlice?.();
+  }
+
+  /** What the inspector shows. */
+  view(): object {
+    const { hart } = this;
+    return {
+      pc: `0x${hart.get('pc').toString(16)}`,
+      privilege: hart.word('priv'),
+      instret: hart.instret,
+      waiting: this.#waiting,
+    };
+  }
+
+  #access(): void {
+    const { hart } = this;
+    const gpa = Number(hart.get('pendingGpa'));
+    const size = hart.word('pendingSize') as BusSize;
+    if (hart.word('pendingIsWrite') === 1) {
+      const value = hart.get('pendingValue');
+      const result = this.#view.write(gpa, size, Number(value & 0xffff_ffffn), Number(value >> 32n));
+      if (result === MUST_WAIT) this.#waiting = 'room';
+      else this.#complete(result === BUS_FAULT, value);
+      return;
+    }
+    const result = this.#view.read(gpa, size);
+    if (result === MUST_WAIT) this.#readRemote(gpa, size);
+    else this.#complete(result === BUS_FAULT, wide(this.#view.lo, this.#view.hi));
+  }
+
+  #readRemote(gpa: number, size: BusSize): void {
+    this.#waiting = 'access';
+    const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => this.#complete(fault, wide(lo, hi)));
+    if (!asked) this.#waiting = 'room';
+  }
+
+  /** The hart takes the result when it executes the instruction again. */
+  #complete(fault: boolean, value: bigint): void {
+    const { hart } = this;
+    hart.set('pendingValue', value);
+    hart.setWord('pendingState', fault ? PENDING.fault : PENDING.done);
+    this.#waiting = 'nothing';
+  }
+
+  #waitForInterrupt(): void {
+    this.#waiting = 'interrupt';
+    const deadline = this.hart.get('deadline');
+    if (deadline === NEVER) this.#deadline.cancel();
+    else this.#deadline.arm(Number(deadline) * TICK_NS);
+  }
+
+  #sbiCall(): void {
+    const { hart } = this;
+    const status = makeSbiCall(this.#sbiHost);
+    if (status === 'retry') return;
+    if (status === 'pending') throw new Error('an SBI call of a machine with one hart waits for others');
+    hart.set('pc', hart.get('pc') + ECALL_BYTES);
+  }
+}
+
+function wide(lo: number, hi: number): bigint {
+  return hi === 0 ? BigInt(lo) : (BigInt(hi) << 32n) | BigInt(lo);
+}

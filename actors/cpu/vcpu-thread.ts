@@ -1,0 +1,283 @@
+/**
+ * The main function of a vCPU's thread: its hart, the vCPU actor, and the devices whose registers must not be a thread
+ * trip away (interrupt controllers and the UART, on the first vCPU's thread). It turns the thread's loop between slices
+ * and parks when there is nothing to run.
+ */
+import {
+  ActorGateway,
+  type AnyActorRef,
+  createActor,
+  type DeviceDefinition,
+  deviceActorLogic,
+  InspectionSource,
+  Link,
+  RegisterWindows,
+  remoteRegisterWindow,
+} from '../../src/actor/index.ts';
+import { createAddressSpace, type Region } from '../../src/bus/address-space.ts';
+import { FlatView } from '../../src/bus/flat-view.ts';
+import { memoryWindow } from '../../src/bus/window.ts';
+import type { Channel } from '../../src/channel/channel.ts';
+import type { Thread } from '../../src/channel/threads.ts';
+import { Hart, type HartModules } from '../../src/hart/hart.ts';
+import { HostClock } from '../../src/loop/clock.ts';
+import { attachThread, ParkingDriver } from '../../src/loop/drivers.ts';
+import { EventLoop } from '../../src/loop/event-loop.ts';
+import { ConsolePort } from '../char/console-port.ts';
+import { type Uart16550Ports, uart16550 } from '../char/uart16550.ts';
+import { type PlicEvent, plic } from '../irq/plic.ts';
+import { type AclintHartPort, aclint } from '../misc/aclint.ts';
+import type { HartStart } from './hart-setup.ts';
+import { Htif } from './htif.ts';
+import { attachInstructionLog, type LogConfig } from './instruction-log.ts';
+import type { BoardMessage, ClockMessage } from './messages.ts';
+import { createSbiHost } from './sbi-host.ts';
+import { TICK_NS, VcpuCore } from './vcpu-core.ts';
+import { vcpuLogic } from './vcpu.ts';
+
+/** Where a window lies, as the board's table says. */
+export interface MappedWindow {
+  readonly name: string;
+  readonly base: number;
+  readonly lengthBytes: number;
+}
+
+/** A device of the main loop, reached through the channel. */
+export interface RemoteDevice extends MappedWindow {
+  /** What the main loop's WindowServer serves it under. */
+  readonly windowId: number;
+}
+
+export interface VcpuThreadParameters {
+  readonly memory: WebAssembly.Memory;
+  readonly modules: HartModules;
+  /** Host offsets. */
+  readonly arena: number;
+  readonly attention: number;
+  readonly ram: { readonly base: number; readonly host: number; readonly lengthBytes: number };
+  readonly hartId: number;
+  readonly sbi: boolean;
+  readonly start: Omit<HartStart, 'pcGpa' | 'a1'>;
+  readonly rom: MappedWindow & { readonly bytes: Uint8Array };
+  readonly uart: MappedWindow & { readonly source: number };
+  readonly plic: MappedWindow & { readonly sources: number };
+  readonly aclint: MappedWindow;
+  readonly remote: readonly RemoteDevice[];
+  readonly htif: { readonly tohost: number; readonly fromhost: number | null } | null;
+  readonly log: LogConfig | null;
+  readonly seed: number;
+}
+
+const MAIN = 'main';
+/** mip bits. */
+const IRQ = { machineSoftware: 3, machineExternal: 11, supervisorExternal: 9 } as const;
+/** Words record from the main loop: a device's wire changed: source, level. */
+export const WIRE_KIND = 32;
+
+export function vcpuThreadMain(parameters: VcpuThreadParameters, thread: Thread): void {
+  new VcpuThread(parameters, thread).run();
+}
+
+class VcpuThread {
+  readonly #parameters: VcpuThreadParameters;
+  readonly #thread: Thread;
+  readonly #channel: Channel;
+  readonly #link: Link;
+  readonly #clock = HostClock.stopped();
+  readonly #loop: EventLoop;
+  readonly #core: VcpuCore;
+  readonly #windows = new RegisterWindows();
+  readonly #gateway: ActorGateway;
+  readonly #inspection: InspectionSource;
+  #closing = false;
+
+  constructor(parameters: VcpuThreadParameters, thread: Thread) {
+    this.#parameters = parameters;
+    this.#thread = thread;
+    this.#loop = new EventLoop({ name: thread.name, clock: this.#clock, seed: parameters.seed });
+    attachThread(this.#loop, thread);
+    this.#channel = thread.channel(MAIN);
+    this.#link = new Link(MAIN, this.#channel);
+    this.#gateway = new ActorGateway(thread.name, this.#link);
+    this.#inspection = new InspectionSource(thread.name, this.#link, this.#loop);
+    this.#listen();
+
+    const hart = this.#createHart();
+    const consolePort = new ConsolePort(this.#link, this.#loop, (handler) => this.#channel.onSpace(handler));
+    const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
+    const sbiHost = createSbiHost({
+      hart,
+      ram: { base: parameters.ram.base, bytes: ram },
+      setInterruptLine: (bit, level) => this.#core.setInterruptLine(bit, level),
+      systemReset: (request) => {
+        this.#core.halt();
+        this.#tell({ type: 'board.reset-request', request });
+      },
+      consoleWrite: (bytes) => consolePort.writeMany(bytes),
+      consoleRead: (maxBytes) => readSome(consolePort, maxBytes),
+    });
+    this.#startDevices(hart, consolePort);
+    const view = new FlatView(createAddressSpace(this.#regions()));
+    const htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, consolePort);
+    const afterSlice = htif === null ? null : () => this.#pollHtif(htif);
+    this.#core = new VcpuCore({ hart, view, loop: this.#loop, sbiHost, afterSlice });
+    const startOf = (pc: bigint, argument: bigint): HartStart => ({
+      ...parameters.start,
+      pcGpa: Number(pc),
+      a1: argument,
+    });
+    this.#startActor('cpu', vcpuLogic(this.#core, { startOf, paused: () => this.#tell({ type: 'board.vcpu-paused' }) }));
+  }
+
+  run(): void {
+    const driver = new ParkingDriver(this.#loop, this.#thread);
+    while (!this.#closing) {
+      driver.turn();
+      if (this.#core.runnable) this.#core.slice();
+      else if (!this.#closing) driver.park();
+    }
+    this.#thread.close();
+  }
+
+  #createHart(): Hart {
+    const { memory, modules, arena, attention, ram, hartId, sbi, log } = this.#parameters;
+    const clock = this.#clock;
+    const mtime = (): number => Math.floor(clock.nowNs() / TICK_NS);
+    const hart = new Hart({ memory, modules, arena, doorbell: attention, ram, hartId, mtime, sbi });
+    if (log !== null) attachInstructionLog(hart, log, (text) => this.#tell({ type: 'board.log', text }));
+    return hart;
+  }
+
+  #startDevices(hart: Hart, consolePort: ConsolePort): void {
+    const { uart, plic: controller, aclint: timer } = this.#parameters;
+    const plicActor = this.#startDevice(
+      controller.name,
+      plic,
+      { context: (index) => ({ set: (level) => this.#core.setInterruptLine(contextBit(index), level) }) },
+      { sources: controller.sources, contexts: 2 },
+    );
+    const wires = new Wires(plicActor);
+    this.#channel.onWords(WIRE_KIND, (source, level) => wires.set(source, level !== 0));
+    const uartPorts: Uart16550Ports = { irq: { set: (level) => wires.set(uart.source, level) }, char: consolePort };
+    const uartActor = this.#startDevice(uart.name, uart16550, uartPorts, undefined);
+    consolePort.listener = {
+      readable: () => uartActor.send({ type: 'char.readable' }),
+      writable: () => uartActor.send({ type: 'char.writable' }),
+    };
+    const hartPort = aclintPort(hart, (level) => this.#core.setInterruptLine(IRQ.machineSoftware, level));
+    const readMtime = (half: 'lo' | 'hi'): number => {
+      const ticks = Math.floor(this.#clock.nowNs() / TICK_NS);
+      return half === 'lo' ? ticks >>> 0 : Math.floor(ticks / 2 ** 32) >>> 0;
+    };
+    this.#startDevice(timer.name, aclint, { harts: [hartPort], readMtime }, undefined);
+  }
+
+  #startDevice<P extends object, C, S, E>(
+    name: string,
+    definition: DeviceDefinition<P, C, S, E>,
+    ports: P,
+    config: C,
+  ): AnyActorRef {
+    const logic = deviceActorLogic(definition, { loop: this.#loop, ports, config, registers: this.#windows });
+    return this.#startActor(name, logic);
+  }
+
+  #startActor(name: string, logic: Parameters<typeof createActor>[0]): AnyActorRef {
+    const actor = createActor(logic, { id: name, systemId: name }) as AnyActorRef;
+    // The board hears of the end through the gateway; here nobody else would catch it.
+    actor.subscribe({ error: () => {} });
+    this.#inspection.watch(actor);
+    this.#gateway.export(name, actor);
+    actor.start();
+    return actor;
+  }
+
+  #regions(): Region[] {
+    const { rom, uart, plic: controller, aclint: timer, remote } = this.#parameters;
+    const local = [uart, controller, timer].map(({ name, base, lengthBytes }): Region => {
+      const window = this.#windows.get(name);
+      if (window === undefined) throw new Error(`device ${name} has announced no registers`);
+      return { name, base, lengthBytes, kind: 'mmio', window };
+    });
+    const far = remote.map(
+      ({ name, base, lengthBytes, windowId }): Region => ({
+        name,
+        base,
+        lengthBytes,
+        kind: 'mmio',
+        window: remoteRegisterWindow(this.#channel, windowId, lengthBytes),
+      }),
+    );
+    const bytes = new Uint8Array(rom.lengthBytes);
+    bytes.set(rom.bytes);
+    return [{ ...rom, kind: 'rom', window: memoryWindow(bytes, false) }, ...local, ...far];
+  }
+
+  #listen(): void {
+    this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
+    this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
+    this.#link.on('thread.close', () => {
+      this.#closing = true;
+    });
+  }
+
+  #pollHtif(htif: Htif): void {
+    const end = htif.poll();
+    if (end === null) return;
+    this.#core.halt();
+    this.#tell({ type: 'board.program-end', code: end });
+  }
+
+  /** Control messages are few and the channel is large: a full one is our own bug. */
+  #tell(message: BoardMessage): void {
+    if (!this.#link.post(message)) throw new Error(`no room for ${message.type} to the main loop`);
+  }
+}
+
+/** Contexts of hart 0: M, then S. */
+function contextBit(index: number): number {
+  return index % 2 === 0 ? IRQ.machineExternal : IRQ.supervisorExternal;
+}
+
+/** The PLIC's inputs: one event object for each wire and level. */
+class Wires {
+  readonly #plic: AnyActorRef;
+  readonly #events = new Map<number, PlicEvent>();
+  readonly #levels = new Map<number, boolean>();
+
+  constructor(controller: AnyActorRef) {
+    this.#plic = controller;
+  }
+
+  set(source: number, level: boolean): void {
+    if ((this.#levels.get(source) ?? false) === level) return;
+    this.#levels.set(source, level);
+    const key = source * 2 + (level ? 1 : 0);
+    const event = this.#events.get(key) ?? { type: 'plic.source', source, level };
+    this.#events.set(key, event);
+    this.#plic.send(event);
+  }
+}
+
+function aclintPort(hart: Hart, setSoftwareInterrupt: (level: boolean) => void): AclintHartPort {
+  const shiftOf = (half: 'lo' | 'hi'): bigint => (half === 'lo' ? 0n : 32n);
+  return {
+    softwareInterrupt: () => (hart.get('lines') & (1n << BigInt(IRQ.machineSoftware))) !== 0n,
+    setSoftwareInterrupt,
+    readMtimecmp: (half) => Number((hart.get('mtimecmp') >> shiftOf(half)) & 0xffff_ffffn),
+    writeMtimecmp: (half, value) => {
+      const other = hart.get('mtimecmp') & (0xffff_ffffn << (32n - shiftOf(half)));
+      hart.setTimecmp(other | (BigInt(value) << shiftOf(half)));
+    },
+  };
+}
+
+function readSome(port: ConsolePort, maxBytes: number): Uint8Array {
+  const bytes: number[] = [];
+  while (bytes.length < maxBytes) {
+    const byte = port.read();
+    if (byte < 0) break;
+    bytes.push(byte);
+  }
+  return new Uint8Array(bytes);
+}

@@ -1,0 +1,311 @@
+/**
+ * The logic of a device actor: custom xstate logic around a device core. The shared chart (machines/device.ts) runs when
+ * the device's life changes; a message goes straight to the core; a register access comes through the window and runs
+ * neither.
+ *
+ * This file alone holds references to cores. When the actor stops, for whatever reason, they are dropped, and the window
+ * answers with a bus fault.
+ */
+import type { ActorLogic, ActorScope, EventObject, Snapshot } from 'xstate';
+import { type DeviceLife, type DeviceLifeEvent, deviceMachine } from '../../machines/device.ts';
+import type { LoopPort } from '../loop/port.ts';
+import { toErrorRecord } from '../util/errors.ts';
+import type { AccessSize, DeviceCore, DeviceDefinition } from './device-core.ts';
+import { GatedPort } from './gated-port.ts';
+import { ACCESS_OK, BUS_FAULT, type ReadDone, type RegisterRegistry, type RegisterWindow } from './register-window.ts';
+import { isStopEvent } from './xstate.ts';
+
+/** Messages that wait while the device is quiesced; one more is a failure of whoever sends them. */
+const HELD_MESSAGES_MAX = 1024;
+
+/** What a board gives a device. It belongs to the logic, not to its input: a restored actor gets no input. */
+export interface DeviceWiring<P extends object, C> {
+  readonly loop: LoopPort;
+  /** Without the loop, which the logic adds. */
+  readonly ports: Omit<P, 'loop'>;
+  readonly config: C;
+  /** Told the device's registers once the actor has started. */
+  readonly registers?: RegisterRegistry;
+}
+
+/** Every message a device actor takes: its life's, and its core's own. */
+export type DeviceEvent<E> = DeviceLifeEvent | (E & EventObject) | DeviceFailure;
+
+/** Our own bug surfaced outside a message: the actor fails when it handles this. */
+interface DeviceFailure {
+  readonly type: 'device.failed';
+  readonly error: unknown;
+}
+
+/** The logic of a device actor. It takes no input. */
+export interface DeviceActorLogic<E> extends ActorLogic<DeviceSnapshot, DeviceEvent<E>, void> {}
+
+/** What a device actor persists as. */
+export interface PersistedDevice {
+  readonly status: 'active' | 'done';
+  readonly output: undefined;
+  readonly error: undefined;
+  readonly name: string;
+  readonly version: number;
+  readonly life: DeviceLife;
+  readonly state: unknown;
+  /** Messages that waited for the device to resume. */
+  readonly held: readonly unknown[];
+}
+
+/** Saved state that this device cannot take. */
+export class SnapshotMismatchError extends Error {
+  override readonly name = 'SnapshotMismatchError';
+}
+
+/** The way from a snapshot to what it shows, for the logic alone. */
+let bodyOf: (snapshot: DeviceSnapshot) => DeviceBody;
+
+/** A new one after each message. The view is built when it is first asked for. */
+export class DeviceSnapshot {
+  static {
+    bodyOf = (snapshot) => snapshot.#body;
+  }
+
+  readonly status: 'active' | 'done';
+  readonly output = undefined;
+  readonly error = undefined;
+  readonly value: DeviceLife;
+  /** Counts the messages handled. */
+  readonly revision: number;
+  readonly #body: DeviceBody;
+  #view: object | null = null;
+
+  constructor(body: DeviceBody, revision: number) {
+    this.#body = body;
+    this.revision = revision;
+    this.value = body.life;
+    this.status = body.life === 'removed' ? 'done' : 'active';
+  }
+
+  /** The device's registers and queues for a reader; of the moment it is first asked for. */
+  get view(): object {
+    this.#view ??= this.#body.view();
+    return this.#view;
+  }
+
+  toJSON(): object {
+    return { status: this.status, value: this.value, revision: this.revision, view: this.view };
+  }
+}
+
+/**
+ * Makes the logic of one device on one board.
+ * @returns logic whose restored snapshots are checked: SnapshotMismatchError for another device's or version's
+ */
+export function deviceActorLogic<P extends object, C, S, E>(
+  definition: DeviceDefinition<P, C, S, E>,
+  wiring: DeviceWiring<P, C>,
+): DeviceActorLogic<E> {
+  type Scope = ActorScope<DeviceSnapshot, DeviceEvent<E>>;
+  const make = (scope: Scope): TypedBody<S, E> =>
+    new TypedBody(
+      definition,
+      wiring.loop,
+      (loop) => definition.create({ ...wiring.ports, loop } as P & { loop: LoopPort }, wiring.config),
+      // The failure is a message, so that it reaches the supervisor from wherever it happened.
+      (error) => scope.self.send({ type: 'device.failed', error }),
+    );
+  return {
+    getInitialSnapshot: (scope) => new DeviceSnapshot(make(scope), 0),
+    restoreSnapshot: (persisted, scope) => {
+      const body = make(scope as Scope);
+      body.restore(persisted);
+      return new DeviceSnapshot(body, 0);
+    },
+    start: (snapshot, scope) => {
+      const body = bodyOf(snapshot);
+      body.start();
+      if (definition.lengthBytes > 0 && !body.closed) wiring.registers?.realize(scope.id, body.registers);
+    },
+    transition: (snapshot, event, scope) => {
+      const body = bodyOf(snapshot) as TypedBody<S, E>;
+      try {
+        if (isStopEvent(event)) body.close();
+        else body.receive(event, scope);
+      } catch (error) {
+        body.close();
+        throw error;
+      }
+      return new DeviceSnapshot(body, snapshot.revision + 1);
+    },
+    getPersistedSnapshot: (snapshot: DeviceSnapshot | Snapshot<unknown>) => {
+      if (snapshot instanceof DeviceSnapshot) return bodyOf(snapshot).persist() as Snapshot<unknown>;
+      // xstate replaces the snapshot of an actor that failed: only the cause is left.
+      return { status: 'error', output: undefined, error: toErrorRecord(snapshot.error) };
+    },
+  };
+}
+
+type DeviceChart = ReturnType<typeof deviceMachine.resolveState>;
+
+/** A device actor's insides, as its snapshots know them. */
+interface DeviceBody {
+  readonly life: DeviceLife;
+  readonly closed: boolean;
+  readonly registers: RegisterWindow;
+  start(): void;
+  view(): object;
+  persist(): PersistedDevice;
+}
+
+class TypedBody<S, E> implements DeviceBody {
+  readonly registers: CoreRegisters;
+  readonly #identity: { readonly name: string; readonly version: number };
+  readonly #port: GatedPort;
+  #core: DeviceCore<S, E> | null;
+  #chart: DeviceChart = deviceMachine.resolveState({ value: 'realized' });
+  #held: E[] = [];
+
+  constructor(
+    definition: { readonly name: string; readonly version: number; readonly lengthBytes: number },
+    loop: LoopPort,
+    create: (loop: LoopPort) => DeviceCore<S, E>,
+    fail: (error: unknown) => void,
+  ) {
+    const onError = (error: unknown): void => {
+      this.close();
+      fail(error);
+    };
+    this.#identity = definition;
+    this.#port = new GatedPort(loop, onError);
+    this.#core = create(this.#port);
+    this.registers = new CoreRegisters(this.#core, definition.lengthBytes, onError);
+  }
+
+  get life(): DeviceLife {
+    return this.#chart.value as DeviceLife;
+  }
+
+  get closed(): boolean {
+    return this.#core === null;
+  }
+
+  start(): void {
+    if (this.life === 'running') this.#port.release();
+  }
+
+  /** One message. @param scope the actor's, as the chart is handed it; @throws what the core throws */
+  receive(event: DeviceEvent<E>, scope: unknown): void {
+    switch (event.type) {
+      case 'device.start':
+      case 'device.quiesce':
+      case 'device.resume':
+      case 'device.remove':
+        return this.#live(event as DeviceLifeEvent, scope);
+      case 'device.reset':
+        this.#held = [];
+        return this.#core?.reset();
+      case 'device.failed':
+        throw (event as DeviceFailure).error;
+      default:
+        return this.#message(event as E);
+    }
+  }
+
+  /** For ever: no register answers, no bottom half runs, the core is let go. */
+  close(): void {
+    this.#core = null;
+    this.#held = [];
+    this.registers.close();
+    this.#port.close();
+  }
+
+  view(): object {
+    return this.#core?.view() ?? {};
+  }
+
+  persist(): PersistedDevice {
+    const { name, version } = this.#identity;
+    const { life } = this;
+    const status = life === 'removed' ? 'done' : 'active';
+    const state = this.#core?.save();
+    return { status, output: undefined, error: undefined, name, version, life, state, held: [...this.#held] };
+  }
+
+  restore(persisted: unknown): void {
+    const { name, version, life, state, held } = persisted as Partial<PersistedDevice>;
+    const own = this.#identity;
+    if (name !== own.name || version !== own.version) {
+      const found = `${String(name)} version ${String(version)}`;
+      throw new SnapshotMismatchError(`this is ${own.name} version ${own.version}, the saved state is of ${found}`);
+    }
+    this.#chart = deviceMachine.resolveState({ value: life ?? 'realized' });
+    this.#held = [...(held ?? [])] as E[];
+    if (life === 'removed') this.close();
+    else this.#core?.load(state as S);
+  }
+
+  #live(event: DeviceLifeEvent, scope: unknown): void {
+    // The chart has no actions and no children, so the scope is only there for the inspector.
+    this.#chart = deviceMachine.transition(this.#chart, event, scope as never) as DeviceChart;
+    if (this.life === 'removed') return this.close();
+    if (this.life !== 'running') return this.#port.hold();
+    this.#port.release();
+    const held = this.#held;
+    this.#held = [];
+    for (const message of held) this.#core?.handle?.(message);
+  }
+
+  #message(event: E): void {
+    if (this.life === 'running') return this.#core?.handle?.(event);
+    if (this.#held.length >= HELD_MESSAGES_MAX) {
+      throw new Error(`${this.#identity.name}: more than ${HELD_MESSAGES_MAX} messages while ${this.life}`);
+    }
+    this.#held.push(event);
+  }
+}
+
+/** The one entry for register accesses: it does not allocate, and what a core throws fails the actor, not the caller. */
+class CoreRegisters implements RegisterWindow {
+  readonly lengthBytes: number;
+  readonly #onError: (error: unknown) => void;
+  #core: DeviceCore<never, never> | null;
+
+  constructor(core: unknown, lengthBytes: number, onError: (error: unknown) => void) {
+    this.#core = core as DeviceCore<never, never>;
+    this.lengthBytes = lengthBytes;
+    this.#onError = onError;
+  }
+
+  read(offset: number, size: AccessSize): number {
+    const core = this.#core;
+    if (core === null || core.mmioRead === undefined || offset < 0 || offset + size > this.lengthBytes) {
+      return BUS_FAULT;
+    }
+    try {
+      return core.mmioRead(offset, size) >>> 0;
+    } catch (error) {
+      this.#onError(error);
+      return BUS_FAULT;
+    }
+  }
+
+  write(offset: number, value: number, size: AccessSize): number {
+    const core = this.#core;
+    if (core === null || core.mmioWrite === undefined || offset < 0 || offset + size > this.lengthBytes) {
+      return BUS_FAULT;
+    }
+    try {
+      core.mmioWrite(offset, value >>> 0, size);
+      return ACCESS_OK;
+    } catch (error) {
+      this.#onError(error);
+      return BUS_FAULT;
+    }
+  }
+
+  readAsync(offset: number, size: AccessSize, done: ReadDone): boolean {
+    done(this.read(offset, size));
+    return true;
+  }
+
+  close(): void {
+    this.#core = null;
+  }
+}

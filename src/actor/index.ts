@@ -1,0 +1,33 @@
+/** Actors: what devices, boards and the library import. */
+export {
+  type AccessSize,
+  type DeviceCore,
+  type DeviceDefinition,
+  defineDevice,
+  type IrqLine,
+} from './device-core.ts';
+export {
+  type DeviceActorLogic,
+  type DeviceEvent,
+  DeviceSnapshot,
+  type DeviceWiring,
+  deviceActorLogic,
+  type PersistedDevice,
+  SnapshotMismatchError,
+} from './device-logic.ts';
+export { ActorGateway, type ProxyLogic, type RemoteSnapshot } from './gateway.ts';
+export { Inspection, InspectionSource } from './inspection.ts';
+export { ChannelFullError, Link, type LinkMessage, LocalPipe, type MessagePipe } from './link.ts';
+export {
+  ACCESS_OK,
+  BUS_FAULT,
+  MUST_WAIT,
+  type ReadDone,
+  type RegisterRegistry,
+  type RegisterWindow,
+  RegisterWindows,
+} from './register-window.ts';
+export { remoteRegisterWindow, WindowServer } from './remote-window.ts';
+export { spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
+export { nodeStripsTypes, workerEntry } from './worker-entry.ts';
+export * from './xstate.ts';

@@ -1,0 +1,48 @@
+/**
+ * A device's registers as the bus sees them. The device may live on this thread or on another one: the caller takes the
+ * same steps for both, and only where `MUST_WAIT` is answered does it have to come back.
+ *
+ * A window is handed out by the actor's logic alone; once the actor has stopped it answers with a bus fault.
+ */
+import type { AccessSize } from './device-core.ts';
+
+/** Results of an access that are not a value: a value is never negative. */
+export const ACCESS_OK = 0;
+export const BUS_FAULT = -1;
+/** Not answered yet: use readAsync(); for a write, try again when the link has room. */
+export const MUST_WAIT = -2;
+
+/** @param result the unsigned value read, or BUS_FAULT */
+export type ReadDone = (result: number) => void;
+
+export interface RegisterWindow {
+  readonly lengthBytes: number;
+  /** @param offset bytes from the window's start; @returns the unsigned value, BUS_FAULT or MUST_WAIT */
+  read(offset: number, size: AccessSize): number;
+  /** A posted write: it may fault later than it is accepted. @returns ACCESS_OK, BUS_FAULT or MUST_WAIT */
+  write(offset: number, value: number, size: AccessSize): number;
+  /**
+   * A read that is answered later, or at once where the device is on this thread.
+   * @returns false when it could not even be asked, for want of credits or room; `done` is not called then
+   */
+  readAsync(offset: number, size: AccessSize, done: ReadDone): boolean;
+}
+
+/** The bus's side: what realized devices announce their registers to. */
+export interface RegisterRegistry {
+  /** @param deviceId the device's name on its board, e.g. `serial0` */
+  realize(deviceId: string, window: RegisterWindow): void;
+}
+
+/** A registry that keeps windows by name until the bus maps them. */
+export class RegisterWindows implements RegisterRegistry {
+  readonly #windows = new Map<string, RegisterWindow>();
+
+  realize(deviceId: string, window: RegisterWindow): void {
+    this.#windows.set(deviceId, window);
+  }
+
+  get(deviceId: string): RegisterWindow | undefined {
+    return this.#windows.get(deviceId);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Worker threads: code is named by {module URL, export, parameters}, since functions cannot cross threads. What a worker
+ * throws, anywhere, comes out as its failure, once.
+ */
+import { Worker } from 'node:worker_threads';
+import { portsOf, type Thread, type ThreadWiring } from '../channel/threads.ts';
+import { ConfigError } from '../util/config-error.ts';
+import { type ErrorRecord, toErrorRecord } from '../util/errors.ts';
+import { workerEntry } from './worker-entry.ts';
+
+/** Code to run on another thread. */
+export interface WorkerCode {
+  /** `file:` URL of the module. */
+  readonly module: string;
+  /** The name of a WorkerMain among its exports. */
+  readonly exportName: string;
+  /** What structured clone can carry; shared memory is shared. */
+  readonly parameters: unknown;
+}
+
+/**
+ * A worker's main function. A thread that parks returns when it is done; one that lives in libuv returns at once and
+ * ends by closing its thread.
+ */
+export type WorkerMain<P> = (parameters: P, thread: Thread) => void;
+
+/** What the worker's first module is handed. */
+export interface WorkerStart {
+  readonly code: WorkerCode;
+  readonly wiring: ThreadWiring;
+}
+
+/** What a worker posts before it dies of an error. */
+export interface WorkerFailure {
+  readonly type: 'worker.failed';
+  readonly error: ErrorRecord;
+}
+
+export interface WorkerHandle {
+  readonly name: string;
+  /** Ends the thread wherever it is. @returns settles when it has ended */
+  terminate(): Promise<void>;
+}
+
+/**
+ * Starts a thread.
+ * @param onEnd called once, when the thread has ended: with null when its main function was done or terminate() was
+ *   called, else with the cause
+ * @throws ConfigError for code that cannot be handed over
+ */
+export function spawnWorker(
+  code: WorkerCode,
+  wiring: ThreadWiring,
+  onEnd: (error: ErrorRecord | null) => void,
+): WorkerHandle {
+  const { name } = wiring;
+  const worker = startWorker({ code: { ...code, module: workerEntry(code.module) }, wiring });
+  let failure: ErrorRecord | null = null;
+  let terminated = false;
+  // Attached at once: a worker that fails early would otherwise fail unheard.
+  worker.on('message', (message: WorkerFailure) => {
+    failure ??= toErrorRecord(message.error, name);
+  });
+  worker.on('error', (error) => {
+    failure ??= toErrorRecord(error, name);
+  });
+  worker.on('exit', (exitCode) => {
+    if (terminated) return onEnd(null);
+    if (failure === null && exitCode !== 0) {
+      failure = { name: 'WorkerExit', message: `the thread ended with code ${exitCode}`, where: [name] };
+    }
+    onEnd(failure);
+  });
+  return {
+    name,
+    terminate: () => {
+      terminated = true;
+      return worker.terminate().then(() => {});
+    },
+  };
+}
+
+function startWorker(start: WorkerStart): Worker {
+  const main = workerEntry(
+    new URL(`./worker-main${import.meta.url.endsWith('.js') ? '.js' : '.ts'}`, import.meta.url).href,
+  );
+  try {
+    return new Worker(new URL(main), {
+      name: start.wiring.name,
+      workerData: start,
+      transferList: portsOf(start.wiring),
+    });
+  } catch (error) {
+    throw new ConfigError(
+      `thread ${start.wiring.name}`,
+      `its parameters cannot be handed to a worker: ${toErrorRecord(error).message}`,
+      'Pass plain data, and code by module URL and export name.',
+    );
+  }
+}

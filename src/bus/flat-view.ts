@@ -1,0 +1,123 @@
+/**
+ * One owner's way into an address space: finds the region (last hit first, then binary search) and makes the access.
+ * Each vCPU and each loop makes its own: the last hit and the halves of an 8-byte value are the view's only state, and
+ * neither outlives a call in meaning.
+ *
+ * Register accesses must be naturally aligned and lie within one region, or they fault; memory may be read unaligned.
+ * An access of 8 bytes becomes two of 4, low half first. A fault in the first half skips the second.
+ */
+import { ACCESS_OK, type AccessSize, BUS_FAULT, MUST_WAIT, type RegisterWindow } from '../actor/index.ts';
+import type { AddressSpace, Region } from './address-space.ts';
+
+/** Widths a hart can ask for. */
+export type BusSize = AccessSize | 8;
+
+/** How an access ended: ACCESS_OK, BUS_FAULT, or MUST_WAIT as at RegisterWindow. */
+export type BusStatus = typeof ACCESS_OK | typeof BUS_FAULT | typeof MUST_WAIT;
+
+/** Called exactly once; `lo` and `hi` are unsigned 32-bit halves, `hi` is 0 below 8 bytes. */
+export type WideReadDone = (fault: boolean, lo: number, hi: number) => void;
+
+export class FlatView {
+  readonly space: AddressSpace;
+  /** The value of the last read() that gave ACCESS_OK: unsigned 32-bit halves; `hi` is 0 below 8 bytes. */
+  lo = 0;
+  hi = 0;
+  readonly #regions: readonly Region[];
+  #last: Region | null = null;
+  /** The low half of an 8-byte write is out, the high half found no room: it alone is sent when the write comes again. */
+  #halfWritten = false;
+
+  constructor(space: AddressSpace) {
+    this.space = space;
+    this.#regions = space.regions;
+  }
+
+  /** The region that holds this address, or null. Takes any number. */
+  find(gpa: number): Region | null {
+    const last = this.#last;
+    if (last !== null && gpa >= last.base && gpa - last.base < last.lengthBytes) return last;
+    let low = 0;
+    let high = this.#regions.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const region = this.#regions[middle] as Region;
+      if (gpa < region.base) {
+        high = middle - 1;
+      } else if (gpa - region.base < region.lengthBytes) {
+        this.#last = region;
+        return region;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return null;
+  }
+
+  /** Reads into `lo` and `hi`. Never throws, never allocates. */
+  read(gpa: number, size: BusSize): BusStatus {
+    const region = this.#reach(gpa, size);
+    if (region === null) return BUS_FAULT;
+    const { window } = region;
+    const offset = gpa - region.base;
+    const lo = window.read(offset, size === 8 ? 4 : size);
+    if (lo < 0) return lo as BusStatus;
+    const hi = size === 8 ? window.read(offset + 4, 4) : 0;
+    if (hi < 0) return hi as BusStatus;
+    this.lo = lo;
+    this.hi = hi;
+    return ACCESS_OK;
+  }
+
+  /** @param hi the upper half of an 8-byte value, otherwise ignored; after MUST_WAIT make the same call again */
+  write(gpa: number, size: BusSize, lo: number, hi = 0): BusStatus {
+    const region = this.#reach(gpa, size);
+    if (region === null) return BUS_FAULT;
+    const { window } = region;
+    const offset = gpa - region.base;
+    if (size !== 8) return window.write(offset, narrow(lo, size), size) as BusStatus;
+    if (!this.#halfWritten) {
+      const low = window.write(offset, lo >>> 0, 4);
+      if (low !== ACCESS_OK) return low as BusStatus;
+    }
+    const high = window.write(offset + 4, hi >>> 0, 4);
+    this.#halfWritten = high === MUST_WAIT;
+    return high as BusStatus;
+  }
+
+  /**
+   * For reads that must wait; works for all others too.
+   * @returns false when it could not even be asked: try again when the link has room; `done` is not called then
+   */
+  readAsync(gpa: number, size: BusSize, done: WideReadDone): boolean {
+    const region = this.#reach(gpa, size);
+    if (region === null) {
+      done(true, 0, 0);
+      return true;
+    }
+    const { window } = region;
+    const offset = gpa - region.base;
+    return window.readAsync(offset, size === 8 ? 4 : size, (lo) => {
+      if (lo < 0 || size !== 8) done(lo < 0, lo, 0);
+      else readHigh(window, offset + 4, lo, done);
+    });
+  }
+
+  /** The region an access lies in wholly and may be made to, or null. */
+  #reach(gpa: number, size: BusSize): Region | null {
+    const region = this.find(gpa);
+    if (region === null || gpa - region.base + size > region.lengthBytes) return null;
+    return region.kind === 'rom' || gpa % size === 0 ? region : null;
+  }
+}
+
+/** The credit of the first half has just come back, so there is one for the second. */
+function readHigh(window: RegisterWindow, offset: number, lo: number, done: WideReadDone): void {
+  const asked = window.readAsync(offset, 4, (hi) => done(hi < 0, lo, hi));
+  if (!asked) done(true, 0, 0);
+}
+
+function narrow(value: number, size: AccessSize): number {
+  if (size === 4) return value >>> 0;
+  return value & (size === 2 ? 0xffff : 0xff);
+}

@@ -1,0 +1,298 @@
+/**
+ * A channel between two threads: a ring each way, messages, requests and their replies.
+ *
+ * Credits: an end may have so many requests outstanding as the channel has credits, and each ring keeps room for that
+ * many replies which ordinary messages cannot take. So a reply always finds a place, nobody waits and nothing is
+ * dropped: `post` and `request` answer false when there is no room, before anything was sent.
+ */
+import { assert, type ErrorRecord, toErrorRecord } from '../util/errors.ts';
+import { Decoder, Encoder } from './codec.ts';
+import type { DoorbellProducer } from './doorbell.ts';
+import { createRing, RECORD_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
+
+/** Record kinds below FIRST_WORDS_KIND are the channel's own. */
+const KIND = { message: 0, reply: 1, wordsReply: 2, errorReply: 3 } as const;
+/** Records of four words: kinds from here to 255 are for the channel's users,. */
+export const FIRST_WORDS_KIND = 16;
+
+/** Status of a words reply whose other end has gone. */
+export const REPLY_ABORTED = -1;
+
+/** An error reply, cut to size, always fits into this. */
+const REPLY_MIN_BYTES = 504;
+
+export interface ChannelOptions {
+  /** Each way; a power of two. */
+  readonly capacityBytes: number;
+  /** Requests that each end may have outstanding. */
+  readonly credits: number;
+  /** The longest reply. */
+  readonly replyMaxBytes: number;
+}
+
+export const DEFAULT_CHANNEL_OPTIONS: ChannelOptions = {
+  capacityBytes: 65_536,
+  credits: 32,
+  replyMaxBytes: REPLY_MIN_BYTES,
+};
+
+/** One end of a channel as data, to be sent to the thread that opens it. */
+export interface ChannelEnd extends ChannelOptions {
+  readonly outbound: SharedArrayBuffer;
+  readonly inbound: SharedArrayBuffer;
+}
+
+export function createChannel(options: Partial<ChannelOptions> = {}): [ChannelEnd, ChannelEnd] {
+  const full = { ...DEFAULT_CHANNEL_OPTIONS, ...options };
+  assert(
+    full.replyMaxBytes >= REPLY_MIN_BYTES && full.replyMaxBytes % 8 === 0,
+    `replyMaxBytes is a multiple of 8 from ${REPLY_MIN_BYTES} up, so that an error fits`,
+  );
+  assert(reservedBytes(full) <= full.capacityBytes / 2, 'replies may claim at most half of a ring');
+  const one = createRing(full.capacityBytes);
+  const other = createRing(full.capacityBytes);
+  return [
+    { ...full, outbound: one, inbound: other },
+    { ...full, outbound: other, inbound: one },
+  ];
+}
+
+/** Called once per request: with the reply, or with why there is none. */
+export type ReplyHandler = (reply: unknown, error: ErrorRecord | null) => void;
+/** Called once per words request. @param status what the other end says, or REPLY_ABORTED */
+export type WordsReplyHandler = (status: number, value: number) => void;
+/** @param token 0 when no reply is wanted, else what reply() or replyWords() takes, once */
+export type MessageHandler = (message: unknown, token: number) => void;
+export type WordsHandler = (w0: number, w1: number, w2: number, w3: number, token: number) => void;
+
+type Pending = { readonly words: false; done: ReplyHandler } | { readonly words: true; done: WordsReplyHandler };
+
+/** One opened end. Everything runs on the thread that opened it. */
+export class Channel {
+  readonly #writer: RingWriter;
+  readonly #reader: RingReader;
+  readonly #encoder = new Encoder();
+  readonly #decoder = new Decoder();
+  readonly #peer: DoorbellProducer;
+  readonly #reservedBytes: number;
+  readonly #replyMaxBytes: number;
+  readonly #wordsHandlers: (WordsHandler | undefined)[] = new Array(256).fill(undefined);
+  readonly #pending: (Pending | undefined)[];
+  readonly #freeTokens: number[] = [];
+  #onMessage: MessageHandler | null = null;
+  readonly #onSpace: (() => void)[] = [];
+  #refused = false;
+  #closed: ErrorRecord | null = null;
+
+  /** @param peer the other thread's doorbell */
+  constructor(end: ChannelEnd, peer: DoorbellProducer) {
+    this.#writer = new RingWriter(end.outbound);
+    this.#reader = new RingReader(end.inbound);
+    this.#peer = peer;
+    this.#reservedBytes = reservedBytes(end);
+    this.#replyMaxBytes = end.replyMaxBytes;
+    this.#pending = new Array(end.credits + 1).fill(undefined);
+    for (let token = end.credits; token > 0; token--) this.#freeTokens.push(token);
+  }
+
+  /** Requests that could be made now, room in the ring permitting. */
+  get credits(): number {
+    return this.#freeTokens.length;
+  }
+
+  set onMessage(handler: MessageHandler) {
+    this.#onMessage = handler;
+  }
+
+  /** `handler` is called whenever the other end has made room after a send was refused. */
+  onSpace(handler: () => void): void {
+    this.#onSpace.push(handler);
+  }
+
+  onWords(kind: number, handler: WordsHandler): void {
+    assert(kind >= FIRST_WORDS_KIND && kind < 256, `kind ${kind} of a words record`);
+    assert(this.#wordsHandlers[kind] === undefined, `kind ${kind} of words records has a handler already`);
+    this.#wordsHandlers[kind] = handler;
+  }
+
+  /** Sends a message. @returns false when the ring is full; @throws TypeError or MessageTooLargeError */
+  post(message: unknown): boolean {
+    return this.#send(KIND.message, 0, message);
+  }
+
+  /** Sends four words without allocating. @param kind FIRST_WORDS_KIND to 255; @returns false when the ring is full */
+  postWords(kind: number, w0: number, w1: number, w2: number, w3: number): boolean {
+    return this.#sendWords(kind, 0, w0, w1, w2, w3);
+  }
+
+  /** Sends a message and reserves the place of its reply. @returns false when ring or credits are used up */
+  request(message: unknown, done: ReplyHandler): boolean {
+    const token = this.#takeToken({ words: false, done });
+    if (token === 0) return false;
+    let sent = false;
+    try {
+      sent = this.#send(KIND.message, token, message);
+    } finally {
+      if (!sent) this.#giveToken(token);
+    }
+    return sent;
+  }
+
+  requestWords(kind: number, w0: number, w1: number, w2: number, w3: number, done: WordsReplyHandler): boolean {
+    const token = this.#takeToken({ words: true, done });
+    if (token === 0) return false;
+    if (this.#sendWords(kind, token, w0, w1, w2, w3)) return true;
+    this.#giveToken(token);
+    return false;
+  }
+
+  /** Answers a message. A reply that is too long or cannot be encoded arrives as an error instead. */
+  reply(token: number, message: unknown): void {
+    if (this.#closed !== null) return;
+    try {
+      this.#sendReply(KIND.reply, token, message);
+    } catch (error) {
+      const { name, message: text } = toErrorRecord(error);
+      this.#sendReply(KIND.errorReply, token, { name, message: text.slice(0, 100) });
+    }
+  }
+
+  replyError(token: number, error: ErrorRecord): void {
+    if (this.#closed !== null) return;
+    const { name, message } = error;
+    this.#sendReply(KIND.errorReply, token, { name: name.slice(0, 64), message: message.slice(0, 150) });
+  }
+
+  /** Answers a words request. @param status 0 or what the two sides agreed on, not REPLY_ABORTED */
+  replyWords(token: number, status: number, value: number): void {
+    if (this.#closed !== null) return;
+    const sent = this.#writer.writeWords(KIND.wordsReply, token, status, value, 0, 0);
+    assert(sent, 'the place of a reply was reserved');
+    this.#peer.ring();
+  }
+
+  /** Handles up to `limit` records. @returns whether there are more */
+  poll(limit: number): boolean {
+    if (this.#refused) this.#tellSpace();
+    let handled = 0;
+    while (handled < limit && this.#closed === null && this.#reader.next()) {
+      handled++;
+      this.#handle();
+    }
+    if (handled > 0 && this.#reader.takeSpaceWanted()) this.#peer.ring();
+    return handled === limit && this.#closed === null && !this.#reader.empty();
+  }
+
+  /** The other end has gone: every outstanding request is answered with `error`, sends are refused. */
+  close(error: ErrorRecord = { name: 'ChannelClosed', message: 'the other end of the channel has gone' }): void {
+    if (this.#closed !== null) return;
+    this.#closed = error;
+    for (let token = 1; token < this.#pending.length; token++) {
+      const pending = this.#giveToken(token);
+      if (pending?.words === true) pending.done(REPLY_ABORTED, 0);
+      else pending?.done(undefined, error);
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closed !== null;
+  }
+
+  #send(kind: number, token: number, message: unknown): boolean {
+    if (this.#closed !== null) return false;
+    let sent = this.#writer.writeMessage(kind, token, message, this.#encoder, this.#reservedBytes);
+    if (!sent) {
+      this.#writer.wantSpace();
+      sent = this.#writer.writeMessage(kind, token, message, this.#encoder, this.#reservedBytes);
+    }
+    return this.#sent(sent);
+  }
+
+  #sendWords(kind: number, token: number, w0: number, w1: number, w2: number, w3: number): boolean {
+    if (this.#closed !== null) return false;
+    let sent = this.#writer.writeWords(kind, token, w0, w1, w2, w3, this.#reservedBytes);
+    if (!sent) {
+      // The wish must be visible before the room is looked at again, or the consumer may empty the ring in between
+      // and nobody would ring this side's doorbell.
+      this.#writer.wantSpace();
+      sent = this.#writer.writeWords(kind, token, w0, w1, w2, w3, this.#reservedBytes);
+    }
+    return this.#sent(sent);
+  }
+
+  #sent(sent: boolean): boolean {
+    if (sent) this.#peer.ring();
+    else this.#refused = true;
+    return sent;
+  }
+
+  #sendReply(kind: number, token: number, message: unknown): void {
+    const sent = this.#writer.writeMessage(kind, token, message, this.#encoder, 0, this.#replyMaxBytes);
+    assert(sent, 'the place of a reply was reserved');
+    this.#peer.ring();
+  }
+
+  #tellSpace(): void {
+    if (this.#writer.freeBytes() <= this.#reservedBytes) {
+      this.#writer.wantSpace();
+      if (this.#writer.freeBytes() <= this.#reservedBytes) return;
+    }
+    this.#refused = false;
+    for (const handler of this.#onSpace) handler();
+  }
+
+  #handle(): void {
+    const reader = this.#reader;
+    const { kind, token } = reader;
+    if (kind >= FIRST_WORDS_KIND) {
+      const w0 = reader.word(0);
+      const w1 = reader.word(1);
+      const w2 = reader.word(2);
+      const w3 = reader.word(3);
+      reader.release();
+      const handler = this.#wordsHandlers[kind];
+      assert(handler !== undefined, `no handler for words records of kind ${kind}`);
+      return handler(w0, w1, w2, w3, token);
+    }
+    if (kind === KIND.wordsReply) {
+      const status = reader.word(0);
+      const value = reader.word(1);
+      reader.release();
+      const pending = this.#giveToken(token);
+      assert(pending?.words === true, 'a words reply answers a words request');
+      return pending.done(status, value);
+    }
+    const message = reader.message(this.#decoder);
+    // Room first, then the handler: what it sends may count on the credit it just got back.
+    reader.release();
+    if (kind === KIND.message) {
+      assert(this.#onMessage !== null, 'a message came to a channel without a handler');
+      return this.#onMessage(message, token);
+    }
+    const pending = this.#giveToken(token);
+    assert(pending?.words === false, 'a reply answers a request');
+    if (kind === KIND.errorReply) pending.done(undefined, toErrorRecord(message));
+    else pending.done(message, null);
+  }
+
+  #takeToken(pending: Pending): number {
+    if (this.#closed !== null) return 0;
+    const token = this.#freeTokens.pop();
+    if (token === undefined) return 0;
+    this.#pending[token] = pending;
+    return token;
+  }
+
+  #giveToken(token: number): Pending | undefined {
+    const pending = this.#pending[token];
+    if (pending === undefined) return undefined;
+    this.#pending[token] = undefined;
+    this.#freeTokens.push(token);
+    return pending;
+  }
+}
+
+/** Room for all replies, and for the one filler record that may lie between them. */
+function reservedBytes(options: ChannelOptions): number {
+  return (options.credits + 1) * (options.replyMaxBytes + RECORD_HEADER_BYTES);
+}

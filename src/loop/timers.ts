@@ -1,0 +1,116 @@
+/** The timers of one loop: a binary heap by deadline, and by order of arming where deadlines are equal. */
+import type { Timer } from './port.ts';
+
+const NOT_ARMED = -1;
+
+export class LoopTimer implements Timer {
+  readonly name: string;
+  readonly run: () => void;
+  readonly #heap: TimerHeap;
+  /** Set by the heap. */
+  index = NOT_ARMED;
+  atNs = 0;
+  order = 0;
+
+  constructor(heap: TimerHeap, name: string, run: () => void) {
+    this.#heap = heap;
+    this.name = name;
+    this.run = run;
+  }
+
+  get deadlineNs(): number | null {
+    return this.index === NOT_ARMED ? null : this.atNs;
+  }
+
+  arm(deadlineNs: number): void {
+    this.#heap.arm(this, deadlineNs);
+  }
+
+  cancel(): void {
+    this.#heap.remove(this);
+  }
+}
+
+export class TimerHeap {
+  readonly #timers: LoopTimer[] = [];
+  readonly #onEarlier: () => void;
+  #armings = 0;
+
+  /** @param onEarlier called when the first deadline has moved forward */
+  constructor(onEarlier: () => void) {
+    this.#onEarlier = onEarlier;
+  }
+
+  /** The first deadline, or Infinity. */
+  get nextDeadlineNs(): number {
+    return this.#timers[0]?.atNs ?? Number.POSITIVE_INFINITY;
+  }
+
+  arm(timer: LoopTimer, deadlineNs: number): void {
+    const firstNs = this.nextDeadlineNs;
+    this.remove(timer);
+    timer.atNs = deadlineNs;
+    timer.order = this.#armings++;
+    this.#put(timer, this.#timers.length);
+    this.#up(timer.index);
+    if (deadlineNs < firstNs) this.#onEarlier();
+  }
+
+  remove(timer: LoopTimer): void {
+    const { index } = timer;
+    if (index === NOT_ARMED) return;
+    timer.index = NOT_ARMED;
+    const last = this.#timers.pop() as LoopTimer;
+    if (last === timer) return;
+    this.#put(last, index);
+    this.#up(index);
+    this.#down(last.index);
+  }
+
+  /** Disarms and returns the first timer that is due. */
+  takeDue(nowNs: number): LoopTimer | null {
+    const first = this.#timers[0];
+    if (first === undefined || first.atNs > nowNs) return null;
+    this.remove(first);
+    return first;
+  }
+
+  #put(timer: LoopTimer, index: number): void {
+    this.#timers[index] = timer;
+    timer.index = index;
+  }
+
+  #up(from: number): void {
+    const timer = this.#timers[from] as LoopTimer;
+    let index = from;
+    while (index > 0) {
+      const above = (index - 1) >> 1;
+      const parent = this.#timers[above] as LoopTimer;
+      if (!before(timer, parent)) break;
+      this.#put(parent, index);
+      index = above;
+    }
+    this.#put(timer, index);
+  }
+
+  #down(from: number): void {
+    const timers = this.#timers;
+    const timer = timers[from] as LoopTimer;
+    let index = from;
+    for (;;) {
+      let child = index * 2 + 1;
+      if (child >= timers.length) break;
+      const right = timers[child + 1];
+      if (right !== undefined && before(right, timers[child] as LoopTimer)) child++;
+      const next = timers[child] as LoopTimer;
+      if (!before(next, timer)) break;
+      this.#put(next, index);
+      index = child;
+    }
+    this.#put(timer, index);
+  }
+}
+
+function before(a: LoopTimer, b: LoopTimer): boolean {
+  return a.atNs < b.atNs || (a.atNs === b.atNs && a.order < b.order);
+}

@@ -1,0 +1,244 @@
+/**
+ * The library: a machine to start, pause, type to and watch. createVm() checks the configuration and makes the machine;
+ * nothing runs before start().
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import { type EndRequest, VirtBoard } from '../actors/board/virt.ts';
+import { virtTable } from '../actors/board/virt-table.ts';
+import { virtDeviceTree } from '../actors/board/virt-tree.ts';
+import type { RunState } from '../machines/machine.ts';
+import {
+  type AnyActorRef,
+  createActor,
+  type InspectionEvent,
+  type Observable,
+  type Observer,
+  Subject,
+} from './actor/index.ts';
+import { planBoot } from './boot/plan.ts';
+import { readFdt } from './fdt/read.ts';
+import { ARENA } from './hart/state.ts';
+import { createMemory, layOutMemory } from './memory/layout.ts';
+import { RemoteError } from './util/errors.ts';
+import { VmConsole } from './vm-console.ts';
+import { loadHartModules } from './vm-modules.ts';
+
+export const DEFAULT_RAM_BYTES = 512 * 2 ** 20;
+
+export interface VmOptions {
+  /** Guest RAM in bytes; 512 MiB where left out, 3.5 GiB at most. */
+  readonly ramBytes?: number;
+  /** ELF, Linux Image or raw bytes, decompressed. */
+  readonly kernel?: Uint8Array;
+  readonly initrd?: Uint8Array;
+  /** The kernel's command line. */
+  readonly append?: string;
+  /** `default`: the built-in SBI. `none`: the kernel runs in M mode from 0x80000000. Bytes: firmware in M mode. */
+  readonly bios?: 'default' | 'none' | Uint8Array;
+  /** A device-tree blob to use instead of the board's own; /chosen is filled in. */
+  readonly dtb?: Uint8Array;
+  /** A guest that asks for a reboot ends the machine instead. */
+  readonly noReboot?: boolean;
+  /** `in_asm`: every instruction, once, when it is first decoded; to vm.log. */
+  readonly log?: { readonly items: readonly string[] };
+  /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+/** How a machine ended. `code` is the guest's own. */
+export type MachineEnd = EndRequest;
+
+/** Guest RAM, by guest-physical address; for tests and tools. A running guest may change it at any time. */
+export interface VmMemory {
+  /** @returns a copy; @throws RangeError outside RAM */
+  read(gpa: number, lengthBytes: number): Uint8Array;
+  write(gpa: number, bytes: Uint8Array): void;
+}
+
+export class Vm {
+  readonly console: VmConsole;
+  readonly memory: VmMemory;
+  /** The root actor: the machine. */
+  readonly actor: AnyActorRef;
+  /** The machine's run states, from now on. */
+  readonly states: Observable<RunState>;
+  /** What `log` asked for. */
+  readonly log: Observable<string>;
+  /** Settles when the guest has ended by itself; rejects when the machine has failed or was stopped before. */
+  readonly finished: Promise<MachineEnd>;
+  readonly #board: VirtBoard;
+  readonly #states = new Subject<RunState>();
+  #end: MachineEnd | null = null;
+  #resolveFinished: (end: MachineEnd) => void = () => {};
+  #rejectFinished: (error: Error) => void = () => {};
+  #closed = false;
+
+  /** @internal */
+  constructor(parts: { board: VirtBoard; memory: VmMemory; log: Observable<string>; setOnEnd: SetOnEnd; noReboot: boolean }) {
+    const { board } = parts;
+    this.#board = board;
+    this.memory = parts.memory;
+    this.log = parts.log;
+    this.console = new VmConsole(board.link, (handler) => board.onSpace(handler));
+    this.states = this.#states.asObservable();
+    this.finished = new Promise((resolve, reject) => {
+      this.#resolveFinished = resolve;
+      this.#rejectFinished = reject;
+    });
+    // Whoever does not look at it is not to be punished for a machine that failed: the actor tells as well.
+    this.finished.catch(() => {});
+    parts.setOnEnd({
+      onEnd: (request) => this.#guestEnds(request, parts.noReboot),
+      onThreadEnd: (error) => {
+        if (error !== null && !this.#closed) this.actor.send({ type: 'machine.fail', error: new RemoteError(error) });
+      },
+    });
+    const inspect = board.inspection?.observer;
+    this.actor = createActor(board.logic, { systemId: 'machine', ...(inspect !== undefined && { inspect }) }) as AnyActorRef;
+    board.connect((event) => this.actor.send(event));
+    this.actor.subscribe({ next: () => this.#changed(), error: (error) => this.#fail(error) });
+    this.actor.start();
+  }
+
+  /** The run state, as QEMU names it. */
+  get state(): RunState {
+    return (this.actor.getSnapshot() as { value: RunState }).value;
+  }
+
+  /** Lets the guest run. */
+  start(): void {
+    this.actor.send({ type: 'machine.start' });
+  }
+
+  /** @returns settles when every vCPU stands and virtual time with it */
+  pause(): Promise<void> {
+    this.actor.send({ type: 'machine.pause' });
+    return this.#reach(['paused', 'shutdown', 'guest-panicked']);
+  }
+
+  resume(): void {
+    this.actor.send({ type: 'machine.resume' });
+  }
+
+  /** Back to power-on, with the same images. A machine that ran runs again. */
+  reset(): void {
+    this.#end = null;
+    this.actor.send({ type: 'machine.reset' });
+  }
+
+  /** Ends the machine and its threads, whatever they are doing. Doing it again changes nothing. */
+  async stop(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.actor.send({ type: 'machine.stop' });
+      this.#rejectFinished(new Error('the machine was stopped'));
+      this.console.close(new Error('the machine was stopped'));
+    }
+    await this.#board.close();
+  }
+
+  #guestEnds(request: EndRequest, noReboot: boolean): void {
+    if (request.kind === 'reboot' && !noReboot) {
+      this.actor.send({ type: 'machine.reset' });
+      return;
+    }
+    this.#end = request;
+    this.actor.send({ type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: request.code });
+  }
+
+  #changed(): void {
+    const { state } = this;
+    this.#states.next(state);
+    if (state === 'shutdown' && this.#end !== null) this.#resolveFinished(this.#end);
+    if (state === 'internal-error') {
+      const { error } = (this.actor.getSnapshot() as { context: { error: unknown } }).context;
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#rejectFinished(cause);
+    this.console.close(cause);
+  }
+
+  #reach(goals: readonly RunState[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        if (goals.includes(this.state)) resolve();
+        else if (this.state === 'internal-error' || this.state === 'stopped') reject(new Error(`the machine is ${this.state}`));
+        else return false;
+        return true;
+      };
+      if (look()) return;
+      const subscription = this.actor.subscribe(() => {
+        if (look()) subscription.unsubscribe();
+      });
+    });
+  }
+}
+
+interface EndListeners {
+  onEnd(request: EndRequest): void;
+  onThreadEnd(error: Parameters<ConstructorParameters<typeof VirtBoard>[0]['onThreadEnd']>[0]): void;
+}
+type SetOnEnd = (listeners: EndListeners) => void;
+
+/**
+ * Makes a machine. @throws ConfigError with the option's name and the remedy, before anything has started
+ */
+export async function createVm(options: VmOptions = {}): Promise<Vm> {
+  const ramBytes = options.ramBytes ?? DEFAULT_RAM_BYTES;
+  const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes });
+  const bios = options.bios ?? 'default';
+  const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
+  const plan = planBoot({
+    ram,
+    romGpa: virtTable.mrom.base,
+    bios: bios === 'default' ? 'builtin' : bios,
+    kernel: options.kernel,
+    initrd: options.initrd,
+    append: options.append,
+    deviceTree: options.dtb === undefined ? virtDeviceTree({ harts: 1, ramBytes }) : readFdt(options.dtb),
+    rngSeed: randomBytes(32),
+  });
+  const modules = await loadHartModules();
+  const memory = createMemory(layout);
+  const log = new Subject<string>();
+  let listeners: EndListeners | null = null;
+  const board = new VirtBoard({
+    memory,
+    layout,
+    modules,
+    plan,
+    sbi: bios === 'default',
+    seed: randomInt(2 ** 31),
+    log: options.log ?? null,
+    inspect: options.inspect ?? null,
+    onEnd: (request) => listeners?.onEnd(request),
+    onLog: (text) => log.next(text),
+    onThreadEnd: (error) => listeners?.onThreadEnd(error),
+  });
+  const setOnEnd: SetOnEnd = (given) => {
+    listeners = given;
+  };
+  const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
+  return new Vm({
+    board,
+    memory: vmMemory(guestRam, ram.base),
+    log: log.asObservable(),
+    setOnEnd,
+    noReboot: options.noReboot ?? false,
+  });
+}
+
+function vmMemory(ram: Uint8Array, base: number): VmMemory {
+  const offsetOf = (gpa: number, lengthBytes: number): number => {
+    if (gpa >= base && gpa + lengthBytes <= base + ram.length) return gpa - base;
+    throw new RangeError(`${lengthBytes} bytes at 0x${gpa.toString(16)} are not all in guest RAM`);
+  };
+  return {
+    read: (gpa, lengthBytes) => ram.slice(offsetOf(gpa, lengthBytes), offsetOf(gpa, lengthBytes) + lengthBytes),
+    write: (gpa, bytes) => ram.set(bytes, offsetOf(gpa, bytes.length)),
+  };
+}

@@ -1,0 +1,164 @@
+import { describe, expect, it, vi } from 'vitest';
+import { Channel, createChannel, REPLY_ABORTED } from '../../src/channel/channel.ts';
+import { attentionByteOffset, createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
+
+function pair(options: Parameters<typeof createChannel>[0] = {}) {
+  const [one, other] = createChannel(options);
+  const [bellA, bellB] = [createDoorbell(1), createDoorbell(1)];
+  return {
+    a: new Channel(one, new DoorbellProducer(bellB, null)),
+    b: new Channel(other, new DoorbellProducer(bellA, null)),
+    atA: new DoorbellConsumer(bellA),
+    atB: new DoorbellConsumer(bellB),
+  };
+}
+
+describe('channel', () => {
+  it('delivers messages and words in order and rings the other side', () => {
+    const { a, b, atB } = pair();
+    atB.begin();
+    const seen: unknown[] = [];
+    b.onMessage = (message, token) => seen.push([message, token]);
+    b.onWords(20, (...words) => seen.push(words));
+    expect(a.post({ type: 'hello' })).toBe(true);
+    expect(a.postWords(20, 1, 2, 3, -4)).toBe(true);
+    expect(atB.rung()).toBe(true);
+    expect(b.poll(1)).toBe(true);
+    expect(b.poll(8)).toBe(false);
+    expect(seen).toEqual([
+      [{ type: 'hello' }, 0],
+      [1, 2, 3, -4, 0],
+    ]);
+  });
+
+  it('answers requests, in any order', () => {
+    const { a, b } = pair();
+    const tokens: number[] = [];
+    b.onMessage = (_message, token) => tokens.push(token);
+    b.onWords(16, (_0, _1, _2, _3, token) => tokens.push(token));
+    const one = vi.fn();
+    const two = vi.fn();
+    a.request('one', one);
+    a.requestWords(16, 0, 0, 0, 0, two);
+    b.poll(8);
+    b.replyWords(tokens[1] as number, 0, 42);
+    b.reply(tokens[0] as number, { answer: 1 });
+    a.poll(8);
+    expect(two).toHaveBeenCalledWith(0, 42);
+    expect(one).toHaveBeenCalledWith({ answer: 1 }, null);
+  });
+
+  it('has room for every promised reply even when messages have filled the ring', () => {
+    const { a, b } = pair({ capacityBytes: 16_384, credits: 8 });
+    const tokens: number[] = [];
+    b.onMessage = (_message, token) => tokens.push(token);
+    const done = vi.fn();
+    let asked = 0;
+    while (a.request({ n: asked }, done)) asked++;
+    expect(asked).toBe(8);
+    expect(a.credits).toBe(0);
+    b.poll(100);
+    while (b.post('x'.repeat(61)));
+    for (const token of tokens) b.reply(token, 'y'.repeat(490));
+    a.onMessage = () => {};
+    while (a.poll(100));
+    expect(done).toHaveBeenCalledTimes(8);
+    expect(a.credits).toBe(8);
+  });
+
+  it('turns a reply that is too long into an error of the request', () => {
+    const { a, b } = pair();
+    b.onMessage = (_message, token) => b.reply(token, 'x'.repeat(10_000));
+    const done = vi.fn();
+    a.request('big', done);
+    b.poll(1);
+    a.poll(1);
+    expect(done.mock.calls[0]?.[1]).toMatchObject({ name: 'MessageTooLargeError' });
+  });
+
+  it('says when there is room again', () => {
+    const { a, b, atA } = pair();
+    b.onWords(16, () => {});
+    const onSpace = vi.fn();
+    a.onSpace(onSpace);
+    while (a.postWords(16, 0, 0, 0, 0));
+    atA.begin();
+    b.poll(1);
+    expect(atA.rung()).toBe(true);
+    a.poll(1);
+    expect(onSpace).toHaveBeenCalledTimes(1);
+    expect(a.postWords(16, 0, 0, 0, 0)).toBe(true);
+  });
+
+  it('answers everything outstanding when it is closed', () => {
+    const { a } = pair();
+    const one = vi.fn();
+    const two = vi.fn();
+    a.request('one', one);
+    a.requestWords(16, 0, 0, 0, 0, two);
+    a.close({ name: 'WorkerExit', message: 'gone' });
+    expect(one).toHaveBeenCalledWith(undefined, { name: 'WorkerExit', message: 'gone' });
+    expect(two).toHaveBeenCalledWith(REPLY_ABORTED, 0);
+    expect(a.post('late')).toBe(false);
+    expect(a.request('late', one)).toBe(false);
+  });
+});
+
+describe('signals', () => {
+  it('are idempotent while pending, each with its handler', () => {
+    const words = createDoorbell(2);
+    const bell = new DoorbellProducer(words, null);
+    const consumer = new DoorbellConsumer(words);
+    const seen: number[] = [];
+    for (const signal of [0, 31, 63]) consumer.onSignal(signal, (n) => seen.push(n));
+    bell.raise(63);
+    bell.raise(31);
+    bell.raise(31);
+    bell.raise(0);
+    expect(consumer.takeSignals()).toBe(3);
+    expect(seen).toEqual([0, 31, 63]);
+    expect(consumer.takeSignals()).toBe(0);
+  });
+
+  it('may lie anywhere in a shared memory, where other code can poll the attention word', () => {
+    const words = { buffer: new SharedArrayBuffer(256), byteOffset: 64, signalWords: 1 };
+    const attention = new Int32Array(words.buffer, attentionByteOffset(words), 1);
+    const consumer = new DoorbellConsumer(words);
+    consumer.begin();
+    expect(attention[0]).toBe(0);
+    new DoorbellProducer(words, null).raise(1);
+    expect(attention[0]).toBe(1);
+    expect(new Int32Array(words.buffer, 0, 16).every((word) => word === 0)).toBe(true);
+    consumer.begin();
+    expect(attention[0]).toBe(0);
+  });
+
+  it('keep a consumer awake that had looked before', () => {
+    const words = createDoorbell(1);
+    const bell = new DoorbellProducer(words, null);
+    const consumer = new DoorbellConsumer(words);
+    consumer.begin();
+    expect(consumer.park()).toBe(true);
+    consumer.unpark();
+    bell.raise(3);
+    expect(consumer.park()).toBe(false);
+    expect(consumer.wait(1e12)).toBe(true);
+  });
+
+  it('post one wake-up for each sleep of a libuv consumer', () => {
+    const words = createDoorbell(1);
+    const postMessage = vi.fn();
+    const bells = [new DoorbellProducer(words, { postMessage }), new DoorbellProducer(words, { postMessage })];
+    const consumer = new DoorbellConsumer(words);
+    consumer.begin();
+    for (const bell of bells) bell.ring();
+    expect(postMessage).toHaveBeenCalledTimes(0);
+    for (let sleep = 1; sleep <= 3; sleep++) {
+      consumer.begin();
+      expect(consumer.park()).toBe(true);
+      for (const bell of bells) bell.ring();
+      expect(postMessage).toHaveBeenCalledTimes(sleep);
+      consumer.unpark();
+    }
+  });
+});

@@ -1,0 +1,184 @@
+import { describe, expect, it, vi } from 'vitest';
+import { Channel, createChannel } from '../../src/channel/channel.ts';
+import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
+import { HostClock, SimulatedClock } from '../../src/loop/clock.ts';
+import { runInLibuv } from '../../src/loop/drivers.ts';
+import { EventLoop } from '../../src/loop/event-loop.ts';
+import { Simulation } from '../../src/loop/simulation.ts';
+import { Prng } from '../../src/util/prng.ts';
+
+function simulated(options: { workPerTurn?: number; onError?: (e: unknown, where: string) => void } = {}) {
+  const clock = new SimulatedClock();
+  return { clock, loop: new EventLoop({ name: 'test', clock, seed: 1, ...options }) };
+}
+
+describe('bottom halves', () => {
+  it('run once for any number of schedules, in the order of the first', () => {
+    const { loop } = simulated();
+    const seen: string[] = [];
+    const a = loop.bottomHalf('a', () => seen.push('a'));
+    const b = loop.bottomHalf('b', () => seen.push('b'));
+    b.schedule();
+    a.schedule();
+    b.schedule();
+    loop.turn();
+    expect(seen).toEqual(['b', 'a']);
+  });
+
+  it('do not run when cancelled, and do when scheduled again', () => {
+    const { loop } = simulated();
+    const run = vi.fn();
+    const bh = loop.bottomHalf('x', run);
+    bh.schedule();
+    bh.cancel();
+    loop.turn();
+    expect(run).toHaveBeenCalledTimes(0);
+    bh.schedule();
+    bh.cancel();
+    bh.schedule();
+    loop.turn();
+    expect(run).toHaveBeenCalledTimes(1);
+  });
+
+  it('are bounded per turn: one that schedules itself for ever starves nobody', () => {
+    const { loop } = simulated({ workPerTurn: 10 });
+    let runs = 0;
+    const self = loop.bottomHalf('self', () => {
+      runs++;
+      self.schedule();
+    });
+    self.schedule();
+    expect(loop.turn()).toBeLessThanOrEqual(0);
+    expect(runs).toBe(10);
+  });
+
+  it('keep their order when the queue grows', () => {
+    const { loop } = simulated({ workPerTurn: 1000 });
+    const seen: number[] = [];
+    for (let i = 0; i < 50; i++) loop.bottomHalf('x', () => {}).schedule();
+    loop.turn(40);
+    for (let i = 0; i < 200; i++) loop.bottomHalf('x', () => seen.push(i)).schedule();
+    loop.turn();
+    expect(seen).toEqual(Array.from({ length: 200 }, (_, i) => i));
+  });
+
+  it('that throw are reported and do not stop the others', () => {
+    const onError = vi.fn();
+    const { loop } = simulated({ onError });
+    const run = vi.fn();
+    loop
+      .bottomHalf('bad', () => {
+        throw new Error('bug');
+      })
+      .schedule();
+    loop.bottomHalf('good', run).schedule();
+    loop.turn();
+    expect(onError.mock.calls[0]?.[1]).toBe('bad');
+    expect(run).toHaveBeenCalled();
+  });
+});
+
+describe('timers', () => {
+  it('fire in the order of their deadlines, equal ones in the order of arming, never early', () => {
+    const { clock, loop } = simulated({ workPerTurn: 10_000 });
+    const prng = new Prng(7);
+    const armed: { at: number; n: number }[] = [];
+    const fired: { at: number; n: number }[] = [];
+    const timers = Array.from({ length: 300 }, (_, n) => {
+      const entry = { at: prng.below(50), n };
+      armed.push(entry);
+      const timer = loop.timer(`t${n}`, () => fired.push(entry));
+      timer.arm(entry.at);
+      return timer;
+    });
+    for (let n = 0; n < 300; n += 3) timers[n]?.cancel();
+    clock.advanceTo(24);
+    expect(loop.turn()).toBe(25);
+    clock.advanceTo(60);
+    expect(loop.turn()).toBe(Number.POSITIVE_INFINITY);
+    const expected = armed.filter(({ n }) => n % 3 !== 0).sort((a, b) => a.at - b.at || a.n - b.n);
+    expect(fired).toEqual(expected);
+  });
+
+  it('move when armed again', () => {
+    const { clock, loop } = simulated();
+    const run = vi.fn();
+    const timer = loop.timer('t', run);
+    timer.arm(10);
+    timer.arm(20);
+    expect(timer.deadlineNs).toBe(20);
+    clock.advanceTo(15);
+    expect(loop.turn()).toBe(20);
+    clock.advanceTo(20);
+    loop.turn();
+    expect(run).toHaveBeenCalledTimes(1);
+    expect(timer.deadlineNs).toBe(null);
+  });
+});
+
+describe('clock', () => {
+  it('stands still while stopped and keeps in step with the clocks of other threads', () => {
+    const clock = HostClock.running();
+    const stoppedNs = clock.stop();
+    expect(clock.nowNs()).toBe(stoppedNs);
+    expect(clock.hostDelayNs(stoppedNs + 1)).toBe(Number.POSITIVE_INFINITY);
+    const other = HostClock.stopped();
+    other.resume(clock.resume());
+    const [before, between, after] = [clock.nowNs(), other.nowNs(), clock.nowNs()];
+    expect(before).toBeGreaterThanOrEqual(stoppedNs);
+    expect(between).toBeGreaterThanOrEqual(before);
+    expect(between).toBeLessThanOrEqual(after);
+  });
+});
+
+describe('in libuv', () => {
+  it('wakes for work from host callbacks, for timers and for the doorbell', async () => {
+    const loop = new EventLoop({ name: 'main', clock: HostClock.running(), seed: 1 });
+    const driver = runInLibuv(loop, null);
+    const seen: string[] = [];
+    const bh = loop.bottomHalf('bh', () => seen.push('bottom half'));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    bh.schedule();
+    await vi.waitFor(() => expect(seen).toEqual(['bottom half']));
+    loop.timer('t', () => seen.push('timer')).arm(loop.nowNs() + 3e6);
+    await vi.waitFor(() => expect(seen).toEqual(['bottom half', 'timer']));
+    driver.stop();
+    bh.schedule();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(seen.length).toBe(2);
+  });
+});
+
+describe('simulation', () => {
+  /** Two loops that exchange messages over a real channel while timers run; what happened, in order. */
+  function story(seed: number): string[] {
+    const log: string[] = [];
+    const simulation = new Simulation(seed);
+    const bells = [createDoorbell(1), createDoorbell(1)] as const;
+    const ends = createChannel();
+    const channels = [0, 1].map((i) => {
+      const loop = simulation.loop(`loop${i}`);
+      const channel = new Channel(ends[i as 0 | 1], new DoorbellProducer(bells[1 - i] as (typeof bells)[0], null));
+      loop.doorbell = new DoorbellConsumer(bells[i as 0 | 1]);
+      loop.attach(channel);
+      channel.onMessage = (message) => {
+        log.push(`${i} got ${String(message)} at ${loop.nowNs()}`);
+        if ((message as number) < 20) channel.post((message as number) + 1);
+      };
+      loop.timer('tick', () => log.push(`${i} tick ${loop.random() & 15}`)).arm(5);
+      loop.bottomHalf('start', () => log.push(`${i} starts`)).schedule();
+      return channel;
+    });
+    channels[0]?.post(0);
+    channels[1]?.post(0);
+    simulation.run();
+    return log;
+  }
+
+  it('replays the same run from the same seed, and another from another', () => {
+    expect(story(1)).toEqual(story(1));
+    const stories = new Set([1, 2, 3, 4, 5].map((seed) => story(seed).join()));
+    expect(stories.size).toBeGreaterThan(3);
+    for (const one of stories) expect(one.split(',').length).toBe(2 * 21 + 4);
+  });
+});

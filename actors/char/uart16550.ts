@@ -65,6 +65,16 @@ export const UART_CLOCK_HZ = 3_686_400;
 
 const FIFO_BYTES = 16;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
+/**
+ * A guest that reads LSR this many times in a row, with nothing to send, waits for input although it never enabled the
+ * receive interrupt (boot loaders do). A driver that only prints reads it a few times at most between two bytes.
+ */
+const POLLING_READS = 16;
+/**
+ * From enabling the receive interrupt to the first byte: drivers (Linux's 8250) read RBR once more behind it, "for luck",
+ * and would throw a byte away that is there already.
+ */
+const SETTLE_NS = 2_000_000;
 /** Silence of this many characters raises the receive timeout. */
 const TIMEOUT_CHARACTERS = 4;
 
@@ -93,8 +103,10 @@ export interface Uart16550State {
   transmitFifo: number[];
   /** Virtual time at which the receive timeout is due, or null. */
   timeoutDeadlineNs: number | null;
+  /** Virtual time at which input begins after the receive interrupt was enabled, or null. */
+  settleDeadlineNs: number | null;
   /** The guest's last access was a read of LSR. */
-  polling: boolean;
+  statusReads: number;
 }
 
 export const uart16550 = defineDevice<Uart16550Ports, void, Uart16550State, Uart16550Event>({
@@ -110,12 +122,14 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
   readonly #ports: Uart16550Ports;
   readonly #loop: LoopPort;
   readonly #timeout: Timer;
+  readonly #settle: Timer;
   #state = initialState();
 
   constructor(ports: Uart16550Ports & { readonly loop: LoopPort }) {
     this.#ports = ports;
     this.#loop = ports.loop;
     this.#timeout = ports.loop.timer('uart16550 receive timeout', () => this.#timeoutDue());
+    this.#settle = ports.loop.timer('uart16550 input begins', () => this.#settled());
   }
 
   handle(event: Uart16550Event): void {
@@ -125,8 +139,8 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
 
   mmioRead(offset: number, _size: AccessSize): number {
     const state = this.#state;
-    const wasPolling = state.polling;
-    state.polling = offset === R.LSR.offset;
+    if (offset !== R.LSR.offset) state.statusReads = 0;
+    else if (state.statusReads < POLLING_READS) state.statusReads += 1;
     switch (offset) {
       case R.RBR.offset:
         return this.#dlab ? state.divisor & 0xff : this.#readByte();
@@ -139,7 +153,7 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
       case R.MCR.offset:
         return state.mcr;
       case R.LSR.offset:
-        return this.#readLsr(wasPolling);
+        return this.#readLsr();
       case R.MSR.offset:
         return this.#loopback ? loopbackMsr(state.mcr) : MSR_CONNECTED;
       case R.SCR.offset:
@@ -152,7 +166,7 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
   mmioWrite(offset: number, value: number, _size: AccessSize): void {
     const state = this.#state;
     const byte = value & 0xff;
-    state.polling = false;
+    state.statusReads = 0;
     switch (offset) {
       case R.THR.offset:
         if (this.#dlab) state.divisor = (state.divisor & 0xff00) | byte;
@@ -180,6 +194,7 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
 
   reset(): void {
     this.#timeout.cancel();
+    this.#settle.cancel();
     this.#state = initialState();
     this.#updateIrq();
   }
@@ -208,12 +223,15 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
       receiveFifo: reader.uints('receiveFifo', 0xff, 0, FIFO_BYTES),
       transmitFifo: reader.uints('transmitFifo', 0xff, 0, FIFO_BYTES),
       timeoutDeadlineNs: reader.timeOrNull('timeoutDeadlineNs'),
-      polling: reader.flag('polling'),
+      settleDeadlineNs: reader.timeOrNull('settleDeadlineNs'),
+      statusReads: reader.uint('statusReads', POLLING_READS),
     };
     reader.finish();
     this.#state = loaded;
     this.#timeout.cancel();
     if (loaded.timeoutDeadlineNs !== null) this.#timeout.arm(loaded.timeoutDeadlineNs);
+    this.#settle.cancel();
+    if (loaded.settleDeadlineNs !== null) this.#settle.arm(loaded.settleDeadlineNs);
     this.#updateIrq();
   }
 
@@ -249,9 +267,10 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
     return (this.#state.fcr & FCR.enable) !== 0 ? source | IIR.fifos : source;
   }
 
-  #readLsr(wasPolling: boolean): number {
+  #readLsr(): number {
     const state = this.#state;
-    if (wasPolling && state.receiveFifo.length === 0 && !this.#loopback) this.#take(1);
+    const isPolling = state.statusReads === POLLING_READS && state.transmitFifo.length === 0;
+    if (isPolling && state.receiveFifo.length === 0 && !this.#loopback) this.#take(1);
     const value = this.#lineStatus();
     if (state.overrun) {
       state.overrun = false;
@@ -279,6 +298,10 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
     const state = this.#state;
     const changed = state.ier ^ byte;
     state.ier = byte & IER.writable;
+    if ((changed & state.ier & IER.receive) !== 0) {
+      state.settleDeadlineNs = Math.floor(this.#loop.nowNs()) + SETTLE_NS;
+      this.#settle.arm(state.settleDeadlineNs);
+    }
     if ((changed & IER.transmit) !== 0) {
       state.transmitPending = (state.ier & IER.transmit) !== 0 && state.transmitFifo.length === 0;
     }
@@ -305,8 +328,14 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
 
   /** Takes what the receive FIFO has room for, if the guest listens by interrupt. */
   #fill(): void {
-    const listening = (this.#state.ier & IER.receive) !== 0 && !this.#loopback;
+    const { ier, settleDeadlineNs } = this.#state;
+    const listening = (ier & IER.receive) !== 0 && settleDeadlineNs === null && !this.#loopback;
     if (listening) this.#take(this.#capacityBytes - this.#state.receiveFifo.length);
+  }
+
+  #settled(): void {
+    this.#state.settleDeadlineNs = null;
+    this.#fill();
   }
 
   #take(maxBytes: number): void {
@@ -386,7 +415,8 @@ function initialState(): Uart16550State {
     receiveFifo: [],
     transmitFifo: [],
     timeoutDeadlineNs: null,
-    polling: false,
+    settleDeadlineNs: null,
+    statusReads: 0,
   };
 }
 

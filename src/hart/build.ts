@@ -5,9 +5,9 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
 import { buildInterpreter } from './interpreter.ts';
-import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));

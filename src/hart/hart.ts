@@ -34,6 +34,8 @@ interface RuntimeExports {
   afterLoad(): void;
   setInterruptLine(bit: number, level: number): void;
   updateTimers(): void;
+  interrupts(): void;
+  pendingInterrupts(): bigint;
   flushTlb(): void;
   load(va: bigint, size: number): bigint;
 }
@@ -107,6 +109,16 @@ export class Hart {
   /** Drives a bit of mip. */
   setInterruptLine(bit: number, level: boolean): void {
     this.#runtime.setInterruptLine(bit, level ? 1 : 0);
+  }
+
+  /** Whether an interrupt is pending that mie enables: what ends WFI. */
+  get interruptPending(): boolean {
+    return this.#runtime.pendingInterrupts() !== 0n;
+  }
+
+  /** Takes the interrupt that is due, if any, before the next instruction. */
+  takeInterrupt(): void {
+    this.#runtime.interrupts();
   }
 
   /** Writes stimecmp: the supervisor timer interrupt falls, and rises when mtime reaches it. */

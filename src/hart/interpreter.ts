@@ -7,7 +7,7 @@
  */
 import type { Code, Label, ValueType } from '../wasm/code.ts';
 import { Module } from '../wasm/module.ts';
-import { HANDLER_COUNT, HANDLERS, type Handler, type Place, SPECIAL } from './handlers.ts';
+import { DYNAMIC_ROUNDING, HANDLER_COUNT, HANDLERS, type Handler, type Place, SPECIAL } from './handlers.ts';
 import { type FastContext, hasFastForm, lowerFast, OP_SHIFT } from './lower-fast.ts';
 import { lowerSlow, type SlowContext } from './lower-slow.ts';
 import { buildRunLoop, FAST, HOST_IMPORTS } from './run-loop.ts';
@@ -15,7 +15,6 @@ import { RUNTIME_FUNCTIONS } from './runtime-functions.ts';
 import { DECODED_PAGE, FTLB, HART_OFFSETS, OP } from './state.ts';
 
 const PAGE_OPS_BYTES = DECODED_PAGE.ops * DECODED_PAGE.opBytes;
-const DYNAMIC = 7;
 
 /** The module's bytes. @param memoryPages maximum of the shared memory it will be instantiated with, in 64 KiB pages */
 export function buildInterpreter(memoryPages: number): Uint8Array {
@@ -272,7 +271,8 @@ function fastContext(loop: FastLoop, handler: Handler): FastContext {
       fields.imm(operand);
       code.op('i64.add').set(loop.target).br(loop.jump);
     },
-    nearestEven: mode === 0 || mode === DYNAMIC || handler.rounding === null,
+    nearestEven: mode === 0 || mode === DYNAMIC_ROUNDING || handler.rounding === null,
+    dynamicRounding: mode === DYNAMIC_ROUNDING,
     towardsZero: mode === 1,
   };
 }
@@ -330,7 +330,7 @@ function slowContext(code: Code, handler: Handler, call: (code: Code, name: stri
     },
     fixedRounding: (mode) => code.i32(mode),
     roundingMode: () => {
-      if (rounding?.kind === 'constant' && rounding.mode !== DYNAMIC) {
+      if (rounding?.kind === 'constant' && rounding.mode !== DYNAMIC_ROUNDING) {
         code.i32(rounding.mode);
         return;
       }

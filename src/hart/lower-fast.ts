@@ -30,6 +30,8 @@ export interface FastContext extends ValueSource {
   jumpRelative(operand: string): void;
   /** True where the rounding of this instance may be the native one (RNE, or dynamic). */
   readonly nearestEven: boolean;
+  /** True where the rounding mode is the one in frm, which may be an invalid one. */
+  readonly dynamicRounding: boolean;
   /** True where the static rounding is towards zero. */
   readonly towardsZero: boolean;
 }
@@ -107,7 +109,7 @@ class FastLowering {
       case 'amo':
         return this.#amo(effect);
       case 'requireFp': {
-        const bit = gateOf(this.#body);
+        const bit = gateOf(this.#context, this.#body);
         code.get(this.#context.hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
         return this.#context.bailIf();
       }

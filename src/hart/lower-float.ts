@@ -18,8 +18,12 @@ type Native = 'f32' | 'f64';
 const NATIVE: Readonly<Record<FpFormat, Native | null>> = { h: null, s: 'f32', d: 'f64' };
 const SMALLEST_NORMAL = { f32: 2 ** -126, f64: 2 ** -1022 } as const;
 
+/** The bits of a double below a single's significand, and the pattern in them that lies halfway. */
+const BELOW_SINGLE = 0x1fff_ffffn;
+const BELOW_SINGLE_HALF = 0x1000_0000n;
+
 /** Operations that need rounding to nearest even and NX set; the others are exact or compare. */
-const ROUNDING_OPS: ReadonlySet<FpOp> = new Set(['add', 'sub', 'mul', 'div', 'sqrt', 'fromInt', 'toInt', 'cvt']);
+const ROUNDING_OPS: ReadonlySet<FpOp> = new Set(['add', 'sub', 'mul', 'div', 'sqrt', 'fma', 'fromInt', 'toInt', 'cvt']);
 
 /** Truncation to an integer: the exclusive bounds between which it is exact but for NX, and the instruction. */
 const TRUNCATIONS = {
@@ -30,18 +34,19 @@ const TRUNCATIONS = {
 } as const;
 
 /** The FP_GATE bit a body must find set to run in its fast form. */
-export function gateOf(body: Body): number {
-  const rounds = body.effects.some((effect) => effect.op === 'fp' && needsFastGate(effect));
+export function gateOf(context: FastContext, body: Body): number {
+  const rounds = body.effects.some((effect) => effect.op === 'fp' && needsFastGate(context, effect));
   if (rounds) return FP_GATE.fast;
   return body.commits.some((commit) => commit.kind === 'setF') ? FP_GATE.dirty : FP_GATE.on;
 }
 
-function needsFastGate(effect: FpEffect): boolean {
+function needsFastGate(context: FastContext, effect: FpEffect): boolean {
   if (!ROUNDING_OPS.has(effect.fp)) return false;
   const isExact =
     (effect.fp === 'cvt' && effect.format === 'd') ||
     (effect.fp === 'fromInt' && effect.format === 'd' && (effect.int === 'w' || effect.int === 'wu'));
-  return !isExact;
+  // Exact or not, a dynamic mode must be a valid one.
+  return !isExact || context.dynamicRounding;
 }
 
 /** Lowers an operation. @returns false where it has no native form */
@@ -79,6 +84,8 @@ class FloatLowering {
         return this.#arithmetic(fp);
       case 'sqrt':
         return this.#squareRoot();
+      case 'fma':
+        return this.#type === 'f32' ? this.#fusedSingle() : this.#fusedDouble();
       case 'eq':
       case 'lt':
       case 'le':
@@ -181,6 +188,87 @@ class FloatLowering {
     this.#constant(Number.POSITIVE_INFINITY);
     this.#op('lt');
     code.op('i32.and');
+  }
+
+  /**
+   * In double precision the product of singles is exact. Rounding the sum twice can only err where the first result lies
+   * exactly between two singles.
+   */
+  #fusedSingle(): boolean {
+    const code = this.#code;
+    const [a, b, c] = [this.#operand(0), this.#operand(1), this.#operand(2)];
+    const sum = code.local('f64');
+    const result = code.local('f32');
+    code.get(a).op('f64.promote_f32').get(b).op('f64.promote_f32', 'f64.mul').get(c).op('f64.promote_f32', 'f64.add');
+    code.tee(sum).op('f32.demote_f64').set(result);
+    this.#isInside(result);
+    code
+      .get(sum)
+      .op('i64.reinterpret_f64')
+      .i64(BELOW_SINGLE)
+      .op('i64.and')
+      .i64(BELOW_SINGLE_HALF)
+      .op('i64.ne', 'i32.and');
+    code.get(sum).f64(0).op('f64.eq', 'i32.or', 'i32.eqz');
+    this.#context.bailIf();
+    return this.#finish(result);
+  }
+
+  /**
+   * An error-free transformation: a*b = p + e (Dekker) and p + c = s + t (Knuth) hold exactly, so the answer is s + (t + e)
+   * rounded once. t + e is known to half a unit; where both ends of that interval round to the same sum, so does the true
+   * one. p of at least 2^-969 keeps every error term representable. Large operands become NaN by themselves and bail.
+   */
+  #fusedDouble(): boolean {
+    const code = this.#code;
+    const [a, b, c] = [this.#operand(0), this.#operand(1), this.#operand(2)];
+    const f64 = (): number => code.local('f64');
+    const [p, e, s, z, t, w, result] = [f64(), f64(), f64(), f64(), f64(), f64(), f64()];
+    const [aHigh, aLow] = this.#split(a);
+    const [bHigh, bLow] = this.#split(b);
+    code.get(a).get(b).op('f64.mul').set(p);
+    // e = aLow*bLow - (((p - aHigh*bHigh) - aLow*bHigh) - aHigh*bLow)
+    code.get(aLow).get(bLow).op('f64.mul');
+    code.get(p).get(aHigh).get(bHigh).op('f64.mul', 'f64.sub').get(aLow).get(bHigh).op('f64.mul', 'f64.sub');
+    code.get(aHigh).get(bLow).op('f64.mul', 'f64.sub', 'f64.sub').set(e);
+    // s + t = p + c
+    code.get(p).get(c).op('f64.add').tee(s).get(p).op('f64.sub').set(z);
+    code.get(p).get(s).get(z).op('f64.sub', 'f64.sub').get(c).get(z).op('f64.sub', 'f64.add').set(t);
+    code.get(t).get(e).op('f64.add').set(w);
+    code.get(s).get(w).op('f64.add').set(result);
+    code
+      .get(p)
+      .op('f64.abs')
+      .f64(2 ** -969)
+      .op('f64.ge');
+    code.get(result).op('f64.abs').f64(Number.POSITIVE_INFINITY).op('f64.lt', 'i32.and');
+    code
+      .get(s)
+      .get(w)
+      .f64(1 + 2 ** -52)
+      .op('f64.mul', 'f64.add');
+    code
+      .get(s)
+      .get(w)
+      .f64(1 - 2 ** -52)
+      .op('f64.mul', 'f64.add', 'f64.eq');
+    code.get(t).f64(0).op('f64.eq', 'i32.or', 'i32.and', 'i32.eqz');
+    this.#context.bailIf();
+    return this.#finish(result);
+  }
+
+  /** Veltkamp's split: the upper 26 bits of a double and the rest. */
+  #split(value: number): [number, number] {
+    const code = this.#code;
+    const [scaled, high, low] = [code.local('f64'), code.local('f64'), code.local('f64')];
+    code
+      .get(value)
+      .f64(2 ** 27 + 1)
+      .op('f64.mul')
+      .tee(scaled);
+    code.get(scaled).get(value).op('f64.sub', 'f64.sub').set(high);
+    code.get(value).get(high).op('f64.sub').set(low);
+    return [high, low];
   }
 
   /** No square root underflows or overflows; a negative operand gives NaN, -0 itself. */

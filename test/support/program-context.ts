@@ -4,9 +4,11 @@ import { PROGRAM_BASE, USER_WINDOW } from './program-layout.ts';
 /** Where the program stands: what the pieces must know. */
 export interface Context {
   mode: 'm' | 's' | 'u';
+  /** Keeps clear of what QEMU does its own way. */
+  readonly forQemu: boolean;
   readonly paged: boolean;
-  /** The one interrupt that may be enabled: QEMU takes several in an order of its own. 1, 5 or 9. */
-  readonly interrupt: number;
+  /** Bits of supervisor interrupts that may be enabled; one alone for QEMU, which takes several in its own order. */
+  readonly interrupts: bigint;
   /** M mode, but loads and stores as another mode. */
   readonly mprv: boolean;
   /** TW is clear. */

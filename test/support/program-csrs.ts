@@ -48,8 +48,8 @@ const STCE = 1n << 63n;
 const CDE = 1n << 60n;
 
 /** What may be written to a CSR without losing the program. */
-export function csrValue(csr: number, value: bigint, { mode, interrupt }: Context, replaces: boolean): bigint {
-  if (csr === csrNumber('mie') || csr === csrNumber('sie')) return value & (0x888n | (1n << BigInt(interrupt)));
+export function csrValue(csr: number, value: bigint, { mode, interrupts }: Context, replaces: boolean): bigint {
+  if (csr === csrNumber('mie') || csr === csrNumber('sie')) return value & (0x888n | interrupts);
   if (csr === csrNumber('stimecmp')) return replaces && value !== 0n ? BigInt.asUintN(64, -1n) : 0n;
   // In S mode a new address space would be the end: unsupported modes only, or no change.
   if (csr === csrNumber('satp') && mode === 's') return replaces ? (value & ~(15n << 60n)) | (7n << 60n) : 0n;

@@ -21,9 +21,11 @@ export interface ProgramOptions {
   readonly pieces: number;
   /** Only floating-point pieces, all in M mode. */
   readonly floatOnly: boolean;
+  /** Keeps clear of what QEMU does its own way. For machines that are to agree with the reference in all: false. */
+  readonly forQemu: boolean;
 }
 
-const DEFAULTS: ProgramOptions = { sections: 5, pieces: 60, floatOnly: false };
+const DEFAULTS: ProgramOptions = { sections: 5, pieces: 60, floatOnly: false, forQemu: true };
 
 const SAVE_F = 256;
 const SCRATCH = 5;
@@ -121,15 +123,16 @@ class Generator {
     const paged = (mode !== 'm' || mprv) && !random.oneIn(4) && this.#tables.hasRoom;
     const paging = paged ? this.#tables.build(3 + random.below(3), mode === 'u' || (mprv && random.oneIn(2))) : null;
     const guarded = !floatOnly && random.oneIn(4);
-    const interrupt = random.pick([1, 5, 9]);
-    const settings = this.#settings(index, mode, mprv, paging, interrupt);
+    const interrupts = this.#options.forQemu ? 1n << random.pick([1n, 5n, 9n]) : 0x222n;
+    const settings = this.#settings(index, mode, mprv, paging, interrupts);
     const restore = new Map([...settings].map(([name, value]) => [csrNumber(name), value]));
     if (mode === 's') restore.set(csrNumber('sstatus'), settings.get('mstatus') ?? 0n);
     const edges = this.#enter(index, settings, guarded);
     const context: Context = {
       mode,
+      forQemu: this.#options.forQemu,
       paged,
-      interrupt,
+      interrupts,
       mprv,
       guarded: guarded || this.#locked,
       edges,
@@ -147,7 +150,7 @@ class Generator {
     this.#trace = context.trace;
   }
 
-  #settings(index: number, mode: 'm' | 's' | 'u', mprv: boolean, paging: Paging | null, interrupt: number): Settings {
+  #settings(index: number, mode: 'm' | 's' | 'u', mprv: boolean, paging: Paging | null, interrupts: bigint): Settings {
     const random = this.#random;
     const flag = (bit: number, oneIn: number): bigint => (random.oneIn(oneIn) ? 1n << BigInt(bit) : 0n);
     // SIE, MIE, SUM, MXR, TVM, TW, TSR.
@@ -174,7 +177,7 @@ class Generator {
       ['sscratch', address(LAYOUT.supervisorSave)],
       ['satp', paging?.satp ?? 0n],
       ['mstatus', mstatus],
-      ['mie', random.oneIn(2) ? 0n : (random.bits(12) & 0x888n) | (1n << BigInt(interrupt))],
+      ['mie', random.oneIn(2) ? 0n : (random.bits(12) & 0x888n) | interrupts],
     ]);
   }
 
@@ -226,7 +229,7 @@ class Generator {
         if (!inReturns) edges.push(offset + (8 << bits));
       }
       if (!inReturns) edges.push(offset);
-      const locked = random.oneIn(8) && mode >= 2 ? 0x80 : 0;
+      const locked = random.oneIn(8) && mode >= (this.#options.forQemu ? 3 : 2) ? 0x80 : 0;
       this.#locked ||= locked !== 0;
       code.setCsr(csrNumber(`pmpaddr${entry}`), at, SCRATCH);
       // An entry that ends a range starts it where the one before ends: in the data as well, or there is no range.

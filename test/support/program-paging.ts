@@ -168,6 +168,9 @@ export class PageTables {
     if (aligned && !random.oneIn(4)) pa = random.oneIn(8) ? NOWHERE : PROGRAM_BASE;
     const high = random.oneIn(20) ? random.pick([NAPOT, 1n << 61n, 2n << 61n, 3n << 61n, 1n << 54n, 1n << 60n]) : 0n;
     const used = high === NAPOT ? A | D : 0n;
-    return ((pa / PAGE) << 10n) | this.#flags() | used | high;
+    const flags = this.#flags();
+    // Never a table of data, which would point anywhere.
+    const leaf = (flags & (R | W | X)) === 0n ? R : 0n;
+    return ((pa / PAGE) << 10n) | flags | used | leaf | high;
   }
 }

@@ -21,6 +21,7 @@ import {
 import { LAYOUT, NOWHERE, PROGRAM_BASE, USER_WINDOW } from './program-layout.ts';
 import type { ProgramRandom } from './program-random.ts';
 
+const STI = 1n << 5n;
 const RESERVE_SIZES = ['w', 'd'] as const;
 /** Registers that pieces use for addresses and counters; any will do, but x0 to x4 and x16, x17 have other uses. */
 const SCRATCH = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31];
@@ -115,7 +116,7 @@ export class Snippets {
     const { register, displacement, sizeBytes } = baseOf(decoded);
     // QEMU reads before it writes: an AMO to a page that is not writable is another fault, and marks the page.
     const isAtomic = decoded.insn.body.effects.some((effect) => effect.op === 'amo');
-    const target = this.#dataAddress(isAtomic ? { ...context, oddPages: [] } : context, sizeBytes);
+    const target = this.#dataAddress(isAtomic && context.forQemu ? { ...context, oddPages: [] } : context, sizeBytes);
     this.#code.li(register, BigInt.asUintN(64, target - displacement));
     this.#code.decoded(decoded);
   }
@@ -347,10 +348,11 @@ export class Snippets {
     }
     const [scratch] = this.#distinct([]);
     // STIP cannot be written.
-    if (context.interrupt === 5) return;
+    const writable = context.interrupts & ~STI;
+    if (writable === 0n) return;
     // Taken, it would be disabled, and not wake anything.
     code.emit('csrrci', { rd: 0, csr: csrNumber('mstatus'), uimm: 8 });
-    code.li(scratch, 1n << BigInt(context.interrupt));
+    code.li(scratch, writable);
     code.emit('csrrs', { rd: 0, csr: csrNumber('mip'), rs1: scratch });
     code.emit('csrrs', { rd: 0, csr: csrNumber('mie'), rs1: scratch });
     code.emit('wfi');
@@ -408,16 +410,18 @@ export class Snippets {
   #dataOffset(context: Context, sizeBytes: number): number {
     const random = this.#random;
     const last = LAYOUT.dataBytes - 64;
+    // QEMU overlooks a protection range inside of an access, and one that M mode's access is partly in.
+    const align = context.forQemu && context.guarded ? -sizeBytes : -1;
     if (context.edges.length > 0 && random.oneIn(2)) {
       const near = random.pick(context.edges) + random.below(24) - 12;
-      return Math.min(last, Math.max(0, random.oneIn(2) ? near : near & -sizeBytes));
+      return Math.min(last, Math.max(0, random.oneIn(2) ? near & align : near & -sizeBytes));
     }
     const offset = random.below(last);
     switch (random.below(4)) {
       case 0:
-        return offset;
+        return offset & align;
       case 1:
-        return Math.min(last, (offset & ~0xfff) + 0x1000 - 1 - random.below(8));
+        return Math.min(last, (offset & ~0xfff) + 0x1000 - 1 - random.below(8)) & align;
       default:
         return offset & -sizeBytes;
     }

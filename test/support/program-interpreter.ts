@@ -1,0 +1,93 @@
+/** The WebAssembly interpreter as a machine of the lockstep harness: RAM of one program region, the test finisher. */
+import { readFileSync } from 'node:fs';
+import { Hart } from '../../src/hart/hart.ts';
+import { ARENA, EXIT, type FieldName, HART_FIELDS, PENDING } from '../../src/hart/state.ts';
+import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
+import type { LoadableProgram, Machine, MachineState } from '../lockstep/harness.ts';
+import { FINISHER, REGION_BYTES } from './program-layout.ts';
+
+/** Later than any timer that a program sets to fire, earlier than any that it sets not to; as the reference's. */
+const MTIME = 2 ** 40;
+/** Returns of the run loop without an instruction retired: a loop of traps that never ends. */
+const EMPTY_RUNS = 4;
+
+const compile = (name: string): WebAssembly.Module =>
+  new WebAssembly.Module(readFileSync(new URL(`../../dist/src/hart/${name}.wasm`, import.meta.url)));
+
+const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: REGION_BYTES });
+const [arena = 0] = layout.arenas;
+const [doorbell = 0] = layout.doorbells;
+
+export class InterpreterMachine implements Machine {
+  readonly name = 'interpreter';
+  readonly #memory = createMemory(layout);
+  readonly #ram = new Uint8Array(this.#memory.buffer, layout.ram, REGION_BYTES);
+  readonly #hart: Hart;
+  #ended = false;
+
+  constructor() {
+    const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
+    const ram = { base: Number(0x8000_0000n), host: layout.ram, lengthBytes: REGION_BYTES };
+    const options = { memory: this.#memory, modules, arena, doorbell, ram, hartId: 0, mtime: () => MTIME, sbi: false };
+    this.#hart = new Hart(options);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  load(program: LoadableProgram): void {
+    this.#ram.fill(0);
+    this.#ram.set(program.image);
+    this.#ended = false;
+    this.#hart.reset(program.base);
+  }
+
+  step(count: number): number {
+    let retired = 0;
+    let emptyRuns = 0;
+    while (retired < count && !this.#isDone() && emptyRuns < EMPTY_RUNS) {
+      const before = this.#hart.instret;
+      // Behind the write that ends the program nothing is executed.
+      const reason = this.#hart.run(this.#ended ? 1 : count - retired);
+      const done = Number(this.#hart.instret - before);
+      retired += done;
+      emptyRuns = done > 0 || reason === EXIT.access ? 0 : emptyRuns + 1;
+      if (reason === EXIT.access) this.#access();
+      if (reason === EXIT.wfi && !this.#hart.interruptPending) break;
+    }
+    return retired;
+  }
+
+  settle(): void {
+    this.#hart.takeInterrupt();
+  }
+
+  state(): MachineState {
+    const fields: Record<string, bigint> = {};
+    for (const [name, field] of Object.entries(HART_FIELDS) as [FieldName, { type: string; count?: number }][]) {
+      if (field.type === 'u32') fields[name] = BigInt(this.#hart.word(name));
+      else if (field.count === 1) fields[name] = this.#hart.get(name);
+      else for (let i = 0; i < (field.count ?? 1); i++) fields[`${name}${i}`] = this.#hart.get(name, i);
+    }
+    return { fields };
+  }
+
+  memory(offset: number, lengthBytes: number): Uint8Array {
+    return this.#ram.slice(offset, offset + lengthBytes);
+  }
+
+  /** The program has ended, and the store that ended it is done. */
+  #isDone(): boolean {
+    return this.#ended && this.#hart.word('pendingState') === PENDING.none;
+  }
+
+  /** The test finisher is the only device. */
+  #access(): void {
+    const hart = this.#hart;
+    const isFinisher = hart.get('pendingGpa') === FINISHER.address;
+    if (isFinisher && hart.word('pendingIsWrite') === 1) this.#ended = true;
+    if (isFinisher) hart.set('pendingValue', 0n);
+    hart.setWord('pendingState', isFinisher ? PENDING.done : PENDING.fault);
+  }
+}

@@ -8,8 +8,9 @@
  *
  * Not modelled: overlapping regions with priorities, aliases. Overlap is a configuration error.
  */
-import { ConfigError } from '../util/config-error.ts';
+
 import type { RegisterWindow } from '../actor/index.ts';
+import { ConfigError } from '../util/config-error.ts';
 
 /**
  * A range of addresses and what answers there. `rom` is memory that the guest can read, at any alignment, but not write;
@@ -59,12 +60,6 @@ export function withRegions(
   const removed = new Set(change.remove ?? []);
   const kept = space.regions.filter((region) => !removed.has(region.name));
   return createAddressSpace([...kept, ...(change.add ?? [])], space.version + 1);
-}
-
-/** The halves of a 64-bit physical address as one number, or -1 for an address at or above 2^53, where nothing can be. */
-export function gpaFromHalves(lo: number, hi: number): number {
-  const high = hi >>> 0;
-  return high >= 2 ** 21 ? -1 : high * 2 ** 32 + (lo >>> 0);
 }
 
 function checkRegion({ name, base, lengthBytes }: Region): void {

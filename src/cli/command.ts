@@ -4,7 +4,6 @@
  */
 import { constants } from 'node:os';
 import { defaultGuest } from '../guest/default-guest.ts';
-import { defaultAppend } from '../guest/initramfs.ts';
 import { lineProgress } from '../guest/progress.ts';
 import { loadImages } from './images.ts';
 import { helpText, parseOptions } from './options.ts';
@@ -43,10 +42,9 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
   if (options.help) host.stdout.write(helpText());
   if (options.version) host.stdout.write(`bottomhalf ${packageVersion()}\n`);
   if (options.help || options.version) return 0;
-  const images = await loadImages(options, async () => ({
-    ...(await defaultGuest({ env: host.env, progress: lineProgress(host.stderr), signal: ending.signal })),
-    append: defaultAppend,
-  }));
+  const images = await loadImages(options, () =>
+    defaultGuest({ env: host.env, progress: lineProgress(host.stderr), signal: ending.signal }),
+  );
   const machine = await host.createVm(machineOptions(options, images));
   const stdio = { input: host.stdin, output: host.stdout, messages: host.stderr, onQuit: () => ending.end(0) };
   const backend = await openSerial(options.serial, stdio, ending.signal).catch(async (error: unknown) => {

@@ -1,5 +1,6 @@
 /** Reads the files that the options name; what they hold is checked where it is used, in src/boot. */
 import { readFile } from 'node:fs/promises';
+import type { DefaultGuest } from '../guest/default-guest.ts';
 import { ConfigError } from '../util/config-error.ts';
 import type { Options } from './options.ts';
 
@@ -11,18 +12,11 @@ export interface Images {
   readonly dtb: Uint8Array | undefined;
 }
 
-/** What stands in for a kernel that nobody named. */
-export interface DefaultImages {
-  readonly kernel: Uint8Array;
-  readonly initrd: Uint8Array;
-  readonly append: string;
-}
-
 /**
  * @param defaultGuest asked only when the options name no kernel; then they apply to what it gives
  * @throws ConfigError for a file that cannot be read or is empty
  */
-export async function loadImages(options: Options, defaultGuest: () => Promise<DefaultImages>): Promise<Images> {
+export async function loadImages(options: Options, defaultGuest: () => Promise<DefaultGuest>): Promise<Images> {
   const optional = (name: string, path: string | undefined): Promise<Uint8Array> | undefined =>
     path === undefined ? undefined : readImage(name, path);
   // The user's own files first: a mistake shows before a download.

@@ -7,7 +7,7 @@ import { ConfigError } from '../util/config-error.ts';
 import { fetchWithApt, findApt } from './apt.ts';
 import { buildGuest, type GuestImages, type GuestPackages } from './build.ts';
 import { cacheDirectory, readEntry, removeEntry, withWorkDirectory, writeEntry } from './cache.ts';
-import { buildInitramfs, guestModules } from './initramfs.ts';
+import { buildInitramfs, defaultAppend, guestModules } from './initramfs.ts';
 import { fetchFromMirror } from './mirror.ts';
 import { architecture, type FetchContext, mirrorVariable, otherWays, suite } from './packages.ts';
 import { type Progress, silentProgress } from './progress.ts';
@@ -20,11 +20,20 @@ export interface DefaultGuestOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A guest with its command line: what createVm takes. */
+export interface DefaultGuest extends GuestImages {
+  readonly append: string;
+}
+
 /**
  * Gets the default guest; only the first time it needs the network.
  * @throws ConfigError when it is neither in the cache nor to be had; the signal's reason when aborted
  */
-export async function defaultGuest(options: DefaultGuestOptions = {}): Promise<GuestImages> {
+export async function defaultGuest(options: DefaultGuestOptions = {}): Promise<DefaultGuest> {
+  return { ...(await guestImages(options)), append: defaultAppend };
+}
+
+async function guestImages(options: DefaultGuestOptions): Promise<GuestImages> {
   const { env = process.env, progress = silentProgress, signal = new AbortController().signal } = options;
   const cache = cacheDirectory(env);
   const entry = entryName();

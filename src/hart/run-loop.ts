@@ -74,7 +74,10 @@ export function buildRunLoop(module: Module, call: (code: Code, name: string) =>
   code.get(hart).get(slice).call(fast).set(reason);
 
   code.get(reason).i32(FAST.outOfBudget).op('i32.eq').brIf(outer);
-  code.get(reason).i32(FAST.fetch).op('i32.eq').brIf(refetch);
+  // With nothing left to execute a fetch, and its fault, belong to the next slice.
+  code.get(reason).i32(FAST.fetch).op('i32.eq').if();
+  load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
+  code.end();
   code.get(reason).i32(FAST.undecoded).op('i32.eq').if();
   load('op');
   call(code, 'decode');

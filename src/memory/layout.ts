@@ -10,7 +10,6 @@ import { ConfigError } from '../util/config-error.ts';
 
 export const WASM_PAGE_BYTES = 65536;
 export const MAX_MEMORY_PAGES = 65536;
-export const MAX_VCPUS = 64;
 
 const DOORBELLS = WASM_PAGE_BYTES;
 const DOORBELL_BYTES = 64;

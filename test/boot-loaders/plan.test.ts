@@ -29,7 +29,7 @@ const places = (plan: ReturnType<typeof planBoot>) => plan.segments.map(({ gpa }
 describe('with the built-in SBI', () => {
   it('starts the kernel in S mode, 2 MiB into RAM', () => {
     const plan = planBoot(config());
-    expect(plan.start).toEqual({ mode: 'S', pcGpa: BASE + 2 * MIB, a1: BASE + 510 * MIB });
+    expect(plan.start).toEqual({ mode: 'S', pcGpa: BASE + 2 * MIB, a1: BASE + 510 * MIB, a2: 0 });
     expect(plan.rom).toHaveLength(0);
     expect(places(plan)).toEqual([2 * MIB, 510 * MIB]);
   });
@@ -62,10 +62,10 @@ describe('with the built-in SBI', () => {
 });
 
 describe('in M mode', () => {
-  it('runs a bare-metal program by way of the reset vector', () => {
+  it('runs a bare-metal program as the reset vector would start it', () => {
     const kernel = makeElf({ symbols: { tohost: BASE + 8 } });
     const plan = planBoot(config({ bios: 'none', kernel }));
-    expect(plan.start).toMatchObject({ mode: 'M', pcGpa: 0x1000 });
+    expect(plan.start).toEqual({ mode: 'M', pcGpa: BASE, a1: plan.dtbGpa, a2: 0x1000 + 40 });
     expect(plan.tohostGpa).toBe(BASE + 8);
     expect(new DataView(plan.rom.buffer).getBigUint64(24, true)).toBe(BigInt(BASE));
   });

@@ -35,6 +35,7 @@ export class VmConsole {
   /** Output that no expect() has consumed. */
   #history = '';
   #waiters: Waiter[] = [];
+  #closed: Error | null = null;
 
   constructor(link: Link, onSpace: (handler: () => void) => void) {
     this.#link = link;
@@ -67,7 +68,8 @@ export class VmConsole {
   /**
    * Waits until the output since the last expect() matches, and consumes it up to the match's end.
    * @returns the text up to and including the match
-   * @throws ExpectTimeoutError with the end of the output, after timeoutMs (60,000)
+   * @throws ExpectTimeoutError with the end of the output, after timeoutMs (60,000); the cause when the machine has
+   *   failed or was stopped
    */
   expect(pattern: string | RegExp, options: { readonly timeoutMs?: number } = {}): Promise<string> {
     return new Promise((resolve, reject) => {
@@ -79,14 +81,16 @@ export class VmConsole {
       }, timeoutMs);
       this.#waiters.push({ pattern, resolve, reject, timeout });
       this.#match();
+      if (this.#closed !== null) this.close(this.#closed);
     });
   }
 
-  /** The machine has ended: nobody waits any longer. */
+  /** The machine is no more: nobody waits any longer. @internal */
   close(error: Error): void {
+    this.#closed ??= error;
     for (const waiter of this.#waiters) {
       clearTimeout(waiter.timeout);
-      waiter.reject(error);
+      waiter.reject(this.#closed);
     }
     this.#waiters = [];
     this.#subject.complete();

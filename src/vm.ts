@@ -4,7 +4,7 @@
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { type EndRequest, VirtBoard } from '../actors/board/virt.ts';
-import { virtTable } from '../actors/board/virt-table.ts';
+import { RAM_MAX_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
 import type { RunState } from '../machines/machine.ts';
 import {
@@ -18,15 +18,18 @@ import {
 import { planBoot } from './boot/plan.ts';
 import { readFdt } from './fdt/read.ts';
 import { ARENA } from './hart/state.ts';
-import { createMemory, layOutMemory } from './memory/layout.ts';
+import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
+import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
 import { VmConsole } from './vm-console.ts';
 import { loadHartModules } from './vm-modules.ts';
 
 export const DEFAULT_RAM_BYTES = 512 * 2 ** 20;
+const RAM_MIN_BYTES = 2 * 2 ** 20;
+const RAM_UNIT_BYTES = 4096;
 
 export interface VmOptions {
-  /** Guest RAM in bytes; 512 MiB where left out, 3.5 GiB at most. */
+  /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 2 MiB at least, 3.5 GiB at most. */
   readonly ramBytes?: number;
   /** ELF, Linux Image or raw bytes, decompressed. */
   readonly kernel?: Uint8Array;
@@ -107,23 +110,26 @@ export class Vm {
 
   /** Lets the guest run. */
   start(): void {
-    this.actor.send({ type: 'machine.start' });
+    this.#tell('machine.start');
   }
 
-  /** @returns settles when every vCPU stands and virtual time with it */
+  /**
+   * @returns settles when every vCPU stands and virtual time with it; at once where they stand already. Rejects when the
+   *   machine fails or is stopped meanwhile, or was before
+   */
   pause(): Promise<void> {
-    this.actor.send({ type: 'machine.pause' });
-    return this.#reach(['paused', 'shutdown', 'guest-panicked']);
+    this.#tell('machine.pause');
+    return this.#reach(['prelaunch', 'paused', 'shutdown', 'guest-panicked']);
   }
 
+  /** Lets a paused machine go on. What was written to guest RAM meanwhile, code included, is what it finds. */
   resume(): void {
-    this.actor.send({ type: 'machine.resume' });
+    this.#tell('machine.resume');
   }
 
-  /** Back to power-on, with the same images. A machine that ran runs again. */
+  /** Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused. */
   reset(): void {
-    this.#end = null;
-    this.actor.send({ type: 'machine.reset' });
+    this.#tell('machine.reset');
   }
 
   /** Ends the machine and its threads, whatever they are doing. Doing it again changes nothing. */
@@ -137,18 +143,25 @@ export class Vm {
     await this.#board.close();
   }
 
+  #tell(type: 'machine.start' | 'machine.pause' | 'machine.resume' | 'machine.reset'): void {
+    if (!this.#closed) this.actor.send({ type });
+  }
+
   #guestEnds(request: EndRequest, noReboot: boolean): void {
+    if (this.#closed) return;
     if (request.kind === 'reboot' && !noReboot) {
       this.actor.send({ type: 'machine.reset' });
       return;
     }
-    this.#end = request;
-    this.actor.send({ type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: request.code });
+    // A guest that goes on until it is made to stand may ask again: it has ended as it did first.
+    this.#end ??= request;
+    this.actor.send({ type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: this.#end.code });
   }
 
   #changed(): void {
     const { state } = this;
     this.#states.next(state);
+    if (state === 'running' || state === 'paused') this.#end = null;
     if (state === 'shutdown' && this.#end !== null) this.#resolveFinished(this.#end);
     if (state === 'internal-error') {
       const { error } = (this.actor.getSnapshot() as { context: { error: unknown } }).context;
@@ -189,6 +202,7 @@ type SetOnEnd = (listeners: EndListeners) => void;
  */
 export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const ramBytes = options.ramBytes ?? DEFAULT_RAM_BYTES;
+  checkRam(ramBytes);
   const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
@@ -203,7 +217,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     rngSeed: randomBytes(32),
   });
   const modules = await loadHartModules();
-  const memory = createMemory(layout);
+  const memory = allocate(layout);
   const log = new Subject<string>();
   let listeners: EndListeners | null = null;
   const board = new VirtBoard({
@@ -232,9 +246,27 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   });
 }
 
+function checkRam(ramBytes: number): void {
+  const isWhole = Number.isSafeInteger(ramBytes) && ramBytes % RAM_UNIT_BYTES === 0;
+  if (isWhole && ramBytes >= RAM_MIN_BYTES && ramBytes <= RAM_MAX_BYTES) return;
+  const range = `from ${RAM_MIN_BYTES / 2 ** 20}M to ${RAM_MAX_BYTES / 2 ** 20}M`;
+  throw new ConfigError('-m', `a machine cannot have ${ramBytes} bytes of RAM`, `Give it ${range}, in whole pages.`);
+}
+
+/** @throws ConfigError where the host has not the address space */
+function allocate(layout: MemoryLayout): WebAssembly.Memory {
+  try {
+    return createMemory(layout);
+  } catch (error) {
+    const problem = `the host does not give ${layout.ramBytes / 2 ** 20} MiB (${String(error)})`;
+    throw new ConfigError('-m', problem, 'Use less, or end what takes the memory.');
+  }
+}
+
 function vmMemory(ram: Uint8Array, base: number): VmMemory {
   const offsetOf = (gpa: number, lengthBytes: number): number => {
-    if (gpa >= base && gpa + lengthBytes <= base + ram.length) return gpa - base;
+    const isRange = Number.isSafeInteger(gpa) && Number.isSafeInteger(lengthBytes) && lengthBytes >= 0;
+    if (isRange && gpa >= base && gpa + lengthBytes <= base + ram.length) return gpa - base;
     throw new RangeError(`${lengthBytes} bytes at 0x${gpa.toString(16)} are not all in guest RAM`);
   };
   return {

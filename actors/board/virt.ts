@@ -24,14 +24,16 @@ import {
   type WorkerHandle,
 } from '../../src/actor/index.ts';
 import type { BootPlan } from '../../src/boot/plan.ts';
+import type { Channel } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords } from '../../src/channel/doorbell.ts';
 import { SIGNAL_WORDS, Thread, wireThreads } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { MemoryLayout } from '../../src/memory/layout.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
-import type { LogConfig } from '../cpu/instruction-log.ts';
-import type { LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
+import type { LogConfig } from '../cpu/hart-log.ts';
+import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
+import { Outbox } from '../cpu/outbox.ts';
 import { type RemoteDevice, type VcpuThreadParameters, WIRE_KIND } from '../cpu/vcpu-thread.ts';
 import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
 import { goldfishRtc } from '../time/goldfish-rtc.ts';
@@ -67,6 +69,9 @@ const FAR_DEVICES = { uart: 'serial0', plic: 'plic', aclint: 'clint' } as const;
 const NEAR_DEVICES = { test: 'test', rtc: 'rtc' } as const;
 const DEVICES: readonly string[] = [...Object.values(NEAR_DEVICES), ...Object.values(FAR_DEVICES)];
 
+/** What the board tells the vCPU's thread, besides events to its actors. */
+type BoardOrder = ClockMessage | { readonly type: 'thread.close' };
+
 /** A machine that has its threads and devices and waits for `machine.start`. */
 export class VirtBoard {
   readonly link: Link;
@@ -80,7 +85,7 @@ export class VirtBoard {
   readonly #driver: LoopDriver;
   readonly #gateway: ActorGateway;
   readonly #worker: WorkerHandle;
-  readonly #onSpace: (handler: () => void) => void;
+  readonly #outbox: Outbox<BoardOrder>;
   #send: (event: MachineEvent) => void = () => {};
   #closed: Promise<void> | null = null;
 
@@ -106,17 +111,14 @@ export class VirtBoard {
     });
     attachThread(this.#loop, this.#thread);
     const channel = this.#thread.channel(VCPU_THREAD);
-    this.#onSpace = (handler) => channel.onSpace(handler);
     this.link = new Link(VCPU_THREAD, channel);
+    this.#outbox = new Outbox(this.link);
     this.#gateway = new ActorGateway('main', this.link);
     this.inspection = options.inspect === null ? null : new Inspection('main', this.#loop, options.inspect);
     this.inspection?.watchThread(this.link);
     this.#listen();
     const server = new WindowServer(channel);
-    const wire = (source: number) => ({
-      set: (level: boolean) => void channel.postWords(WIRE_KIND, source, level ? 1 : 0, 0, 0),
-    });
-    this.logic = this.#machineLogic(server, wire(virtTable.rtc.irq));
+    this.logic = this.#machineLogic(server, new FarWire(channel, virtTable.rtc.irq));
     this.#worker = spawnWorker(
       {
         module: new URL(`../cpu/vcpu-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href,
@@ -136,7 +138,7 @@ export class VirtBoard {
 
   /** Calls `handler` whenever the vCPU's thread has made room after a message was refused. */
   onSpace(handler: () => void): void {
-    this.#onSpace(handler);
+    this.link.onSpace(handler);
   }
 
   /** Ends the thread and lets go of everything. */
@@ -146,14 +148,14 @@ export class VirtBoard {
   }
 
   async #close(): Promise<void> {
-    this.link.post({ type: 'thread.close' });
+    this.#outbox.post({ type: 'thread.close' });
     await this.#worker.terminate();
     this.#driver.stop();
     this.inspection?.detach();
     this.#thread.close();
   }
 
-  #machineLogic(server: WindowServer, rtcWire: { set(level: boolean): void }): AnyStateMachine {
+  #machineLogic(server: WindowServer, rtcWire: FarWire): AnyStateMachine {
     const windows = new RegisterWindows();
     const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
       deviceActorLogic(definition, {
@@ -240,20 +242,20 @@ export class VirtBoard {
 
   #resumeClock(): void {
     const originNs = this.#clock.resume();
-    this.link.post({ type: 'clock.resume', originNs, atNs: 0 } as { type: string });
+    this.#outbox.post({ type: 'clock.resume', originNs, atNs: 0 });
     this.#driver.wake();
   }
 
   #stopClock(): void {
     const atNs = this.#clock.stop();
-    this.link.post({ type: 'clock.stop', originNs: 0, atNs } as { type: string });
+    this.#outbox.post({ type: 'clock.stop', originNs: 0, atNs });
     this.#driver.wake();
   }
 
   /** Nobody is waited for: the vCPU may be what failed. */
   #halt(): void {
     this.#clock.stop();
-    this.link.post({ type: 'thread.close' });
+    this.#outbox.post({ type: 'thread.close' });
   }
 
   #threadEnded(error: ErrorRecord | null): void {
@@ -287,6 +289,30 @@ export class VirtBoard {
       log,
       seed: seed + 1,
     };
+  }
+}
+
+/** A device's wire to the PLIC on the vCPU's thread. A level that found no room goes when there is some, if it still holds. */
+class FarWire {
+  readonly #channel: Channel;
+  readonly #source: number;
+  #level = false;
+  #told = false;
+
+  constructor(channel: Channel, source: number) {
+    this.#channel = channel;
+    this.#source = source;
+    channel.onSpace(() => this.#tell());
+  }
+
+  set(level: boolean): void {
+    this.#level = level;
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#level === this.#told) return;
+    if (this.#channel.postWords(WIRE_KIND, this.#source, this.#level ? 1 : 0, 0, 0)) this.#told = this.#level;
   }
 }
 

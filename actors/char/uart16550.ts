@@ -4,9 +4,9 @@
  *
  * The guest sees the FIFOs (16 bytes each, trigger levels 1, 4, 8, 14), all interrupts with their priorities, loopback.
  * A byte is sent the moment it is written; when the back end is full, it waits in the transmit FIFO and THRE says so.
- * No byte of input is lost: the UART takes one from its back end only when the guest will see it, which is when receive
- * interrupts are enabled, or when a guest that polls has read LSR twice in a row (drivers that only look at THRE before
- * they write, or clear the FIFOs while they open the port, do not).
+ * No byte of input is lost: the UART takes one from its back end only when the guest will see it, which is some time
+ * after receive interrupts were enabled, or when a guest that polls has read LSR many times in a row (drivers that only
+ * look at THRE before they write, or clear the FIFOs while they open the port, do not).
  * An access of any width reaches the one register at its offset.
  * Not modelled: baud rate pacing, parity and framing errors, breaks, modem lines but in loopback, DMA mode.
  */
@@ -105,7 +105,7 @@ export interface Uart16550State {
   timeoutDeadlineNs: number | null;
   /** Virtual time at which input begins after the receive interrupt was enabled, or null. */
   settleDeadlineNs: number | null;
-  /** The guest's last access was a read of LSR. */
+  /** Reads of LSR in a row; counts no further than POLLING_READS. */
   statusReads: number;
 }
 

@@ -1,6 +1,6 @@
 /** The built-in SBI's host on a machine with one hart: everything it asks concerns the caller. */
 import type { Hart } from '../../src/hart/hart.ts';
-import { type SbiHost, type SystemReset, hartState, sbiError, sbiFailure, sbiSuccess } from '../../src/sbi/host.ts';
+import { hartState, type SbiHost, type SystemReset, sbiError, sbiFailure, sbiSuccess } from '../../src/sbi/host.ts';
 
 export interface SbiHostOptions {
   readonly hart: Hart;

@@ -6,12 +6,13 @@
  * until it is answered, but its loop goes on turning.
  */
 import { BUS_FAULT, MUST_WAIT } from '../../src/actor/index.ts';
-import type { BusSize, FlatView } from '../../src/bus/flat-view.ts';
+import { type BusSize, FlatView } from '../../src/bus/flat-view.ts';
 import type { Hart } from '../../src/hart/hart.ts';
 import { EXIT, PENDING } from '../../src/hart/state.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
 import { makeSbiCall } from '../../src/sbi/call.ts';
 import type { SbiHost } from '../../src/sbi/host.ts';
+import type { FaultObserver } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
 
 /** Instructions after which the thread's loop turns at the latest; the doorbell ends a slice much sooner. */
@@ -31,22 +32,28 @@ export interface VcpuCoreOptions {
   readonly sbiHost: SbiHost;
   /** Looked at after each slice: HTIF and whatever else the board watches in RAM. */
   readonly afterSlice: (() => void) | null;
+  /** Told of accesses that nothing answered. */
+  readonly onFault: FaultObserver | null;
 }
 
 export class VcpuCore {
   readonly hart: Hart;
-  readonly #view: FlatView;
+  #view: FlatView;
   readonly #sbiHost: SbiHost;
   readonly #afterSlice: (() => void) | null;
+  readonly #onFault: FaultObserver | null;
   readonly #deadline: Timer;
   #waiting: Waiting = 'nothing';
   #running = false;
+  /** Counts resets: the answer to an access from before one belongs to nobody. */
+  #life = 0;
 
   constructor(options: VcpuCoreOptions) {
     this.hart = options.hart;
     this.#view = options.view;
     this.#sbiHost = options.sbiHost;
     this.#afterSlice = options.afterSlice;
+    this.#onFault = options.onFault;
     this.#deadline = options.loop.timer('vcpu deadline', () => this.wake());
   }
 
@@ -58,6 +65,8 @@ export class VcpuCore {
   /** The machine's wish; a slice is never interrupted by it, only not followed by another. */
   set running(running: boolean) {
     this.#running = running;
+    // What a debugger or a test wrote to RAM while the hart stood may be code that it has seen before.
+    if (running) this.hart.flush();
   }
 
   /** The hart asked for its machine's end: it does not go on. */
@@ -73,6 +82,9 @@ export class VcpuCore {
 
   reset(): void {
     this.#waiting = 'nothing';
+    this.#life += 1;
+    // With a half-made access, if there is one.
+    this.#view = new FlatView(this.#view.space);
     this.#deadline.cancel();
     this.hart.reset(0n);
   }
@@ -136,16 +148,24 @@ export class VcpuCore {
 
   #readRemote(gpa: number, size: BusSize): void {
     this.#waiting = 'access';
-    const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => this.#complete(fault, wide(lo, hi)));
+    const life = this.#life;
+    const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => {
+      if (life === this.#life) this.#complete(fault, wide(lo, hi));
+    });
     if (!asked) this.#waiting = 'room';
   }
 
   /** The hart takes the result when it executes the instruction again. */
   #complete(fault: boolean, value: bigint): void {
     const { hart } = this;
+    if (fault && this.#onFault !== null) {
+      const isWrite = hart.word('pendingIsWrite') === 1;
+      this.#onFault(Number(hart.get('pendingGpa')), hart.word('pendingSize'), isWrite);
+    }
     hart.set('pendingValue', value);
     hart.setWord('pendingState', fault ? PENDING.fault : PENDING.done);
-    this.#waiting = 'nothing';
+    // Not after halt().
+    if (this.#waiting !== 'reset') this.#waiting = 'nothing';
   }
 
   #waitForInterrupt(): void {

@@ -29,11 +29,12 @@ import { type PlicEvent, plic } from '../irq/plic.ts';
 import { type AclintHartPort, aclint } from '../misc/aclint.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif } from './htif.ts';
-import { attachInstructionLog, type LogConfig } from './instruction-log.ts';
+import { HartLog, type LogConfig } from './hart-log.ts';
 import type { BoardMessage, ClockMessage } from './messages.ts';
+import { Outbox } from './outbox.ts';
 import { createSbiHost } from './sbi-host.ts';
-import { TICK_NS, VcpuCore } from './vcpu-core.ts';
 import { vcpuLogic } from './vcpu.ts';
+import { TICK_NS, VcpuCore } from './vcpu-core.ts';
 
 /** Where a window lies, as the board's table says. */
 export interface MappedWindow {
@@ -83,12 +84,14 @@ class VcpuThread {
   readonly #thread: Thread;
   readonly #channel: Channel;
   readonly #link: Link;
+  readonly #outbox: Outbox<BoardMessage>;
   readonly #clock = HostClock.stopped();
   readonly #loop: EventLoop;
   readonly #core: VcpuCore;
   readonly #windows = new RegisterWindows();
   readonly #gateway: ActorGateway;
   readonly #inspection: InspectionSource;
+  readonly #log: HartLog | null;
   #closing = false;
 
   constructor(parameters: VcpuThreadParameters, thread: Thread) {
@@ -98,11 +101,14 @@ class VcpuThread {
     attachThread(this.#loop, thread);
     this.#channel = thread.channel(MAIN);
     this.#link = new Link(MAIN, this.#channel);
+    this.#outbox = new Outbox(this.#link);
     this.#gateway = new ActorGateway(thread.name, this.#link);
     this.#inspection = new InspectionSource(thread.name, this.#link, this.#loop);
     this.#listen();
 
     const hart = this.#createHart();
+    const { log } = parameters;
+    this.#log = log === null ? null : new HartLog(hart, log, (text) => this.#outbox.post({ type: 'board.log', text }));
     const consolePort = new ConsolePort(this.#link, this.#loop, (handler) => this.#channel.onSpace(handler));
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
     const sbiHost = createSbiHost({
@@ -111,7 +117,7 @@ class VcpuThread {
       setInterruptLine: (bit, level) => this.#core.setInterruptLine(bit, level),
       systemReset: (request) => {
         this.#core.halt();
-        this.#tell({ type: 'board.reset-request', request });
+        this.#outbox.post({ type: 'board.reset-request', request });
       },
       consoleWrite: (bytes) => consolePort.writeMany(bytes),
       consoleRead: (maxBytes) => readSome(consolePort, maxBytes),
@@ -119,32 +125,38 @@ class VcpuThread {
     this.#startDevices(hart, consolePort);
     const view = new FlatView(createAddressSpace(this.#regions()));
     const htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, consolePort);
-    const afterSlice = htif === null ? null : () => this.#pollHtif(htif);
-    this.#core = new VcpuCore({ hart, view, loop: this.#loop, sbiHost, afterSlice });
+    const afterSlice = (): void => {
+      this.#log?.flush();
+      if (htif !== null) this.#pollHtif(htif);
+    };
+    this.#core = new VcpuCore({ hart, view, loop: this.#loop, sbiHost, afterSlice, onFault: this.#log?.onFault ?? null });
     const startOf = (pc: bigint, argument: bigint): HartStart => ({
       ...parameters.start,
       pcGpa: Number(pc),
       a1: argument,
     });
-    this.#startActor('cpu', vcpuLogic(this.#core, { startOf, paused: () => this.#tell({ type: 'board.vcpu-paused' }) }));
+    this.#startActor(
+      'cpu',
+      vcpuLogic(this.#core, { startOf, paused: () => this.#outbox.post({ type: 'board.vcpu-paused' }) }),
+    );
   }
 
   run(): void {
     const driver = new ParkingDriver(this.#loop, this.#thread);
     while (!this.#closing) {
       driver.turn();
-      if (this.#core.runnable) this.#core.slice();
+      // A log that the board has not taken yet holds the vCPU back: it would only make more.
+      if (this.#core.runnable && this.#outbox.empty) this.#core.slice();
       else if (!this.#closing) driver.park();
     }
     this.#thread.close();
   }
 
   #createHart(): Hart {
-    const { memory, modules, arena, attention, ram, hartId, sbi, log } = this.#parameters;
+    const { memory, modules, arena, attention, ram, hartId, sbi } = this.#parameters;
     const clock = this.#clock;
     const mtime = (): number => Math.floor(clock.nowNs() / TICK_NS);
     const hart = new Hart({ memory, modules, arena, doorbell: attention, ram, hartId, mtime, sbi });
-    if (log !== null) attachInstructionLog(hart, log, (text) => this.#tell({ type: 'board.log', text }));
     return hart;
   }
 
@@ -225,12 +237,7 @@ class VcpuThread {
     const end = htif.poll();
     if (end === null) return;
     this.#core.halt();
-    this.#tell({ type: 'board.program-end', code: end });
-  }
-
-  /** Control messages are few and the channel is large: a full one is our own bug. */
-  #tell(message: BoardMessage): void {
-    if (!this.#link.post(message)) throw new Error(`no room for ${message.type} to the main loop`);
+    this.#outbox.post({ type: 'board.program-end', code: end });
   }
 }
 

@@ -4,7 +4,7 @@
  * swaps at a quiescent point.
  *
  * Addresses are numbers. RISC-V physical addresses have up to 56 bits, a number holds 53 exactly: no region can lie at
- * or above 2^53, and whatever is up there answers with a bus fault (see `gpaFromHalves`).
+ * or above 2^53, and whatever is up there answers with a bus fault.
  *
  * Not modelled: overlapping regions with priorities, aliases. Overlap is a configuration error.
  */

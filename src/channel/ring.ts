@@ -21,10 +21,9 @@ export const RECORD_HEADER_BYTES = 8;
 /** The payload of a record of words: four of 32 bits. */
 export const WORDS_PAYLOAD_BYTES = 16;
 const FILLER = 0xffff_ffff;
+/** The kind shares a word with the token, which has the other 24 bits: far more than replies find room for in a ring. */
 const KIND_BITS = 8;
 const KIND_MASK = 0xff;
-/** Tokens share a word with the kind. */
-export const MAX_TOKEN = 2 ** (32 - KIND_BITS) - 1;
 
 /** @param capacityBytes a power of two, 1 KiB to 1 GiB */
 export function createRing(capacityBytes: number): SharedArrayBuffer {

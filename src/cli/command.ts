@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { defaultGuest } from '../guest/default-guest.ts';
 import { lineProgress } from '../guest/progress.ts';
 import { loadImages } from './images.ts';
+import { openLog } from './log.ts';
 import { helpText, parseOptions } from './options.ts';
 import { type Machine, type MachineOptions, machineOptions, runMachine } from './run.ts';
 import { openSerial } from './serial.ts';
@@ -45,6 +46,7 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
   const images = await loadImages(options, () =>
     defaultGuest({ env: host.env, progress: lineProgress(host.stderr), signal: ending.signal }),
   );
+  const log = openLog(options.logFile, host.stderr);
   const machine = await host.createVm(machineOptions(options, images));
   const stdio = { input: host.stdin, output: host.stdout, messages: host.stderr, onQuit: () => ending.end(0) };
   const backend = await openSerial(options.serial, stdio, ending.signal).catch(async (error: unknown) => {
@@ -52,9 +54,10 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
     throw error;
   });
   try {
-    return await runMachine(machine, backend, ending.ended);
+    return await runMachine(machine, { backend, log, quit: ending.ended });
   } finally {
     backend.close();
+    log.close();
   }
 }
 

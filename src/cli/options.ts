@@ -17,8 +17,7 @@ const pageBytes = 4096;
 export const logItems = {
   in_asm: 'instructions, disassembled, when they are first executed',
   int: 'traps and interrupts',
-  guest_errors: 'what the guest does wrong: accesses to nothing, bad register values',
-  unimp: 'what the guest uses that is not modelled',
+  guest_errors: 'accesses of the guest that nothing answers',
 } as const;
 
 export type LogItem = keyof typeof logItems;

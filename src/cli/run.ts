@@ -4,6 +4,7 @@
  */
 import { type CharBackend, connectConsole, type GuestConsole } from './char-backend.ts';
 import type { Images } from './images.ts';
+import type { LogSink } from './log.ts';
 import type { Options } from './options.ts';
 
 /** How a machine ended. `code` is the guest's own for `fail`. */
@@ -18,6 +19,8 @@ export interface Machine {
   stop(): Promise<unknown>;
   readonly console: GuestConsole;
   readonly finished: Promise<MachineEnd>;
+  /** What `log` in its options asked for, in whole lines. */
+  readonly log?: { subscribe(next: (text: string) => void): unknown };
 }
 
 export interface MachineOptions {
@@ -28,13 +31,12 @@ export interface MachineOptions {
   readonly bios: 'default' | 'none' | Uint8Array;
   readonly dtb?: Uint8Array;
   readonly noReboot: boolean;
-  readonly log?: { readonly items: readonly string[]; readonly file?: string };
+  readonly log?: { readonly items: readonly string[] };
 }
 
 /** The machine's options from the command line's. */
 export function machineOptions(options: Options, images: Images): MachineOptions {
   const { initrd, append, dtb } = images;
-  const { logFile } = options;
   return {
     ramBytes: options.ramBytes,
     kernel: images.kernel,
@@ -43,9 +45,7 @@ export function machineOptions(options: Options, images: Images): MachineOptions
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
     ...(dtb === undefined ? {} : { dtb }),
-    ...(options.log.length === 0
-      ? {}
-      : { log: { items: options.log, ...(logFile === undefined ? {} : { file: logFile }) } }),
+    ...(options.log.length === 0 ? {} : { log: { items: options.log } }),
   };
 }
 
@@ -53,7 +53,12 @@ export function machineOptions(options: Options, images: Images): MachineOptions
  * @param quit resolves with the exit status when the user ends the machine
  * @returns the exit status
  */
-export async function runMachine(machine: Machine, backend: CharBackend, quit: Promise<number>): Promise<number> {
+export async function runMachine(
+  machine: Machine,
+  ends: { readonly backend: CharBackend; readonly log: LogSink; readonly quit: Promise<number> },
+): Promise<number> {
+  const { backend, log, quit } = ends;
+  machine.log?.subscribe((text) => log.write(text));
   const disconnect = connectConsole(backend, machine.console);
   try {
     machine.start();

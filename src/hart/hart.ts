@@ -27,6 +27,10 @@ export interface HartOptions {
   readonly sbi: boolean;
 }
 
+/** A trap as it is taken: unsigned 64-bit cause (bit 63: interrupt), pc and tval; 1 for a trap to S mode, 0 to M. */
+type TrapArguments = [cause: bigint, pc: bigint, tval: bigint, toSupervisor: number];
+export type TrapObserver = (...trap: TrapArguments) => void;
+
 /** The runtime's functions that the host calls. */
 interface RuntimeExports {
   init(arena: number): void;
@@ -46,6 +50,7 @@ export class Hart {
   readonly #runtime: RuntimeExports;
   readonly #run: (arena: number) => number;
   readonly decoder: Decoder;
+  #trapObserver: TrapObserver | null = null;
 
   constructor(options: HartOptions) {
     const { memory, arena, ram } = options;
@@ -53,7 +58,7 @@ export class Hart {
     this.#arena = arena;
     this.decoder = new Decoder(memory, arena);
     const runtime = new WebAssembly.Instance(options.modules.runtime, {
-      env: { memory, mtime: options.mtime },
+      env: { memory, mtime: options.mtime, trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap) },
     });
     this.#runtime = runtime.exports as unknown as RuntimeExports;
     const interpreter = new WebAssembly.Instance(options.modules.interpreter, {
@@ -77,6 +82,12 @@ export class Hart {
   /** Architectural reset; execution starts at `pc` in M mode. */
   reset(pc: bigint): void {
     this.#runtime.reset(pc);
+  }
+
+  /** Told of every trap from now on; costs nothing while null. */
+  set trapObserver(observer: TrapObserver | null) {
+    this.#trapObserver = observer;
+    this.setWord('logTraps', observer === null ? 0 : 1);
   }
 
   /** Runs until something needs the host, at most `count` instructions. @returns an EXIT reason */

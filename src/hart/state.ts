@@ -93,6 +93,7 @@ export const HART_FIELDS = {
   ramBytes: exec('u64', 'length of guest RAM in bytes'),
   ramBase: exec('u64', 'guest-physical address of guest RAM'),
   sbi: exec('u32', '1: an ecall from S mode leaves to the built-in SBI'),
+  logTraps: exec('u32', '1: the host is told of every trap'),
   doorbell: exec('u32', 'host offset of the doorbell word that asks the run loop to return'),
   deadline: exec('u64', 'mtime at which a timer interrupt is due next, all ones for never'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),

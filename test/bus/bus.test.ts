@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ACCESS_OK, BUS_FAULT, MUST_WAIT, type ReadDone, type RegisterWindow } from '../../src/actor/index.ts';
-import { createAddressSpace, gpaFromHalves, type Region, withRegions } from '../../src/bus/address-space.ts';
+import { createAddressSpace, type Region, withRegions } from '../../src/bus/address-space.ts';
 import { FlatView } from '../../src/bus/flat-view.ts';
 import { elementAt, registerTable, registerTableMarkdown } from '../../src/bus/register-table.ts';
 import { memoryWindow } from '../../src/bus/window.ts';
@@ -78,13 +78,6 @@ describe('an address space', () => {
     expect([first.version, first.regions.map(({ name }) => name)]).toEqual([1, ['a', 'b']]);
     expect([second.version, second.regions.map(({ name }) => name)]).toEqual([2, ['b', 'c']]);
     expect(() => (first.regions as Region[]).push(mmio('d', 96, window))).toThrow(TypeError);
-  });
-
-  it('takes addresses in halves, and none that a number cannot hold', () => {
-    expect(gpaFromHalves(0x8000_0000 | 0, 1)).toBe(0x1_8000_0000);
-    expect(gpaFromHalves(-1, 2 ** 21 - 1)).toBe(2 ** 53 - 1);
-    expect(gpaFromHalves(0, 2 ** 21)).toBe(-1);
-    expect(gpaFromHalves(0, -1)).toBe(-1);
   });
 });
 

@@ -10,7 +10,11 @@ function rig() {
   const lines = [false, false, false, false];
   const ports = {
     loop: new SimLoop(),
-    context: (index: number) => ({ set: (level: boolean) => void (lines[index] = level) }),
+    context: (index: number) => ({
+      set: (level: boolean) => {
+        lines[index] = level;
+      },
+    }),
   };
   const core = plic.create(ports, { sources: 96, contexts: lines.length });
   const read = (offset: number) => core.mmioRead?.(offset, 4) as number;

@@ -31,7 +31,17 @@ describe('the Goldfish clock', () => {
   function rig() {
     const loop = new SimLoop({ epochNs: EPOCH_NS });
     const state = { irq: false };
-    const core = goldfishRtc.create({ loop, irq: { set: (level) => void (state.irq = level) } }, undefined);
+    const core = goldfishRtc.create(
+      {
+        loop,
+        irq: {
+          set: (level) => {
+            state.irq = level;
+          },
+        },
+      },
+      undefined,
+    );
     const read = (offset: number) => core.mmioRead?.(offset, 4) as number;
     const write = (offset: number, value: number) => core.mmioWrite?.(offset, value, 4);
     const time = () => BigInt(read(REG.low)) | (BigInt(read(REG.high)) << 32n);
@@ -126,9 +136,13 @@ describe('the ACLINT', () => {
         loop: new SimLoop(),
         harts: harts.map((hart) => ({
           softwareInterrupt: () => hart.msip,
-          setSoftwareInterrupt: (level) => void (hart.msip = level),
+          setSoftwareInterrupt: (level) => {
+            hart.msip = level;
+          },
           readMtimecmp: (name) => hart.mtimecmp[name],
-          writeMtimecmp: (name, value) => void (hart.mtimecmp[name] = value),
+          writeMtimecmp: (name, value) => {
+            hart.mtimecmp[name] = value;
+          },
         })),
         readMtime: (name) => {
           const value = half(name);

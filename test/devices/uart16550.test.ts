@@ -15,7 +15,11 @@ function rig() {
   const core = uart16550.create(
     {
       loop,
-      irq: { set: (level) => void (state.irq = level) },
+      irq: {
+        set: (level) => {
+          state.irq = level;
+        },
+      },
       char: {
         read: () => input.shift() ?? -1,
         write: (byte) => {

@@ -1,87 +1,52 @@
 /** One owner: only an actor's logic references its core, and the registers of a stopped actor fault. */
 import { describe, expect, it } from 'vitest';
-import {
-  aclint,
-  type DeviceDefinition,
-  deviceActorLogic,
-  goldfishRtc,
-  plic,
-  RegisterWindows,
-  testFinisher,
-  uart16550,
-} from '../../actors/devices.ts';
-import { BUS_FAULT, createActor } from '../../src/actor/index.ts';
+import { BUS_FAULT, createActor, deviceActorLogic, RegisterWindows } from '../../src/actor/index.ts';
 import { Simulation } from '../../src/loop/index.ts';
+import { type DeviceEntry, devices } from '../contract/registry.ts';
+import { SimLoop } from '../support/sim-loop.ts';
 import { type Source, sources } from './sources.ts';
 
-const nothing = (): void => {};
-const line = { set: nothing };
-const hart = {
-  softwareInterrupt: () => false,
-  setSoftwareInterrupt: nothing,
-  readMtimecmp: () => 0,
-  writeMtimecmp: nothing,
-};
-
-interface Case {
-  readonly definition: DeviceDefinition<object, unknown, unknown, { type: string }>;
-  readonly ports: object;
-  readonly config: unknown;
-}
-
-/** With its types forgotten: here devices are all alike. */
-function device<P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C): Case {
-  return { definition: definition as unknown as Case['definition'], ports, config };
-}
-
-/** Every device there is. */
-const DEVICES: readonly Case[] = [
-  device(aclint, { harts: [hart], readMtime: () => 0 }, undefined),
-  device(goldfishRtc, { irq: line }, undefined),
-  device(plic, { context: () => line }, { sources: 96, contexts: 2 }),
-  device(testFinisher, { finish: nothing }, undefined),
-  device(uart16550, { irq: line, char: { write: () => true, read: () => -1 } }, undefined),
-];
-
-/** The vCPU's core is made by its thread, which must run it between the loop's turns. */
+/** Cores that others than their actor's logic hold, with the reason. */
 const SHARED_CORES: Readonly<Record<string, string>> = {
-  'actors/cpu/vcpu-core.ts#VcpuCore': 'the thread runs its slices',
+  'actors/cpu/vcpu-core.ts#VcpuCore': "the vCPU's thread runs its slices between the turns of the loop",
 };
 
-const actors = sources('actors');
+/** A running device's actor, and the window that the bus would have. */
+function start({ definition, make }: DeviceEntry) {
+  const { name, version, lengthBytes } = definition;
+  const create = () => make(new SimLoop()).core;
+  const windows = new RegisterWindows();
+  const logic = deviceActorLogic(
+    { name, version, lengthBytes, create },
+    { loop: new Simulation(1).loop('main'), ports: {}, config: undefined, registers: windows },
+  );
+  const actor = createActor(logic, { id: name }).start();
+  actor.send({ type: 'device.start' });
+  return { actor, window: windows.get(name) };
+}
 
 describe('owners', () => {
-  it('are known: every device is in the list above', () => {
-    const defined = actors.filter(({ code }) => /\bdefineDevice[<(]/.test(code)).length;
-    expect(DEVICES.length).toBe(defined);
-  });
-
   it('make their cores themselves: nobody else calls create()', () => {
     const callers = sources('src', 'actors', 'machines').filter(({ code }) => /\bdefinition\.create\(/.test(code));
     expect(callers.map(({ path }) => path)).toEqual(['src/actor/device-logic.ts']);
   });
 
   it('keep their cores: no class of a core leaves its file', () => {
-    const exported = actors.flatMap(exportedCores);
-    expect(exported).toEqual(Object.keys(SHARED_CORES));
+    expect(sources('actors').flatMap(exportedCores)).toEqual(Object.keys(SHARED_CORES));
   });
 
   it.each(
-    DEVICES.flatMap((one) => [
-      { name: one.definition.name, how: 'stopped', one },
-      { name: one.definition.name, how: 'removed', one },
-    ]),
-  )('of $name, once $how, leave registers that fault', ({ one, how }) => {
-    const { definition, ports, config } = one;
-    const windows = new RegisterWindows();
-    const loop = new Simulation(1).loop('main');
-    const actor = createActor(deviceActorLogic(definition, { loop, ports, config, registers: windows }), { id: 'it' });
-    actor.start();
-    const window = windows.get('it');
+    devices.flatMap((entry) =>
+      ['stopped', 'removed', 'failed'].map((how) => ({ name: entry.definition.name, how, entry })),
+    ),
+  )('of $name, once $how, leave registers that fault', ({ entry, how }) => {
+    const { actor, window } = start(entry);
+    actor.subscribe({ error: () => {} });
     expect(window?.read(0, 4)).toBeGreaterThanOrEqual(0);
     if (how === 'stopped') actor.stop();
-    else actor.send({ type: 'device.remove' });
-    for (const offset of [0, 4, definition.lengthBytes - 4]) {
+    else if (how === 'removed') actor.send({ type: 'device.remove' });
+    else actor.send({ type: 'device.failed', error: new Error('our own bug') });
+    for (const offset of [0, 4, entry.definition.lengthBytes - 4]) {
       expect(window?.read(offset, 4)).toBe(BUS_FAULT);
       expect(window?.write(offset, 0, 4)).toBe(BUS_FAULT);
     }

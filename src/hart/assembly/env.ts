@@ -2,3 +2,6 @@
 
 /** The machine's time in timebase ticks (10 MHz); never negative, below 2^53, never runs backwards. */
 export declare function mtime(): f64;
+
+/** `-d int`: a trap was taken. Called only while the hart's `logTraps` is set. */
+export declare function trapTaken(cause: u64, pc: u64, tval: u64, toSupervisor: u32): void;

@@ -23,11 +23,13 @@ import {
   SUPERVISOR,
   USER,
 } from './architecture';
+import { trapTaken } from './env';
 import { instructionAt } from './fetch';
 import { hart } from './hart';
 import {
   EXIT_SBI,
   H_EXIT_REASON,
+  H_LOG_TRAPS,
   H_MCAUSE,
   H_MEDELEG,
   H_MEPC,
@@ -66,6 +68,7 @@ export function takeInterrupt(interrupt: u32, isDelegated: bool): void {
 
 function enter(cause: u64, tval: u64, toSupervisor: bool): void {
   const pc = load<u64>(hart, H_PC);
+  if (load<u32>(hart, H_LOG_TRAPS) !== 0) trapTaken(cause, pc, tval, u32(toSupervisor));
   const privilege = load<u32>(hart, H_PRIV);
   const mstatus = load<u64>(hart, H_MSTATUS);
   if (toSupervisor) {

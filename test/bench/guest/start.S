@@ -14,8 +14,12 @@ _start:
   .section .tohost, "aw"
   .balign 64
   .globl tohost
+  .type tohost, @object
+  .size tohost, 8
 tohost: .dword 0
   .globl fromhost
+  .type fromhost, @object
+  .size fromhost, 8
 fromhost: .dword 0
   .bss
   .balign 16

@@ -1,0 +1,53 @@
+/**
+ * The devices there are, and what a further one is made of: the package's `bottomhalf/devices`. A device is a value; the
+ * smallest to copy is misc/test-finisher.ts.
+ */
+export {
+  type AccessSize,
+  type DeviceCore,
+  type DeviceDefinition,
+  type DeviceEvent,
+  DeviceSnapshot,
+  type DeviceWiring,
+  defineDevice,
+  deviceActorLogic,
+  type IrqLine,
+  type PersistedDevice,
+  type RegisterRegistry,
+  type RegisterWindow,
+  RegisterWindows,
+  SnapshotMismatchError,
+} from '../src/actor/index.ts';
+export { StateError, StateReader } from '../src/bus/device-state.ts';
+export {
+  elementAt,
+  type RegisterAccess,
+  type RegisterRow,
+  type RegisterTable,
+  registerTable,
+  registerTableMarkdown,
+} from '../src/bus/register-table.ts';
+export type { BottomHalf, LoopPort, Timer } from '../src/loop/index.ts';
+export {
+  type CharPort,
+  type Uart16550Event,
+  type Uart16550Ports,
+  type Uart16550State,
+  uart16550,
+  uart16550Registers,
+} from './char/uart16550.ts';
+export { type PlicConfig, type PlicEvent, type PlicPorts, type PlicState, plic, plicRegisters } from './irq/plic.ts';
+export { type AclintHartPort, type AclintPorts, type AclintState, aclint, aclintRegisters } from './misc/aclint.ts';
+export {
+  type FinishRequest,
+  type TestFinisherPorts,
+  type TestFinisherState,
+  testFinisher,
+  testFinisherRegisters,
+} from './misc/test-finisher.ts';
+export {
+  type GoldfishRtcPorts,
+  type GoldfishRtcState,
+  goldfishRtc,
+  goldfishRtcRegisters,
+} from './time/goldfish-rtc.ts';

@@ -1,0 +1,132 @@
+/**
+ * Measurements that want a process of their own, because the engine must be cold or the process is what is measured:
+ *   node child.js TASK JSON
+ * prints the result as JSON on standard output. host.ts starts it.
+ */
+import { readFileSync } from 'node:fs';
+import { ARENA, HART_OFFSETS } from '../../src/hart/state.ts';
+import { createVm, DEFAULT_RAM_BYTES, type Vm } from '../../src/index.ts';
+import { layOutMemory } from '../../src/memory/layout.ts';
+import { FLAG_GPA, firstStore, readMarks } from './guest-program.ts';
+import { residentMemory, sleep, threadCpuMs } from './host.ts';
+import type { BootResult, IdleResult, LinuxFiles, StartResult } from './results.ts';
+import { PROMPT } from './results.ts';
+
+const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: DEFAULT_RAM_BYTES });
+const [arena = 0] = layout.arenas;
+const START_RUNS = 6;
+const SETTLE_MS = 2000;
+const LONG_MS = 120_000;
+
+/** The machines' memories, in the order they were made: the library shows guest RAM alone, not the hart's counters. */
+const memories = spyOnMemories();
+
+const tasks: Readonly<Record<string, (parameters: never) => Promise<object>>> = { loop, start, boot, idle };
+
+async function loop({ elf }: { elf: string }): Promise<object> {
+  const vm = await createVm({ kernel: readFileSync(elf), bios: 'none', ramBytes: 64 * 2 ** 20 });
+  vm.start();
+  await vm.finished;
+  const speed = readMarks(vm.memory);
+  await vm.stop();
+  return speed;
+}
+
+/** The first machine of the process, then more of them. */
+async function start(): Promise<StartResult> {
+  const kernel = firstStore();
+  const ms: number[] = [];
+  for (let run = 0; run < START_RUNS; run++) {
+    const before = performance.now();
+    const vm = await createVm({ kernel, bios: 'none' });
+    vm.start();
+    while (vm.memory.read(FLAG_GPA, 1)[0] !== 1) await sleep(1);
+    ms.push(performance.now() - before);
+    await vm.stop();
+  }
+  return { ms };
+}
+
+async function boot(files: LinuxFiles): Promise<BootResult> {
+  const images = readImages(files);
+  const before = performance.now();
+  const vm = await createVm(images);
+  const createdMs = performance.now() - before;
+  vm.start();
+  await vm.console.expect(PROMPT, { timeoutMs: LONG_MS });
+  const promptMs = performance.now() - before;
+  const result = { createdMs, promptMs, instructions: instructionsRetired(), vcpuCpuMs: busiestThreadMs() };
+  await vm.stop();
+  return { ...result, processCpuMs: cpuMs(process.cpuUsage()) };
+}
+
+/** Boots, waits, watches. */
+async function idle({ seconds, ...files }: LinuxFiles & { seconds: number }): Promise<IdleResult> {
+  const libraryBytes = process.memoryUsage.rss();
+  const images = readImages(files);
+  const imageBytes = images.kernel.length + images.initrd.length;
+  const vm: Vm = await createVm(images);
+  vm.start();
+  await vm.console.expect(PROMPT, { timeoutMs: LONG_MS });
+  await sleep(SETTLE_MS);
+  const [before, threadsBefore, instructionsBefore] = [process.cpuUsage(), threadCpuMs(), instructionsRetired()];
+  await sleep(seconds * 1000);
+  const usage = cpuMs(process.cpuUsage(before));
+  const threads = threadCpuMs();
+  const instructions = instructionsRetired() - instructionsBefore;
+  const heap = process.memoryUsage();
+  const resident = residentMemory(layout.pages * 65_536, layout.ram, DEFAULT_RAM_BYTES);
+  await vm.stop();
+  return {
+    cpuPercent: usage / (seconds * 10),
+    threadPercents: [...threads]
+      .map(([id, ms]) => (ms - (threadsBefore.get(id) ?? 0)) / (seconds * 10))
+      .sort((a, b) => b - a),
+    instructionsPerSecond: instructions / seconds,
+    resident,
+    libraryBytes,
+    imageBytes,
+    mainHeapBytes: heap.heapTotal,
+    mainBuffersBytes: heap.arrayBuffers,
+    threads: threads.size,
+  };
+}
+
+function readImages({ kernel, initrd, append }: LinuxFiles): { kernel: Buffer; initrd: Buffer; append: string } {
+  return { kernel: readFileSync(kernel), initrd: readFileSync(initrd), append };
+}
+
+/** Of the last machine's hart; exact while it sleeps. */
+function instructionsRetired(): number {
+  const memory = memories.at(-1);
+  if (memory === undefined) throw new Error('no machine was made');
+  const view = new DataView(memory.buffer, arena);
+  return Number(view.getBigUint64(HART_OFFSETS.instretEnd, true)) - view.getInt32(HART_OFFSETS.remaining, true);
+}
+
+function spyOnMemories(): WebAssembly.Memory[] {
+  const made: WebAssembly.Memory[] = [];
+  WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
+    construct(target, args) {
+      const memory = Reflect.construct(target, args) as WebAssembly.Memory;
+      made.push(memory);
+      return memory;
+    },
+  });
+  return made;
+}
+
+function cpuMs({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1000;
+}
+
+/** CPU time of the vCPU's thread: in a boot, whichever has used most besides the main thread. */
+function busiestThreadMs(): number {
+  const times = [...threadCpuMs()].filter(([id]) => id !== process.pid).map(([, ms]) => ms);
+  return Math.max(0, ...times);
+}
+
+const [, , name = '', parameters = '{}'] = process.argv;
+const task = tasks[name];
+if (task === undefined) throw new Error(`no task ${name}`);
+process.stdout.write(JSON.stringify(await task(JSON.parse(parameters) as never)));

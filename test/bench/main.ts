@@ -1,0 +1,152 @@
+/**
+ * The benchmarks: `npm run bench -- [names] [--rounds N] [--json FILE]`. Prints a table for each and, where asked, writes
+ * the rows. Nothing here fails because a figure is poor; where a tool is missing, the table says which.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { defaultGuest } from '../../src/guest/default-guest.ts';
+import { lineProgress } from '../../src/guest/progress.ts';
+import { bootBench } from './boot-bench.ts';
+import { consoleBench } from './console-bench.ts';
+import { ROOT, Unavailable } from './host.ts';
+import { idleBench, interpreterBench, memoryBench, startBench } from './machine-benches.ts';
+import { type Emulator, OURS, qemu } from './process-console.ts';
+import { type Row, table, toJson } from './report.ts';
+import type { LinuxFiles } from './results.ts';
+
+/** What a benchmark is handed. */
+export interface Context {
+  readonly rounds: number;
+  readonly files: LinuxFiles;
+  /** Ours first, then each QEMU there is. */
+  readonly emulators: readonly Emulator[];
+  progress(text: string): void;
+}
+
+const QEMU = 'qemu-system-riscv64';
+const QEMU10_VARIABLE = 'BOTTOMHALF_QEMU10';
+
+const benches: Readonly<Record<string, { readonly title: string; run(context: Context): Promise<Row[]> }>> = {
+  start: { title: 'Start: createVm to the first guest instruction', run: startBench },
+  interpreter: { title: 'Interpreter: a CoreMark-like loop in M mode', run: interpreterBench },
+  boot: { title: 'Boot: Debian kernel and default initramfs to the prompt, 512 MiB, one hart', run: bootBench },
+  idle: { title: 'Idle: at the prompt, over 10 s', run: idleBench },
+  memory: { title: 'Memory: at the idle prompt, 512 MiB of guest RAM', run: memoryBench },
+  console: { title: 'Console throughput', run: consoleBench },
+};
+/** Not among those that run by default: it prints by itself. */
+const MESSAGES = 'messages';
+
+const HELP = `npm run bench -- [names] [--rounds N] [--json FILE]
+
+  names      ${Object.keys(benches).join(', ')} (all of them when none is named); ${MESSAGES}
+  --rounds   repetitions of each measurement, 5 when left out
+  --json     writes the rows to a file
+
+QEMU's figures need ${QEMU} (apt install qemu-system-misc); ${QEMU10_VARIABLE} names a second one to compare with.
+The default guest is fetched once, as by npm start.
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { rounds: { type: 'string' }, json: { type: 'string' }, help: { type: 'boolean' } },
+    allowPositionals: true,
+  });
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const rounds = Number(values.rounds ?? 5);
+  const unknown = positionals.find((name) => name !== MESSAGES && !Object.hasOwn(benches, name));
+  if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
+    process.stderr.write(
+      `${unknown === undefined ? '--rounds takes a whole number' : `no benchmark ${unknown}`}\n${HELP}`,
+    );
+    return 1;
+  }
+  const names = positionals.length === 0 ? Object.keys(benches) : positionals;
+  const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
+  try {
+    const rows = await runAll(names, rounds, directory);
+    if (values.json !== undefined) {
+      writeFileSync(values.json, `${JSON.stringify({ host: hostFacts(), rows: rows.map(toJson) }, null, 2)}\n`);
+    }
+    return 0;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function runAll(names: readonly string[], rounds: number, directory: string): Promise<Row[]> {
+  const { node, cpu, cores, load } = hostFacts();
+  process.stdout.write(
+    `Node ${node}; ${cores} x ${cpu}; load ${load.toFixed(2)}; ${qemuVersion() ?? `no ${QEMU}`}\n\n`,
+  );
+  const needsLinux = names.some((name) => ['boot', 'idle', 'memory', 'console'].includes(name));
+  const files = needsLinux ? await linuxFiles(directory) : { kernel: '', initrd: '', append: '' };
+  const context: Context = { rounds, files, emulators: emulators(), progress };
+  const rows: Row[] = [];
+  for (const name of names) {
+    if (name === MESSAGES) {
+      spawnSync(process.execPath, [fileURLToPath(new URL('test/bench/messages.js', ROOT))], { stdio: 'inherit' });
+      continue;
+    }
+    const bench = benches[name];
+    if (bench === undefined) continue;
+    progress(name);
+    const found = await bench.run(context).catch((error: unknown): Row[] => {
+      if (!(error instanceof Unavailable)) throw error;
+      return [{ bench: name, name, unit: '', values: [], unavailable: error.message }];
+    });
+    process.stdout.write(`${table(bench.title, found)}\n`);
+    rows.push(...found);
+  }
+  return rows;
+}
+
+/** The default guest as files, for QEMU. */
+async function linuxFiles(directory: string): Promise<LinuxFiles> {
+  const guest = await defaultGuest({ progress: lineProgress(process.stderr) });
+  const [kernel, initrd] = [join(directory, 'Image'), join(directory, 'initrd.cpio')];
+  writeFileSync(kernel, guest.kernel);
+  writeFileSync(initrd, guest.initrd);
+  return { kernel, initrd, append: guest.append };
+}
+
+function emulators(): Emulator[] {
+  const second = process.env[QEMU10_VARIABLE];
+  return [
+    OURS,
+    ...(qemuVersion() === null ? [] : [qemu('QEMU', QEMU)]),
+    ...(second === undefined || second === '' ? [] : [qemu('second QEMU', second)]),
+  ];
+}
+
+function qemuVersion(): string | null {
+  try {
+    return execFileSync(QEMU, ['--version'], { encoding: 'utf8' }).split('\n')[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function hostFacts(): { node: string; cpu: string; cores: number; load: number; qemu: string | null } {
+  const [first] = cpus();
+  return {
+    node: process.versions.node,
+    cpu: first?.model ?? 'unknown',
+    cores: cpus().length,
+    load: loadavg()[0] ?? 0,
+    qemu: qemuVersion(),
+  };
+}
+
+function progress(text: string): void {
+  process.stderr.write(`... ${text}\n`);
+}
+
+process.exitCode = await main();

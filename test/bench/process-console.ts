@@ -1,0 +1,112 @@
+/** A guest behind a process' standard input and output: ours and QEMU's alike. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { CLI } from './host.ts';
+import type { LinuxFiles } from './results.ts';
+
+const MEMORY = '512M';
+
+export interface Emulator {
+  readonly name: string;
+  /** @returns program and arguments for a guest with 512 MiB, one hart and its console on stdio */
+  command(files: LinuxFiles): readonly [string, ...string[]];
+}
+
+const common = ({ kernel, initrd, append }: LinuxFiles): string[] => [
+  ...['-M', 'virt', '-m', MEMORY, '-smp', '1', '-kernel', kernel, '-initrd', initrd, '-append', append],
+  ...['-serial', 'stdio'],
+];
+
+export const OURS: Emulator = {
+  name: 'bottomhalf',
+  command: (files) => [process.execPath, CLI, ...common(files)],
+};
+
+/** @param program a qemu-system-riscv64 */
+export function qemu(name: string, program: string): Emulator {
+  return { name, command: (files) => [program, ...common(files), '-display', 'none', '-monitor', 'none'] };
+}
+
+/** Output that is looked at again when more comes; no text that expect() is asked for is longer. */
+const TEXT_MAX_CHARS = 64;
+
+interface Waiter {
+  readonly text: string;
+  found(before: string): void;
+  failed(what: string): void;
+}
+
+/** Output is kept, in the pieces it came in, until somebody has waited for it: joining them all at each is quadratic. */
+export class ProcessConsole {
+  readonly #child: ChildProcess;
+  readonly #startedMs = performance.now();
+  #pieces: string[] = [];
+  #tail = '';
+  #errors = '';
+  #waiter: Waiter | null = null;
+
+  constructor([program, ...args]: readonly [string, ...string[]]) {
+    this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child.stdout?.setEncoding('latin1').on('data', (text: string) => this.#receive(text));
+    this.#child.stderr?.on('data', (bytes: Buffer) => {
+      this.#errors += bytes.toString();
+    });
+    // Killed in the middle of a write: nobody reads any more.
+    this.#child.stdin?.on('error', () => {});
+    this.#child.on('error', (error) => this.#waiter?.failed(error.message));
+    this.#child.on('exit', (code) => this.#waiter?.failed(`the process ended with ${code}`));
+  }
+
+  write(text: string): void {
+    this.#child.stdin?.write(text, 'latin1');
+  }
+
+  /**
+   * Waits for text, and consumes the output up to its end.
+   * @returns the output before it, and when the text had come, in ms since the process was started
+   */
+  expect(text: string, timeoutMs: number): Promise<{ before: string; atMs: number }> {
+    return new Promise((resolve, reject) => {
+      const timeout = setTimeout(() => this.#waiter?.failed(`${timeoutMs} ms have passed`), timeoutMs);
+      const done = (): void => {
+        clearTimeout(timeout);
+        this.#waiter = null;
+      };
+      this.#waiter = {
+        text,
+        found: (before) => {
+          done();
+          resolve({ before, atMs: performance.now() - this.#startedMs });
+        },
+        failed: (what) => {
+          done();
+          reject(new Error(`${what} before "${text}": ${JSON.stringify(this.#tail)} ${this.#errors}`));
+        },
+      };
+      // What is there already counts as having come just now.
+      this.#tail = '';
+      this.#receive(this.#pieces.splice(0).join(''));
+    });
+  }
+
+  #receive(text: string): void {
+    const recent = this.#tail + text;
+    this.#pieces.push(text);
+    this.#tail = recent.slice(-TEXT_MAX_CHARS);
+    if (this.#waiter === null || !recent.includes(this.#waiter.text)) return;
+    const all = this.#pieces.join('');
+    const at = all.indexOf(this.#waiter.text);
+    const rest = all.slice(at + this.#waiter.text.length);
+    this.#pieces = [rest];
+    this.#tail = rest.slice(-TEXT_MAX_CHARS);
+    this.#waiter.found(all.slice(0, at));
+  }
+
+  /** Ends the process at once. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#child.exitCode !== null || this.#child.pid === undefined) return resolve();
+      this.#child.once('exit', () => resolve());
+      this.#child.kill('SIGKILL');
+    });
+  }
+}

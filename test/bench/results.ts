@@ -1,0 +1,40 @@
+/** What child.ts measures, as it comes back to the process that asked. */
+import type { Resident } from './host.ts';
+
+/** The default guest's prompt, as far as it is always the same. */
+export const PROMPT = 'root@bottomhalf:';
+
+/** Paths of the images, and the kernel's command line. */
+export interface LinuxFiles {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly append: string;
+}
+
+export interface StartResult {
+  /** createVm to the guest's first store, one after the other in one process. */
+  readonly ms: readonly number[];
+}
+
+export interface BootResult {
+  /** From the call of createVm. */
+  readonly createdMs: number;
+  readonly promptMs: number;
+  readonly instructions: number;
+  readonly vcpuCpuMs: number;
+  readonly processCpuMs: number;
+}
+
+export interface IdleResult {
+  /** Of one core, the whole process and each thread, largest first. */
+  readonly cpuPercent: number;
+  readonly threadPercents: readonly number[];
+  readonly instructionsPerSecond: number;
+  readonly resident: Resident;
+  /** Resident with the library imported and no machine. */
+  readonly libraryBytes: number;
+  readonly imageBytes: number;
+  readonly mainHeapBytes: number;
+  readonly mainBuffersBytes: number;
+  readonly threads: number;
+}

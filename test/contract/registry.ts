@@ -1,0 +1,112 @@
+/**
+ * Every device that exists, with surroundings that hold no state: what they answer depends on the loop's time alone, so
+ * that two devices in the same state at the same time must go on alike.
+ */
+import fc from 'fast-check';
+import { uart16550, uart16550Registers } from '../../actors/char/uart16550.ts';
+import { plic, plicRegisters } from '../../actors/irq/plic.ts';
+import { aclint, aclintRegisters } from '../../actors/misc/aclint.ts';
+import { testFinisher, testFinisherRegisters } from '../../actors/misc/test-finisher.ts';
+import { goldfishRtc, goldfishRtcRegisters } from '../../actors/time/goldfish-rtc.ts';
+import type { DeviceCore, DeviceDefinition } from '../../src/actor/device-core.ts';
+import type { RegisterTable } from '../../src/bus/register-table.ts';
+import type { SimLoop } from '../support/sim-loop.ts';
+
+/** A device and what it has said to the outside, in order. */
+export interface Specimen {
+  readonly core: DeviceCore<unknown, unknown>;
+  readonly said: unknown[];
+  /** The levels of its interrupt wires. */
+  readonly wires: Map<string, boolean>;
+}
+
+export interface DeviceEntry {
+  readonly definition: DeviceDefinition<never, never, unknown, never>;
+  readonly registers: RegisterTable;
+  /** Messages its core takes. */
+  readonly events: fc.Arbitrary<unknown> | null;
+  make(loop: SimLoop): Specimen;
+}
+
+interface Outside {
+  readonly said: unknown[];
+  say(...what: unknown[]): void;
+  irq(name: string): { set(level: boolean): void };
+}
+
+/** Erases the device's own types: the suite treats all alike. */
+function entry<P extends object, C, S, E>(
+  definition: DeviceDefinition<P, C, S, E>,
+  registers: RegisterTable,
+  events: fc.Arbitrary<E> | null,
+  config: C,
+  ports: (outside: Outside, loop: SimLoop) => P,
+): DeviceEntry {
+  return {
+    definition: definition as unknown as DeviceEntry['definition'],
+    registers,
+    events,
+    make(loop) {
+      const said: unknown[] = [];
+      const wires = new Map<string, boolean>();
+      const outside: Outside = {
+        said,
+        say: (...what) => said.push(what),
+        irq: (name) => ({
+          set: (level) => {
+            if ((wires.get(name) ?? false) !== level) said.push([name, level]);
+            wires.set(name, level);
+          },
+        }),
+      };
+      const core = definition.create({ ...ports(outside, loop), loop }, config);
+      return { core: core as unknown as Specimen['core'], said, wires };
+    },
+  };
+}
+
+const half = (ticks: number, name: 'lo' | 'hi') => (name === 'lo' ? ticks >>> 0 : Math.floor(ticks / 2 ** 32));
+
+export const devices: readonly DeviceEntry[] = [
+  entry(testFinisher, testFinisherRegisters, null, undefined, ({ say }) => ({
+    finish: (request) => say('finish', request),
+  })),
+  entry(goldfishRtc, goldfishRtcRegisters, null, undefined, ({ irq }) => ({ irq: irq('irq') })),
+  entry(
+    uart16550,
+    uart16550Registers,
+    fc.constantFrom({ type: 'char.readable' } as const, { type: 'char.writable' } as const),
+    undefined,
+    ({ irq, say }, loop) => ({
+      irq: irq('irq'),
+      char: {
+        read: () => (loop.nowNs() % 3 === 0 ? 65 : -1),
+        write: (byte) => {
+          const taken = loop.nowNs() % 2 === 0;
+          say('write', byte, taken);
+          return taken;
+        },
+      },
+    }),
+  ),
+  entry(
+    plic,
+    plicRegisters,
+    fc.record({
+      type: fc.constant('plic.source' as const),
+      source: fc.integer({ min: -1, max: 98 }),
+      level: fc.boolean(),
+    }),
+    { sources: 96, contexts: 4 },
+    ({ irq }) => ({ context: (index) => irq(`context ${index}`) }),
+  ),
+  entry(aclint, aclintRegisters, null, undefined, ({ say }, loop) => ({
+    harts: [0, 1].map((hart) => ({
+      softwareInterrupt: () => hart === 0,
+      setSoftwareInterrupt: (level: boolean) => say('msip', hart, level),
+      readMtimecmp: (name: 'lo' | 'hi') => (name === 'lo' ? 0xffff_ffff : hart),
+      writeMtimecmp: (name: 'lo' | 'hi', value: number) => say('mtimecmp', hart, name, value),
+    })),
+    readMtime: (name) => half(Math.floor(loop.nowNs() / 100), name),
+  })),
+];

@@ -1,4 +1,4 @@
-/** Bottomhalf: a full-system RISC-V emulator whose every device, vCPU and event loop is an xstate actor. */
+/** Bottomhalf: a full-system RISC-V emulator whose every device and vCPU is an xstate actor. */
 export type { RunState } from '../machines/machine.ts';
 export { ConfigError } from './util/config-error.ts';
 export { createVm, DEFAULT_RAM_BYTES, type MachineEnd, type Vm, type VmMemory, type VmOptions } from './vm.ts';

@@ -25,11 +25,11 @@ import { VmConsole } from './vm-console.ts';
 import { loadHartModules } from './vm-modules.ts';
 
 export const DEFAULT_RAM_BYTES = 512 * 2 ** 20;
-const RAM_MIN_BYTES = 2 * 2 ** 20;
+const RAM_MIN_BYTES = 4 * 2 ** 20;
 const RAM_UNIT_BYTES = 4096;
 
 export interface VmOptions {
-  /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 2 MiB at least, 3.5 GiB at most. */
+  /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 4 MiB at least, 3.5 GiB at most. */
   readonly ramBytes?: number;
   /** ELF, Linux Image or raw bytes, decompressed. */
   readonly kernel?: Uint8Array;
@@ -99,7 +99,7 @@ export class Vm {
     const inspect = board.inspection?.observer;
     this.actor = createActor(board.logic, { systemId: 'machine', ...(inspect !== undefined && { inspect }) }) as AnyActorRef;
     board.connect((event) => this.actor.send(event));
-    this.actor.subscribe({ next: () => this.#changed(), error: (error) => this.#fail(error) });
+    this.actor.subscribe({ next: () => this.#changed(), error: (error) => this.#fail(asError(error)) });
     this.actor.start();
   }
 
@@ -163,23 +163,25 @@ export class Vm {
     this.#states.next(state);
     if (state === 'running' || state === 'paused') this.#end = null;
     if (state === 'shutdown' && this.#end !== null) this.#resolveFinished(this.#end);
-    if (state === 'internal-error') {
-      const { error } = (this.actor.getSnapshot() as { context: { error: unknown } }).context;
-      this.#fail(error);
-    }
+    if (state === 'internal-error') this.#fail(this.#cause());
   }
 
-  #fail(error: unknown): void {
-    const cause = error instanceof Error ? error : new Error(String(error));
+  #fail(cause: Error): void {
     this.#rejectFinished(cause);
     this.console.close(cause);
+  }
+
+  /** Why the machine is in `internal-error`. */
+  #cause(): Error {
+    return asError((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
   }
 
   #reach(goals: readonly RunState[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = (): boolean => {
         if (goals.includes(this.state)) resolve();
-        else if (this.state === 'internal-error' || this.state === 'stopped') reject(new Error(`the machine is ${this.state}`));
+        else if (this.state === 'internal-error') reject(this.#cause());
+        else if (this.state === 'stopped') reject(new Error('the machine was stopped'));
         else return false;
         return true;
       };
@@ -189,6 +191,10 @@ export class Vm {
       });
     });
   }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 interface EndListeners {

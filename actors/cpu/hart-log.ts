@@ -59,7 +59,7 @@ export class HartLog {
   }
 
   #trap(cause: bigint, pc: bigint, tval: bigint, toSupervisor: number): void {
-    const number = Number(cause & ~INTERRUPT);
+    const number = Number(BigInt.asUintN(63, cause));
     const isInterrupt = (cause & INTERRUPT) !== 0n;
     const name = isInterrupt ? `interrupt ${number}` : (EXCEPTIONS[number] ?? `exception ${number}`);
     this.#write(`trap to ${toSupervisor === 1 ? 'S' : 'M'} mode: ${name}, epc ${hex(pc)}, tval ${hex(tval)}`);

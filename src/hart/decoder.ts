@@ -1,6 +1,5 @@
 /** Fills in the interpreter's pre-decoded ops, one instruction at a time, as the hot loop meets them. */
-import { decode } from '../isa/decode.ts';
-import type { Decoded } from '../isa/insn.ts';
+import { identify } from '../isa/decode.ts';
 import { SPECIAL, writeOp } from './handlers.ts';
 import { DECODED_PAGE, HART_OFFSETS, OP } from './state.ts';
 
@@ -27,25 +26,26 @@ export class Decoder {
     const source = page + DECODED_PAGE.source + slot * 2;
     const low = view.getUint16(source, true);
     if ((low & 3) !== 3) {
-      this.#write(op, decode(low), low, slot * 2);
+      this.#write(op, low, slot * 2);
     } else if (slot === DECODED_PAGE.ops - 1) {
       view.setUint32(op, SPECIAL.crossing, true);
     } else {
       const word = low | (view.getUint16(source + 2, true) << 16);
-      this.#write(op, decode(word), word, slot * 2);
+      this.#write(op, word, slot * 2);
     }
   }
 
   /** Decodes a 32-bit word that was fetched from two pages. */
   decodeWord(op: number, word: number): void {
-    this.#write(op, decode(word), word, 4094);
+    this.#write(op, word, 4094);
   }
 
-  #write(op: number, decoded: Decoded | null, word: number, offset: number): void {
+  #write(op: number, word: number, offset: number): void {
     this.observer?.(offset, word);
-    if (decoded === null) {
+    const insn = identify(word);
+    if (insn === null) {
       this.#view.setUint32(op + OP.imm, 0, true);
       this.#view.setUint32(op, SPECIAL.illegal, true);
-    } else writeOp(this.#view, op, decoded);
+    } else writeOp(this.#view, op, insn, word);
   }
 }

@@ -4,8 +4,9 @@
  * An instruction has one handler, and further ones where knowing an operand beforehand pays: rd is x0, or a static
  * rounding mode. They are all lowered from the instruction's one definition; a known operand is a constant there.
  */
-import { bodyOperand, type Decoded, type Insn } from '../isa/insn.ts';
+import type { Insn, Operand } from '../isa/insn.ts';
 import type { Body, Node } from '../isa/ir.ts';
+import { extractOperand } from '../isa/pattern.ts';
 import { INSTRUCTIONS } from '../isa/table.ts';
 import { childrenOf, nodesOf } from '../isa/walk.ts';
 import { OP } from './state.ts';
@@ -111,10 +112,7 @@ function placesOf(insn: Insn, uses: Uses, roundingInOp: boolean): Map<string, Pl
 }
 
 function widthOf(insn: Insn, bodyName: string): number {
-  const source = insn.expands?.operands[bodyName];
-  const name = source !== undefined && 'operand' in source ? source.operand : bodyName;
-  const operand = insn.operands.find((candidate) => candidate.name === name);
-  return operand === undefined ? 0 : operand.parts.reduce((sum, part) => sum + part.width, 0);
+  return operandOf(insn, bodyName).parts.reduce((sum, part) => sum + part.width, 0);
 }
 
 /** True where writing x0 leaves nothing to do. */
@@ -122,11 +120,60 @@ function isPureRegisterWrite(body: Body): boolean {
   return body.effects.length === 0 && body.commits.length === 1 && body.commits[0]?.kind === 'setX';
 }
 
+/** How one operand gets from the instruction word into the op. */
+interface Packer {
+  readonly operand: Operand;
+  /** Which of the op's two words, and where in it; an immediate fills the second. */
+  readonly word: 0 | 1;
+  readonly shift: number;
+}
+
+/** A handler with what it takes to write its ops. */
+interface OpWriter {
+  readonly handler: number;
+  readonly packers: readonly Packer[];
+}
+
 interface Family {
-  readonly plain: readonly Handler[];
-  readonly rdZero: readonly Handler[];
+  /** By rounding mode where the instruction has one (see CONSTANT_ROUNDINGS), else one. */
+  readonly plain: readonly OpWriter[];
+  readonly rdZero: readonly OpWriter[];
+  /** The operand whose being x0 chooses rdZero, if any; `pure`: then there is nothing to do. */
+  readonly rd: Operand | null;
   readonly pure: boolean;
-  readonly roundingField: string | null;
+  readonly rounding: Operand | null;
+}
+
+const REGISTER_SCALE_BITS = 3;
+
+function writerOf(handler: Handler): OpWriter {
+  const packers: Packer[] = [];
+  for (const [name, place] of handler.places) {
+    if (place.kind === 'constant') continue;
+    const operand = operandOf(handler.insn, name);
+    if (place.kind === 'immediate') packers.push({ operand, word: 1, shift: 0 });
+    else {
+      const shift = (place.offset % 4) * 8 + (place.kind === 'register' ? REGISTER_SCALE_BITS : 0);
+      packers.push({ operand, word: place.offset < 4 ? 0 : 1, shift });
+    }
+  }
+  const rounding = handler.rounding?.kind === 'field' ? roundingOperand(handler.insn) : null;
+  if (rounding !== null) packers.push({ operand: rounding, word: 1, shift: (OP.c % 4) * 8 });
+  return { handler: handler.index, packers };
+}
+
+/** The instruction's own operand behind an operand of its body. */
+function operandOf(insn: Insn, bodyName: string): Operand {
+  const source = insn.expands?.operands[bodyName];
+  const name = source !== undefined && 'operand' in source ? source.operand : bodyName;
+  const operand = insn.operands.find((candidate) => candidate.name === name);
+  if (operand === undefined) throw new Error(`${insn.name} has no operand ${name}`);
+  return operand;
+}
+
+function roundingOperand(insn: Insn): Operand | null {
+  const { rounding } = usesOf(insn.body);
+  return rounding === null ? null : operandOf(insn, rounding);
 }
 
 function build(): { handlers: Handler[]; families: Map<Insn, Family> } {
@@ -151,10 +198,16 @@ function build(): { handlers: Handler[]; families: Map<Insn, Family> } {
       });
     const plain = variants(false);
     const writesX = insn.body.commits.some((commit) => commit.kind === 'setX' && commit.operand === 'rd');
-    const rdIsField = plain[0]?.places.get('rd')?.kind === 'register';
-    const pure = isPureRegisterWrite(insn.body);
-    const rdZero = writesX && rdIsField && !pure ? variants(true) : plain;
-    families.set(insn, { plain, rdZero, pure: pure && rdIsField, roundingField: uses.rounding });
+    const choosesByRd = writesX && plain[0]?.places.get('rd')?.kind === 'register';
+    const pure = choosesByRd && isPureRegisterWrite(insn.body);
+    const rdZero = choosesByRd && !pure ? variants(true) : [];
+    families.set(insn, {
+      plain: plain.map(writerOf),
+      rdZero: rdZero.map(writerOf),
+      rd: choosesByRd ? operandOf(insn, 'rd') : null,
+      pure,
+      rounding: roundingOperand(insn),
+    });
   }
   return { handlers, families };
 }
@@ -164,34 +217,29 @@ const built = build();
 export const HANDLERS: readonly Handler[] = built.handlers;
 export const HANDLER_COUNT: number = FIRST_INSTRUCTION + built.handlers.length;
 
-/** Writes the op of a decoded instruction at host offset `at`. */
-export function writeOp(view: DataView, at: number, decoded: Decoded): void {
-  const { insn } = decoded;
+/** Writes the op of an instruction at host offset `at`. @param word the instruction's bits */
+export function writeOp(view: DataView, at: number, insn: Insn, word: number): void {
   const family = built.families.get(insn);
   if (family === undefined) throw new Error(`${insn.name} has no handler`);
-  const rdIsZero = writesX0(family, decoded);
-  if (rdIsZero && family.pure) {
-    view.setUint32(at + OP.imm, 0, true);
-    view.setUint32(at, insn.length === 2 ? SPECIAL.nop2 : SPECIAL.nop4, true);
-    return;
+  const rdIsZero = family.rd !== null && extractOperand(family.rd, word) === 0;
+  const writer = rdIsZero && !family.pure ? choose(family, family.rdZero, word) : choose(family, family.plain, word);
+  let low = writer.handler;
+  let high = 0;
+  if (rdIsZero && family.pure) low = insn.length === 2 ? SPECIAL.nop2 : SPECIAL.nop4;
+  else {
+    for (const packer of writer.packers) {
+      const value = extractOperand(packer.operand, word) << packer.shift;
+      if (packer.word === 0) low |= value;
+      else high |= value;
+    }
   }
-  const mode = family.roundingField === null ? null : bodyOperand(decoded, family.roundingField);
-  const candidates = rdIsZero ? family.rdZero : family.plain;
-  const handler = mode === null ? candidates[0] : (candidates[CONSTANT_ROUNDINGS.indexOf(mode)] ?? candidates.at(-1));
-  if (handler === undefined) throw new Error(`${insn.name} has no handler`);
-  view.setUint32(at, handler.index, true);
-  view.setUint32(at + OP.imm, 0, true);
-  if (handler.rounding?.kind === 'field' && mode !== null) view.setUint8(at + OP.c, mode);
-  for (const [name, place] of handler.places) {
-    if (place.kind === 'constant') continue;
-    const value = bodyOperand(decoded, name);
-    if (place.kind === 'immediate') view.setInt32(at + OP.imm, value, true);
-    else if (place.kind === 'byte') view.setUint8(at + place.offset, value);
-    else view.setUint8(at + place.offset, view.getUint8(at + place.offset) | (value * 8));
-  }
+  view.setInt32(at + OP.imm, high, true);
+  view.setInt32(at, low, true);
 }
 
-function writesX0(family: Family, decoded: Decoded): boolean {
-  if (!family.pure && family.rdZero === family.plain) return false;
-  return bodyOperand(decoded, 'rd') === 0;
+function choose(family: Family, writers: readonly OpWriter[], word: number): OpWriter {
+  const at = family.rounding === null ? 0 : CONSTANT_ROUNDINGS.indexOf(extractOperand(family.rounding, word));
+  const writer = at < 0 ? writers.at(-1) : writers[at];
+  if (writer === undefined) throw new Error('a handler is missing');
+  return writer;
 }

@@ -97,6 +97,8 @@ class OpFields {
 interface FastLoop {
   readonly code: Code;
   readonly hart: number;
+  /** Instructions left of the slice. */
+  readonly count: number;
   readonly op: number;
   readonly page: number;
   /** pc = bias + (op >>> OP_SHIFT). */
@@ -116,14 +118,14 @@ function buildFast(module: Module): number {
   const { index, code } = module.function({ parameters: ['i32', 'i32'], results: ['i32'] });
   const [hart, count] = [0, 1];
   const [op, page, dtlb, result] = [code.local('i32'), code.local('i32'), code.local('i32'), code.local('i32')];
-  const [bias, target, tag] = [code.local('i64'), code.local('i64'), code.local('i64')];
-  const entry = code.local('i32');
-  const load = (local: number, field: 'op' | 'page' | 'dtlb'): void => {
+  const [bias, target] = [code.local('i64'), code.local('i64')];
+  for (const [local, field] of [
+    [op, 'op'],
+    [page, 'page'],
+    [dtlb, 'dtlb'],
+  ] as const) {
     code.get(hart).memory('i32.load', HART_OFFSETS[field]).set(local);
-  };
-  load(op, 'op');
-  load(page, 'page');
-  load(dtlb, 'dtlb');
+  }
   code.get(hart).memory('i64.load', HART_OFFSETS.pc);
   pushOpPc(code, op);
   code.op('i64.sub').set(bias);
@@ -134,24 +136,49 @@ function buildFast(module: Module): number {
   const bail = code.block();
   const outOfBudget = code.block();
   const undecoded = code.block();
+  const loop: FastLoop = { code, hart, count, op, page, bias, target, dtlb, next, bail, jump };
+  emitHandlers(loop, outOfBudget, undecoded);
+  // The instruction that was counted in these three was not executed.
+  for (const reason of [FAST.undecoded, FAST.outOfBudget, FAST.slow]) {
+    code.end();
+    code.i32(reason).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
+  }
+  code.end(); // jump to `target`
+  code.scope(() => emitJump(loop));
+  code.get(hart).get(target).memory('i64.store', HART_OFFSETS.pc);
+  giveBack(loop);
+  code.i32(FAST.fetch).op('return');
+  code.end(); // next
+  code.end(); // done
+  code.get(hart).get(op).memory('i32.store', HART_OFFSETS.op);
+  code.get(hart).get(page).memory('i32.store', HART_OFFSETS.page);
+  code.get(hart);
+  pushPc(loop);
+  code.memory('i64.store', HART_OFFSETS.pc);
+  giveBack(loop);
+  code.get(result);
+  return index;
+}
+
+/** The dispatch and what it leads to. A handler without a fast form is the label `bail` itself. */
+function emitHandlers(loop: FastLoop, outOfBudget: Label, undecoded: Label): void {
+  const { code, count, op, target, bail, jump } = loop;
   const endOfPage = code.block();
   const nop2 = code.block();
   const nop4 = code.block();
-  const handlers = HANDLERS.map((handler) => (isFast(handler) ? handler : null));
   const labels: Label[] = Array.from({ length: HANDLER_COUNT }, () => bail);
-  const bodies = handlers.filter((handler) => handler !== null).reverse();
-  for (const handler of bodies) labels[handler.index] = code.block();
+  const fast = HANDLERS.filter(isFast);
+  // The first block to end is the last one opened.
+  for (const handler of fast.toReversed()) labels[handler.index] = code.block();
   labels[SPECIAL.undecoded] = undecoded;
   labels[SPECIAL.endOfPage] = endOfPage;
   labels[SPECIAL.nop2] = nop2;
   labels[SPECIAL.nop4] = nop4;
   code.get(count).i32(1).op('i32.sub').tee(count).i32(0).op('i32.lt_s').brIf(outOfBudget);
   code.get(op).memory('i32.load16_u', OP.handler).brTable(labels, bail);
-  const loop: FastLoop = { code, hart, op, page, bias, target, dtlb, next, bail, jump };
-  for (const handler of [...bodies].reverse()) {
+  for (const handler of fast) {
     code.end();
-    if (!lowerFast(fastContext(loop, handler), handler.insn.body))
-      throw new Error(`${handler.insn.name}: no fast form`);
+    code.scope(() => lowerFast(fastContext(loop, handler), handler.insn.body));
   }
   code.end(); // nop4
   advance(loop, 4);
@@ -161,16 +188,13 @@ function buildFast(module: Module): number {
   code.get(count).i32(1).op('i32.add').set(count);
   pushPc(loop);
   code.set(target).br(jump);
-  code.end(); // undecoded
-  code.i32(FAST.undecoded).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
-  code.end(); // outOfBudget
-  code.i32(FAST.outOfBudget).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
-  code.end(); // bail
-  code.i32(FAST.slow).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
-  code.end(); // jump to `target`
-  const sameContext = DECODED_PAGE.opBytes / 2;
-  code.get(hart).memory('i32.load', HART_OFFSETS.ftlb);
+}
+
+/** Goes on at `target` where the fetch TLB knows its page; falls through where it does not. */
+function emitJump({ code, hart, op, page, bias, target, next }: FastLoop): void {
+  const [entry, tag] = [code.local('i32'), code.local('i64')];
   const indexShift = 12 - Math.log2(FTLB.entryBytes);
+  code.get(hart).memory('i32.load', HART_OFFSETS.ftlb);
   code
     .get(target)
     .op('i32.wrap_i64')
@@ -180,31 +204,17 @@ function buildFast(module: Module): number {
   code.op('i32.and', 'i32.add').tee(entry).memory('i64.load', FTLB.tag);
   code.get(target).i64(-4096n).op('i64.and').tee(tag).op('i64.eq').if();
   code.get(entry).memory('i32.load', FTLB.page).tee(page);
-  code
-    .get(target)
-    .op('i32.wrap_i64')
-    .i32(4094)
-    .op('i32.and')
-    .i32(Math.log2(sameContext))
-    .op('i32.shl', 'i32.add')
-    .set(op);
+  code.get(target).op('i32.wrap_i64').i32(4094).op('i32.and').i32(OP_SHIFT).op('i32.shl', 'i32.add').set(op);
   code.get(target);
   pushOpPc(code, op);
   code.op('i64.sub').set(bias).br(next);
   code.end();
-  code.get(hart).get(target).memory('i64.store', HART_OFFSETS.pc);
+}
+
+/** Instructions of the slice that were not executed. */
+function giveBack({ code, hart, count }: FastLoop): void {
   code.get(hart).get(hart).memory('i32.load', HART_OFFSETS.remaining).get(count).op('i32.add');
-  code.memory('i32.store', HART_OFFSETS.remaining).i32(FAST.fetch).op('return');
-  code.end(); // next
-  code.end(); // done
-  code.get(hart).get(op).memory('i32.store', HART_OFFSETS.op);
-  code.get(hart).get(page).memory('i32.store', HART_OFFSETS.page);
-  code.get(hart);
-  pushPc(loop);
-  code.memory('i64.store', HART_OFFSETS.pc);
-  code.get(hart).get(hart).memory('i32.load', HART_OFFSETS.remaining).get(count).op('i32.add');
-  code.memory('i32.store', HART_OFFSETS.remaining).get(result);
-  return index;
+  code.memory('i32.store', HART_OFFSETS.remaining);
 }
 
 /** The part of the pc that the op's address gives. */
@@ -234,7 +244,7 @@ function isFast(handler: Handler): boolean {
   const [op, page, dtlb] = [code.local('i32'), code.local('i32'), code.local('i32')];
   const [bias, target] = [code.local('i64'), code.local('i64')];
   const label = code.block();
-  const loop = { code, hart: 0, op, page, bias, target, dtlb, next: label, bail: label, jump: label };
+  const loop = { code, hart: 0, count: 1, op, page, bias, target, dtlb, next: label, bail: label, jump: label };
   return lowerFast(fastContext(loop, handler), handler.insn.body);
 }
 

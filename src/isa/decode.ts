@@ -51,18 +51,25 @@ function extractAll(insn: Insn, word: number): Record<string, number> {
 }
 
 /**
- * The instruction in `word`: 32 bits as a number of either sign, or a compressed instruction in the low 16 bits, in
+ * Which instruction `word` is: 32 bits as a number of either sign, or a compressed instruction in the low 16 bits, in
  * which case the upper half is ignored. Null if the encoding is illegal or reserved.
  */
-export function decode(word: number): Decoded | null {
+export function identify(word: number): Insn | null {
   const compressed = (word & 3) !== 3;
   const bits = compressed ? word & 0xffff : word >>> 0;
   const candidates = compressed ? HALVES[halfKey(bits)] : WORDS[wordKey(bits)];
   if (candidates === undefined) return null;
   for (const insn of candidates) {
     if (((bits ^ insn.match) & insn.mask) !== 0) continue;
-    const operands = extractAll(insn, bits);
-    if (insn.reserved?.(operands) !== true) return { insn, word: bits, operands };
+    if (insn.reserved === undefined || !insn.reserved(extractAll(insn, bits))) return insn;
   }
   return null;
+}
+
+/** The instruction in `word` with its operands; null as for `identify`. */
+export function decode(word: number): Decoded | null {
+  const insn = identify(word);
+  if (insn === null) return null;
+  const bits = insn.length === 2 ? word & 0xffff : word >>> 0;
+  return { insn, word: bits, operands: extractAll(insn, bits) };
 }

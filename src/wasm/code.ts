@@ -208,6 +208,8 @@ export interface Label {
 export class Code {
   readonly #bytes = new ByteWriter();
   readonly #locals: ValueType[] = [];
+  readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [] };
+  #scoped: number[] | null = null;
   readonly #parameters: number;
   #depth = 0;
 
@@ -216,10 +218,26 @@ export class Code {
     this.#parameters = parameters;
   }
 
-  /** A fresh local, zero at entry. */
+  /** A local: zero at entry outside a scope, of unknown value inside one. */
   local(type: ValueType): number {
+    const free = this.#free[type].pop();
+    if (free !== undefined) {
+      this.#scoped?.push(free);
+      return free;
+    }
     this.#locals.push(type);
-    return this.#parameters + this.#locals.length - 1;
+    const local = this.#parameters + this.#locals.length - 1;
+    this.#scoped?.push(local);
+    return local;
+  }
+
+  /** Emits `body`; the locals it took are free for others afterwards. Scopes do not nest. */
+  scope(body: () => void): void {
+    if (this.#scoped !== null) throw new Error('scopes do not nest');
+    this.#scoped = [];
+    body();
+    for (const local of this.#scoped) this.#free[this.#locals[local - this.#parameters] ?? 'i32'].push(local);
+    this.#scoped = null;
   }
 
   op(...names: readonly PlainOp[]): this {

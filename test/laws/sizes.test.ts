@@ -13,7 +13,6 @@ const LONG_FILES: Readonly<Record<string, string>> = {
 };
 /** `file#function`, with the reason. */
 const LONG_FUNCTIONS: Readonly<Record<string, string>> = {
-  'src/hart/interpreter.ts#buildFast': 'emits one WebAssembly function, in the order of its instructions',
   'src/hart/run-loop.ts#buildRunLoop': 'emits one WebAssembly function, in the order of its instructions',
 };
 

@@ -1,6 +1,6 @@
 /** The guest's console as the library offers it: bytes in, an Observable out, and expect(). */
 import { type ConsoleInput, type ConsoleOutput, INPUT_CHUNK_BYTES } from '../actors/char/console-port.ts';
-import { type Link, Observable, Subject } from './actor/index.ts';
+import { type Link, type Observable, Subject } from './actor/index.ts';
 
 /** Input that waits for the guest; what does not fit is refused. */
 const INPUT_MAX_BYTES = 65_536;

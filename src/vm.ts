@@ -77,7 +77,13 @@ export class Vm {
   #closed = false;
 
   /** @internal */
-  constructor(parts: { board: VirtBoard; memory: VmMemory; log: Observable<string>; setOnEnd: SetOnEnd; noReboot: boolean }) {
+  constructor(parts: {
+    board: VirtBoard;
+    memory: VmMemory;
+    log: Observable<string>;
+    setOnEnd: SetOnEnd;
+    noReboot: boolean;
+  }) {
     const { board } = parts;
     this.#board = board;
     this.memory = parts.memory;
@@ -97,7 +103,10 @@ export class Vm {
       },
     });
     const inspect = board.inspection?.observer;
-    this.actor = createActor(board.logic, { systemId: 'machine', ...(inspect !== undefined && { inspect }) }) as AnyActorRef;
+    this.actor = createActor(board.logic, {
+      systemId: 'machine',
+      ...(inspect !== undefined && { inspect }),
+    }) as AnyActorRef;
     board.connect((event) => this.actor.send(event));
     this.actor.subscribe({ next: () => this.#changed(), error: (error) => this.#fail(asError(error)) });
     this.actor.start();

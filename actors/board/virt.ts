@@ -5,15 +5,15 @@
  *
  * Not modelled: more than one hart; virtio, PCI Express and flash (their addresses are reserved).
  */
-import { machineMachine, type MachineEvent } from '../../machines/machine.ts';
+import { type MachineEvent, machineMachine } from '../../machines/machine.ts';
 import {
   ActorGateway,
   type AnyActorLogic,
   type AnyStateMachine,
   type DeviceDefinition,
   deviceActorLogic,
-  enqueueActions,
   type EventObject,
+  enqueueActions,
   Inspection,
   type InspectionEvent,
   Link,
@@ -63,6 +63,8 @@ export interface EndRequest {
 }
 
 const VCPU_THREAD = 'vcpu0';
+/** A thread looks at its doorbell every few microseconds; one that has not ended by then is stuck. */
+const THREAD_END_MS = 1000;
 /** On the vCPU's thread, under the names that the gateway exports. */
 const CPU = 'cpu';
 const FAR_DEVICES = { uart: 'serial0', plic: 'plic', aclint: 'clint' } as const;
@@ -149,7 +151,7 @@ export class VirtBoard {
 
   async #close(): Promise<void> {
     this.#outbox.post({ type: 'thread.close' });
-    await this.#worker.terminate();
+    await this.#worker.end(THREAD_END_MS);
     this.#driver.stop();
     this.inspection?.detach();
     this.#thread.close();
@@ -284,8 +286,7 @@ export class VirtBoard {
       plic: { ...row(virtTable.plic, FAR_DEVICES.plic), sources: VIRT_PLIC_SOURCES },
       aclint: row(virtTable.clint, FAR_DEVICES.aclint),
       remote: remoteDevices(),
-      htif:
-        plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
+      htif: plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
       log,
       seed: seed + 1,
     };

@@ -27,9 +27,9 @@ import { ConsolePort } from '../char/console-port.ts';
 import { type Uart16550Ports, uart16550 } from '../char/uart16550.ts';
 import { type PlicEvent, plic } from '../irq/plic.ts';
 import { type AclintHartPort, aclint } from '../misc/aclint.ts';
+import { HartLog, type LogConfig } from './hart-log.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif } from './htif.ts';
-import { HartLog, type LogConfig } from './hart-log.ts';
 import type { BoardMessage, ClockMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { createSbiHost } from './sbi-host.ts';
@@ -129,7 +129,14 @@ class VcpuThread {
       this.#log?.flush();
       if (htif !== null) this.#pollHtif(htif);
     };
-    this.#core = new VcpuCore({ hart, view, loop: this.#loop, sbiHost, afterSlice, onFault: this.#log?.onFault ?? null });
+    this.#core = new VcpuCore({
+      hart,
+      view,
+      loop: this.#loop,
+      sbiHost,
+      afterSlice,
+      onFault: this.#log?.onFault ?? null,
+    });
     const startOf = (pc: bigint, argument: bigint): HartStart => ({
       ...parameters.start,
       pcGpa: Number(pc),

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { portsOf, type Thread, type ThreadWiring } from '../channel/threads.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { type ErrorRecord, toErrorRecord } from '../util/errors.ts';
+import { hostTimeout } from '../util/host-clock.ts';
 import { workerEntry } from './worker-entry.ts';
 
 /** Code to run on another thread. */
@@ -38,6 +39,13 @@ export interface WorkerFailure {
 
 export interface WorkerHandle {
   readonly name: string;
+  /**
+   * Waits for a thread that was told to end, and ends it wherever it is once the time is over. A thread that ends by
+   * itself is the normal way: Node 20 now and then aborts the whole process when a worker is terminated while V8
+   * optimises its code in the background.
+   * @returns settles when it has ended
+   */
+  end(graceMs: number): Promise<void>;
   /** Ends the thread wherever it is. @returns settles when it has ended */
   terminate(): Promise<void>;
 }
@@ -57,6 +65,11 @@ export function spawnWorker(
   const worker = startWorker({ code: { ...code, module: workerEntry(code.module) }, wiring });
   let failure: ErrorRecord | null = null;
   let terminated = false;
+  const terminate = (): Promise<void> => {
+    terminated = true;
+    return worker.terminate().then(() => {});
+  };
+  const exited = new Promise<void>((resolve) => worker.on('exit', () => resolve()));
   // Attached at once: a worker that fails early would otherwise fail unheard.
   worker.on('message', (message: WorkerFailure) => {
     failure ??= toErrorRecord(message.error, name);
@@ -73,10 +86,11 @@ export function spawnWorker(
   });
   return {
     name,
-    terminate: () => {
-      terminated = true;
-      return worker.terminate().then(() => {});
+    end: (graceMs) => {
+      const cancel = hostTimeout(graceMs, () => void terminate());
+      return exited.finally(cancel);
     },
+    terminate,
   };
 }
 

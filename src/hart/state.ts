@@ -80,6 +80,7 @@ export const HART_FIELDS = {
   page: exec('u32', 'host offset of the first op of the decoded page in which `op` lies'),
   codeGeneration: exec('u32', 'counts fence.i: decoded pages of an older generation are verified before they run'),
   decodedPages: exec('u32', 'decoded pages in use'),
+  evictionHand: exec('u32', 'the decoded page that is looked at next when one must make room'),
   usedTables: exec('u32', 'TLB tables that may hold entries: bits 3:0 the data contexts, bits 6:4 the fetch contexts'),
   largeLow: exec(
     'u64',
@@ -212,11 +213,13 @@ export const DECODED_PAGE = {
   host: 2048 * 8 + 8,
   /** u32: the code generation at which the page was last compared with its source. */
   generation: 2048 * 8 + 12,
+  /** u32: 1 when the page was looked up since the eviction hand last passed it. */
+  used: 2048 * 8 + 16,
   /** 4096 bytes: the source as it was when the page was last compared. */
   source: 2048 * 8 + 64,
   lengthBytes: 2048 * 8 + 64 + 4096,
-  /** Pages in the pool; when it is full all are dropped. */
-  pool: 640,
+  /** Pages in the pool; when it is full one that was not used lately makes room. */
+  pool: 1024,
   /** Open-addressed table host page -> decoded page: {u32 host offset of the guest page + 1, u32 decoded page}. */
   hashEntries: 2048,
 } as const;

@@ -18,6 +18,12 @@ export function hostWallClockNs(): bigint {
   return BigInt(Date.now()) * 1_000_000n;
 }
 
+/** Calls `run` once, after that time on the host. For waiting on the host itself, never for what a guest sees. @returns cancels it */
+export function hostTimeout(delayMs: number, run: () => void): () => void {
+  const timeout = setTimeout(run, delayMs);
+  return () => clearTimeout(timeout);
+}
+
 function calibrate(): number {
   let best = 0;
   let bestWindowNs = Number.POSITIVE_INFINITY;

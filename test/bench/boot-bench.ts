@@ -53,6 +53,7 @@ export async function bootBench({ files, emulators, rounds, progress }: Context)
     inside.map((one) => one.instructions / one.promptMs / 1e3),
   );
   row('CPU time, vCPU thread', 'ms', pick('vcpuCpuMs'));
+  row('time the vCPU thread waited for a core', 'ms', pick('vcpuWaitedMs'));
   row('CPU time, whole process', 'ms', pick('processCpuMs'));
   return rows;
 }

@@ -8,7 +8,7 @@ import { ARENA, HART_OFFSETS } from '../../src/hart/state.ts';
 import { createVm, DEFAULT_RAM_BYTES, type Vm } from '../../src/index.ts';
 import { layOutMemory } from '../../src/memory/layout.ts';
 import { FLAG_GPA, firstStore, readMarks } from './guest-program.ts';
-import { residentMemory, sleep, threadCpuMs } from './host.ts';
+import { residentMemory, sleep, type ThreadTime, threadTimes } from './host.ts';
 import type { BootResult, IdleResult, LinuxFiles, StartResult } from './results.ts';
 import { PROMPT } from './results.ts';
 
@@ -55,7 +55,8 @@ async function boot(files: LinuxFiles): Promise<BootResult> {
   vm.start();
   await vm.console.expect(PROMPT, { timeoutMs: LONG_MS });
   const promptMs = performance.now() - before;
-  const result = { createdMs, promptMs, instructions: instructionsRetired(), vcpuCpuMs: busiestThreadMs() };
+  const { cpuMs: vcpuCpuMs, waitedMs: vcpuWaitedMs } = vcpuThread();
+  const result = { createdMs, promptMs, instructions: instructionsRetired(), vcpuCpuMs, vcpuWaitedMs };
   await vm.stop();
   return { ...result, processCpuMs: cpuMs(process.cpuUsage()) };
 }
@@ -69,18 +70,18 @@ async function idle({ seconds, ...files }: LinuxFiles & { seconds: number }): Pr
   vm.start();
   await vm.console.expect(PROMPT, { timeoutMs: LONG_MS });
   await sleep(SETTLE_MS);
-  const [before, threadsBefore, instructionsBefore] = [process.cpuUsage(), threadCpuMs(), instructionsRetired()];
+  const [before, threadsBefore, instructionsBefore] = [process.cpuUsage(), threadTimes(), instructionsRetired()];
   await sleep(seconds * 1000);
   const usage = cpuMs(process.cpuUsage(before));
-  const threads = threadCpuMs();
+  const threads = threadTimes();
   const instructions = instructionsRetired() - instructionsBefore;
   const heap = process.memoryUsage();
   const resident = residentMemory(layout.pages * 65_536, layout.ram, DEFAULT_RAM_BYTES);
   await vm.stop();
   return {
     cpuPercent: usage / (seconds * 10),
-    threadPercents: [...threads]
-      .map(([id, ms]) => (ms - (threadsBefore.get(id) ?? 0)) / (seconds * 10))
+    threadPercents: [...threads.values()]
+      .map(({ id, cpuMs: ms }) => (ms - (threadsBefore.get(id)?.cpuMs ?? 0)) / (seconds * 10))
       .sort((a, b) => b - a),
     instructionsPerSecond: instructions / seconds,
     resident,
@@ -120,10 +121,10 @@ function cpuMs({ user, system }: NodeJS.CpuUsage): number {
   return (user + system) / 1000;
 }
 
-/** CPU time of the vCPU's thread: in a boot, whichever has used most besides the main thread. */
-function busiestThreadMs(): number {
-  const times = [...threadCpuMs()].filter(([id]) => id !== process.pid).map(([, ms]) => ms);
-  return Math.max(0, ...times);
+/** In a boot, the vCPU's thread is whichever has used most besides the main thread. */
+function vcpuThread(): ThreadTime {
+  const others = [...threadTimes().values()].filter(({ id }) => id !== process.pid);
+  return others.sort((a, b) => b.cpuMs - a.cpuMs)[0] ?? { id: 0, cpuMs: Number.NaN, waitedMs: Number.NaN };
 }
 
 const [, , name = '', parameters = '{}'] = process.argv;

@@ -31,13 +31,20 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** CPU time of each thread of this process so far, ms by thread id; empty where there is no /proc. */
-export function threadCpuMs(): Map<number, number> {
-  const times = new Map<number, number>();
+export interface ThreadTime {
+  readonly id: number;
+  readonly cpuMs: number;
+  /** Time it was ready to run and other processes had the cores. */
+  readonly waitedMs: number;
+}
+
+/** What each thread of this process has used so far, by thread id; empty where there is no /proc. */
+export function threadTimes(): Map<number, ThreadTime> {
+  const times = new Map<number, ThreadTime>();
   try {
-    for (const id of readdirSync('/proc/self/task')) {
-      const [runNs = '0'] = readFileSync(`/proc/self/task/${id}/schedstat`, 'latin1').split(' ');
-      times.set(Number(id), Number(runNs) / 1e6);
+    for (const id of readdirSync('/proc/self/task').map(Number)) {
+      const [runNs = '0', waitNs = '0'] = readFileSync(`/proc/self/task/${id}/schedstat`, 'latin1').split(' ');
+      times.set(id, { id, cpuMs: Number(runNs) / 1e6, waitedMs: Number(waitNs) / 1e6 });
     }
   } catch {
     times.clear();

@@ -21,7 +21,9 @@ export interface BootResult {
   readonly createdMs: number;
   readonly promptMs: number;
   readonly instructions: number;
+  /** NaN where the host does not tell. */
   readonly vcpuCpuMs: number;
+  readonly vcpuWaitedMs: number;
   readonly processCpuMs: number;
 }
 

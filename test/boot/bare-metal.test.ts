@@ -139,7 +139,13 @@ describe('HTIF', () => {
          void _start(void) { unsigned n = 0; for (unsigned i = 1; i <= 10; i++) n += i; tohost = n << 1 | 1; for (;;); }`,
       );
       const flags = ['-march=rv64gc', '-mabi=lp64d', '-mcmodel=medany', '-O1', '-nostdlib', '-nostartfiles'];
-      execFileSync('riscv64-unknown-elf-gcc', [...flags, '-Wl,-N,--build-id=none,-Ttext=0x80000000', '-o', join(folder, 'main'), source]);
+      execFileSync('riscv64-unknown-elf-gcc', [
+        ...flags,
+        '-Wl,-N,--build-id=none,-Ttext=0x80000000',
+        '-o',
+        join(folder, 'main'),
+        source,
+      ]);
       const vm = await machine({ bios: 'none', kernel: new Uint8Array(readFileSync(join(folder, 'main'))) });
       vm.start();
       expect(await within(5000, 'the end', vm.finished)).toEqual({ kind: 'fail', code: 55 });

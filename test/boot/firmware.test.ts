@@ -11,7 +11,8 @@ const UBOOT = '/usr/lib/u-boot';
 const RAM_BYTES = 256 * 2 ** 20;
 
 const file = (path: string): Uint8Array => new Uint8Array(readFileSync(path));
-const needs = (...tools: Parameters<typeof hasTool>[0][]): string => tools.filter((t) => !hasTool(t)).map(skipReason)[0] ?? '';
+const needs = (...tools: Parameters<typeof hasTool>[0][]): string =>
+  tools.filter((t) => !hasTool(t)).map(skipReason)[0] ?? '';
 
 async function bootsDebian(vm: Vm): Promise<void> {
   vm.start();

@@ -9,7 +9,7 @@ const MAX_LINES = 15;
 const IMPORT = /^import (\{[^}]*\}) from '([^']+)';$/;
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const blocks = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code = '']) => code);
+const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code);
 const example = blocks.find((code) => code.includes('createVm')) ?? '';
 
 describe("the README's example", () => {
@@ -26,7 +26,9 @@ describe("the README's example", () => {
       .join('\n');
     const require = createRequire(import.meta.url);
     const load = (name: string): Promise<unknown> =>
-      name === 'vitest' ? Promise.resolve(vitest) : import(/* @vite-ignore */ pathToFileURL(require.resolve(name)).href);
+      name === 'vitest'
+        ? Promise.resolve(vitest)
+        : import(/* @vite-ignore */ pathToFileURL(require.resolve(name)).href);
     const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor as new (
       ...parts: string[]
     ) => (load: (name: string) => Promise<unknown>) => Promise<void>;

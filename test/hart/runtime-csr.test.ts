@@ -53,7 +53,7 @@ describe('what a write of all ones, then of zero leaves', () => {
     ['stval', ALL, 0n],
     ['satp', 0n, 0n],
     ['stimecmp', ALL, 0n],
-    ['menvcfg', (1n << 63n) | (1n << 61n) | 0xf1n, 0n],
+    ['menvcfg', (1n << 63n) | (1n << 62n) | (1n << 61n) | 0xf1n, 0n],
     ['senvcfg', 0xf1n, 0n],
     ['pmpcfg0', 0x9f9f_9f9f_9f9f_9f9fn, 0x9f9f_9f9f_9f9f_9f9fn],
     ['pmpcfg2', 0x9f9f_9f9f_9f9f_9f9fn, 0x9f9f_9f9f_9f9f_9f9fn],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EXIT, PENDING, STATUS } from '../../src/hart/state.ts';
 import { AMO_OPS } from '../../src/isa/ir.ts';
-import { MODE, makeMachine, PageTables, RAM_BASE, RWX } from './machine.ts';
+import { MODE, makeMachine, PageTables, RAM_BASE, RAM_BYTES, RWX } from './machine.ts';
 
 const DATA = RAM_BASE + 0x20_0000n;
 const UART = 0x1000_0000n;
@@ -44,8 +44,8 @@ describe('misaligned', () => {
     const machine = makeMachine();
     machine.load(RAM_BASE - 4n, 8);
     expect(machine.lastTrap()).toMatchObject({ cause: 5n, tval: RAM_BASE - 4n });
-    machine.store(RAM_BASE + 0x40_0000n - 4n, 8, 0n);
-    expect(machine.lastTrap()).toMatchObject({ cause: 7n, tval: RAM_BASE + 0x40_0000n });
+    machine.store(RAM_BASE + BigInt(RAM_BYTES) - 4n, 8, 0n);
+    expect(machine.lastTrap()).toMatchObject({ cause: 7n, tval: RAM_BASE + BigInt(RAM_BYTES) });
     machine.load(UART + 1n, 4);
     expect(machine.lastTrap()).toMatchObject({ cause: 5n, tval: UART + 1n });
     expect(machine.get('pendingState')).toBe(BigInt(PENDING.none));

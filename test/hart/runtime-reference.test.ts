@@ -60,7 +60,7 @@ class Pair {
   constructor(seed: number) {
     this.random = randomFrom(seed);
     this.ram = new Uint8Array(this.machine.memory.buffer, Number(this.machine.get('ramHost')), RAM_BYTES);
-    this.reference = new ReferenceHart(new ReferenceMemory(new Uint8Array(RAM_BYTES), RAM_BASE), { svpbmt: false });
+    this.reference = new ReferenceHart(new ReferenceMemory(new Uint8Array(RAM_BYTES), RAM_BASE));
     this.#randomPmp();
     for (let i = 0; i < 60; i++) this.pokeTable();
     const satp = (BigInt(this.random.pick([8, 8, 9, 10])) << 60n) | this.#tablePage();

@@ -6,8 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { virtTable } from '../../actors/board/virt-table.ts';
 import type { Vm, VmOptions } from '../../src/index.ts';
 import { assemble } from '../../src/isa/asm.ts';
-import { CSR_NUMBERS } from '../../src/isa/csr-names.ts';
-import { INSNS } from '../../src/isa/table.ts';
+import { INSTRUCTIONS } from '../../src/isa/table.ts';
 import { Prng } from '../../src/util/prng.ts';
 import { bare, machine, program, RAM_BASE, sleep, within } from '../support/machines.ts';
 
@@ -76,7 +75,10 @@ describe('a program that', () => {
     ['prints without end', 'li t0, UART\nagain: sb t0, 0(t0)\nj again'],
     ['writes to a far device without end', 'li t0, RTC\nagain: sw t0, 0x10(t0)\nj again'],
     ['writes eight bytes to a far device without end', 'li t0, RTC\nagain: sd t0, 0x10(t0)\nj again'],
-    ['rings its alarm without end', 'li t0, RTC\nli t1, 1\nsw t1, 0x10(t0)\nagain: sw zero, 8(t0)\nsw zero, 0x1c(t0)\nj again'],
+    [
+      'rings its alarm without end',
+      'li t0, RTC\nli t1, 1\nsw t1, 0x10(t0)\nagain: sw zero, 8(t0)\nsw zero, 0x1c(t0)\nj again',
+    ],
     ['resets without end', 'li t0, TEST\nli t1, 0x7777\nagain: sw t1, 0(t0)\nj again'],
     ['ends without end', 'li t0, TEST\nli t1, 0x5555\nagain: sw t1, 0(t0)\nj again'],
     ['waits with all interrupts off', 'csrw mie, zero\nagain: wfi\nj again'],
@@ -108,7 +110,7 @@ describe('every register of every device', () => {
   const walk = (table: readonly (readonly [address: number, value: number])[], interrupts: boolean): string => `
       la t0, trap
       csrw mtvec, t0
-      ${interrupts ? 'li t0, -1\ncsrw mie, t0\ncsrw mstatus, t0' : ''}
+      ${interrupts ? 'li t0, -1\ncsrw mie, t0\ncsrsi mstatus, 8' : ''}
       la s0, table
       la s1, end
     next:
@@ -127,11 +129,11 @@ describe('every register of every device', () => {
     wait: j wait
     .align 2
     trap:
-      csrr t0, mcause
-      bltz t0, interrupted
-      csrr t0, mepc
-      addi t0, t0, 4
-      csrw mepc, t0
+      csrr t5, mcause
+      bltz t5, interrupted
+      csrr t5, mepc
+      addi t5, t5, 4
+      csrw mepc, t5
       mret
     interrupted:        # the level stays: off with it, for this one stretch
       csrw mie, zero
@@ -193,7 +195,7 @@ describe('every register of every device', () => {
 
 describe('random programs', () => {
   /** CSRs that decide what happens next; the others follow by accident. */
-  const LOADED = ['mtvec', 'stvec', 'medeleg', 'mideleg', 'mie', 'menvcfg', 'mcounteren', 'senvcfg', 'stimecmp'] as const;
+  const LOADED = ['medeleg', 'mideleg', 'mie', 'menvcfg', 'mcounteren', 'senvcfg', 'stimecmp'] as const;
 
   /**
    * Puts nonsense into the CSRs and registers, page tables of nonsense under satp, and leaves for a random mode and
@@ -207,7 +209,7 @@ describe('random programs', () => {
     const source = [
       'la t0, on',
       'csrw mtvec, t0',
-      ...LOADED.slice(2).map((name) => setCsr(name, wide())),
+      ...LOADED.map((name) => setCsr(name, wide())),
       ...['pmpaddr0', 'pmpaddr1', 'pmpaddr2'].map((name) => setCsr(name, wide() >> 10n)),
       setCsr('pmpaddr3', (1n << 54n) - 1n),
       // No locked bits in the first three, and all of memory open behind them, so that something happens.
@@ -228,13 +230,14 @@ describe('random programs', () => {
     const start = program(source);
     const bytes = new Uint8Array(2 ** 20);
     const view = new DataView(bytes.buffer);
-    for (let at = 0; at < bytes.length; at += 4) view.setUint32(at, options.valid ? instruction(random) : random.next(), true);
+    for (let at = 0; at < bytes.length; at += 4)
+      view.setUint32(at, options.valid ? instruction(random) : random.next(), true);
     bytes.set(start);
     return bytes;
   }
 
   function instruction(random: Prng): number {
-    const insn = INSNS[(random.next() >>> 0) % INSNS.length] as (typeof INSNS)[number];
+    const insn = INSTRUCTIONS[(random.next() >>> 0) % INSTRUCTIONS.length] as (typeof INSTRUCTIONS)[number];
     const word = (random.next() & ~insn.mask) | insn.match;
     return insn.length === 2 ? (word & 0xffff) | (random.next() << 16) : word;
   }
@@ -257,11 +260,6 @@ describe('random programs', () => {
     const words = new Uint32Array(65_536).map(() => instruction(random));
     await torments(await machine({ kernel: new Uint8Array(words.buffer) }), 40);
   });
-
-  it('know the table of instructions and of CSRs', () => {
-    expect(INSNS.length).toBeGreaterThan(200);
-    expect(LOADED.every((name) => name in CSR_NUMBERS || (CSR_NUMBERS as unknown as Map<string, number>).has?.(name))).toBe(true);
-  });
 });
 
 describe('the built-in SBI', () => {
@@ -278,12 +276,14 @@ describe('the built-in SBI', () => {
   /** Calls of every extension and function, with arguments that are small, huge, in RAM and outside. */
   function sbiCalls(seed: number): Uint8Array {
     const random = new Prng(seed);
-    const extensions = [0x10, 0x54494d45, 0x735049, 0x52464e43, 0x48534d, 0x4442434e, 0, 1, 2, 3, 4, 5, 6, 7, 9, 0x12345];
+    const extensions = [
+      0x10, 0x54494d45, 0x735049, 0x52464e43, 0x48534d, 0x4442434e, 0, 1, 2, 3, 4, 5, 6, 7, 9, 0x12345,
+    ];
     const argument = (): bigint => {
       const bits = BigInt(random.next() >>> 0);
-      return [bits & 7n, BigInt(RAM_BASE) + (bits & 0xff_ffffn), (bits << 33n) | bits, (1n << 64n) - 1n - (bits & 0xfffn)][
-        random.next() & 3
-      ] as bigint;
+      const wide = BigInt.asUintN(64, bits << 33n) | bits;
+      const kinds = [bits & 7n, BigInt(RAM_BASE) + (bits & 0xff_ffffn), wide, BigInt.asUintN(64, ~(bits & 0xfffn))];
+      return kinds[random.next() & 3] as bigint;
     };
     const calls = Array.from({ length: 1000 }, () => {
       const extension = extensions[(random.next() >>> 0) % extensions.length] ?? 0;

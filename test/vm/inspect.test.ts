@@ -22,7 +22,7 @@ interface Seen {
 }
 
 function describeEvent(event: InspectionEvent): Seen {
-  const { systemId, id } = event.actorRef as { readonly systemId?: string; readonly id: string };
+  const { systemId, id } = event.actorRef as unknown as { readonly systemId?: string; readonly id: string };
   const { type = '' } = ('event' in event ? event.event : {}) as { readonly type?: string };
   return { type: event.type, actor: systemId ?? id, event: type };
 }

@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { RunState, Vm } from '../../src/index.ts';
 import { ARENA, HART_STATE_BYTES } from '../../src/hart/state.ts';
+import type { RunState, Vm } from '../../src/index.ts';
 import { layOutMemory } from '../../src/memory/layout.ts';
 import { bare, program, RAM_BASE, sleep, within } from '../support/machines.ts';
 
@@ -240,7 +240,9 @@ describe('a vCPU thread that fails', () => {
     const typed = expect(vm.console.expect('never')).rejects.toThrow();
     // As a bug of ours might: the hart's own state is overwritten with nonsense.
     arena.fill(0xff);
-    await expect(within(5000, 'the failure', vm.finished)).rejects.toThrow(/RuntimeError|memory access|unaligned|bounds/);
+    await expect(within(5000, 'the failure', vm.finished)).rejects.toThrow(
+      /RuntimeError|memory access|unaligned|bounds/,
+    );
     await typed;
     expect(vm.state).toBe('internal-error');
     await expect(vm.pause()).rejects.toThrow(/RuntimeError|memory access|unaligned|bounds/);

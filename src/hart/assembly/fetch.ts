@@ -8,6 +8,8 @@
 import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
 import { hart } from './hart';
 import {
+  ARENA_FTLB,
+  ARENA_FTLB_BYTES,
   ARENA_GUARDED_PAGE,
   ARENA_PAGE_HASH,
   ARENA_PAGES,
@@ -20,12 +22,16 @@ import {
   DECODED_PAGE_OPS,
   DECODED_PAGE_POOL,
   DECODED_PAGE_SOURCE,
+  DECODED_PAGE_USED,
+  FTLB_CONTEXTS,
+  FTLB_EMPTY,
   FTLB_ENTRIES,
   FTLB_ENTRY_BYTES,
   FTLB_PAGE,
   FTLB_TAG,
   H_CODE_GENERATION,
   H_DECODED_PAGES,
+  H_EVICTION_HAND,
   H_FTLB,
   H_OP,
   H_PAGE,
@@ -88,25 +94,77 @@ function findPage(pc: u64): u32 {
 
 /** The decoded page of the guest page at a host offset: found, brought up to date, or made. */
 function decodedPage(source: u32): u32 {
-  if (load<u32>(hart, H_DECODED_PAGES) === DECODED_PAGE_POOL) {
-    const known = lookUp(source);
-    if (load<u32>(known) !== 0) return verified(load<u32>(known, HASH_PAGE));
-    dropDecodedPages();
-  }
+  const known = lookUp(source);
+  if (load<u32>(known) !== 0) return used(verified(load<u32>(known, HASH_PAGE)));
+  const page = freePage();
+  // Looked up again: making room moves entries of the table.
   const entry = lookUp(source);
-  if (load<u32>(entry) !== 0) return verified(load<u32>(entry, HASH_PAGE));
-  const count = load<u32>(hart, H_DECODED_PAGES);
-  const page = hart + ARENA_PAGES + count * DECODED_PAGE_LENGTH_BYTES;
-  store<u32>(hart, count + 1, H_DECODED_PAGES);
   clearPage(page, source);
   store<u32>(entry, source + 1);
   store<u32>(entry, page, HASH_PAGE);
+  return used(page);
+}
+
+function used(page: u32): u32 {
+  store<u32>(page, 1, DECODED_PAGE_USED);
   return page;
+}
+
+/** A page of the pool that holds nothing: a fresh one, or the next that was not looked up for a whole round. */
+function freePage(): u32 {
+  const count = load<u32>(hart, H_DECODED_PAGES);
+  if (count < DECODED_PAGE_POOL) {
+    store<u32>(hart, count + 1, H_DECODED_PAGES);
+    return hart + ARENA_PAGES + count * DECODED_PAGE_LENGTH_BYTES;
+  }
+  while (true) {
+    const hand = load<u32>(hart, H_EVICTION_HAND);
+    store<u32>(hart, hand + 1 === DECODED_PAGE_POOL ? 0 : hand + 1, H_EVICTION_HAND);
+    const page = hart + ARENA_PAGES + hand * DECODED_PAGE_LENGTH_BYTES;
+    // Out of the fetch TLBs in any case: a page that goes on being used is then looked up again.
+    forgetFetch(page);
+    if (load<u32>(page, DECODED_PAGE_USED) === 0) {
+      removeEntry(lookUp(load<u32>(page, DECODED_PAGE_HOST)));
+      return page;
+    }
+    store<u32>(page, 0, DECODED_PAGE_USED);
+  }
+}
+
+/** Empties every entry of the fetch TLBs, of all contexts, that names a decoded page. */
+function forgetFetch(page: u32): void {
+  const end = hart + ARENA_FTLB + FTLB_CONTEXTS * ARENA_FTLB_BYTES;
+  for (let entry: u32 = hart + ARENA_FTLB; entry < end; entry += FTLB_ENTRY_BYTES) {
+    if (load<u32>(entry, FTLB_PAGE) === page) store<u64>(entry, FTLB_EMPTY, FTLB_TAG);
+  }
+}
+
+/** Removes an entry of the table and moves back those behind it that would not be found any more. */
+function removeEntry(entry: u32): void {
+  const table = hart + ARENA_PAGE_HASH;
+  let hole = (entry - table) / HASH_ENTRY_BYTES;
+  let index = hole;
+  while (true) {
+    index = (index + 1) & (DECODED_PAGE_HASH_ENTRIES - 1);
+    const at = table + index * HASH_ENTRY_BYTES;
+    const key = load<u32>(at);
+    if (key === 0) break;
+    const distance = (index - home(key - 1)) & (DECODED_PAGE_HASH_ENTRIES - 1);
+    if (distance < ((index - hole) & (DECODED_PAGE_HASH_ENTRIES - 1))) continue;
+    store<u64>(table + hole * HASH_ENTRY_BYTES, load<u64>(at));
+    hole = index;
+  }
+  store<u64>(table + hole * HASH_ENTRY_BYTES, 0);
+}
+
+/** Where a guest page's entry belongs. */
+function home(source: u32): u32 {
+  return ((source >> 12) * HASH_FACTOR) >> HASH_SHIFT;
 }
 
 /** The table entry of a guest page, or the free one where it belongs. The pool is smaller than the table. */
 function lookUp(source: u32): u32 {
-  let index = ((source >> 12) * HASH_FACTOR) >> HASH_SHIFT;
+  let index = home(source);
   while (true) {
     const entry = hart + ARENA_PAGE_HASH + (index & (DECODED_PAGE_HASH_ENTRIES - 1)) * HASH_ENTRY_BYTES;
     const key = load<u32>(entry);

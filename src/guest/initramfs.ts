@@ -28,12 +28,7 @@ export interface InitramfsParts {
 
 const prompt = '\\u@\\h:\\w\\$ ';
 
-/**
- * As process 1 of a busybox system: poweroff, reboot and halt without -f signal it (USR2, TERM, USR1). The shell runs
- * in the background because a trap has to wait for a foreground command. cttyhack gives it the console as its
- * controlling terminal, so that Ctrl-C reaches it. A shell that ends is started anew. The links to busybox are made
- * here because only busybox knows its applets.
- */
+/** The links to busybox are made here because only busybox knows its applets; then its own init takes over. */
 const init = `#!/bin/busybox sh
 /bin/busybox --install -s
 mount -t proc proc /proc
@@ -43,13 +38,15 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 hostname -F /etc/hostname
 export HOME=/root
-trap 'poweroff -f' USR2
-trap 'reboot -f' TERM
-trap 'halt -f' USR1
-while :; do
-  setsid cttyhack sh -l </dev/console >/dev/console 2>&1 &
-  wait $!
-done
+exec init
+`;
+
+/**
+ * A shell on the console, started anew when it ends. cttyhack gives it the console as its controlling terminal, and
+ * init its signals, so that Ctrl-C reaches what runs in it.
+ */
+const inittab = `::respawn:/bin/cttyhack /bin/sh -l
+::ctrlaltdel:/sbin/reboot
 `;
 
 const profile = `export PATH=/sbin:/usr/sbin:/bin:/usr/bin
@@ -81,6 +78,7 @@ const textFiles: readonly (readonly [path: string, mode: number, text: string])[
   ['etc/group', 0o644, 'root:x:0:\n'],
   ['etc/hostname', 0o644, 'bottomhalf\n'],
   ['etc/hosts', 0o644, '127.0.0.1 localhost bottomhalf\n'],
+  ['etc/inittab', 0o644, inittab],
   ['etc/passwd', 0o644, 'root::0:0:root:/root:/bin/sh\n'],
   ['etc/profile', 0o644, profile],
 ];

@@ -28,8 +28,8 @@ export {
   registerTableMarkdown,
 } from '../src/bus/register-table.ts';
 export type { BottomHalf, LoopPort, Timer } from '../src/loop/index.ts';
+export type { CharEvent, CharPort } from './char/char-port.ts';
 export {
-  type CharPort,
   type Uart16550Event,
   type Uart16550Ports,
   type Uart16550State,

@@ -37,7 +37,7 @@ export type RunState =
 
 export interface MachineContext {
   /** Where `stopping` leads. */
-  readonly next: 'paused' | 'reset' | 'shutdown' | 'guest-panicked';
+  readonly next: 'paused' | 'running' | 'reset' | 'shutdown' | 'guest-panicked';
   /** What a reset returns to. */
   readonly runAfterReset: boolean;
   readonly exitCode: number;
@@ -51,6 +51,8 @@ export const machineMachine = setup({
   types: { context: {} as MachineContext, events: {} as MachineEvent },
   actions: {
     // What a board provides; each runs to completion in the transition.
+    /** The machine's event loops begin to turn. */
+    startLoops: () => {},
     /** Creates what has to exist before the first instruction, and starts the boot hart. */
     launch: () => {},
     /** Virtual time goes on, devices are resumed, vCPUs run. */
@@ -66,6 +68,7 @@ export const machineMachine = setup({
     /** Workers end, back ends are closed. */
     release: () => {},
     nextIsPaused: assign({ next: 'paused' }),
+    nextIsRunning: assign({ next: 'running' }),
     nextIsReset: assign({ next: 'reset' }),
     nextIsShutdown: assign((_, params: { reason: ShutdownReason; exitCode: number }) => ({
       next: 'shutdown' as const,
@@ -81,9 +84,12 @@ export const machineMachine = setup({
     recordError: assign({ error: (_, params: { error: unknown }) => params.error }),
   },
   guards: {
+    leadsToPaused: ({ context }) => context.next === 'paused',
+    leadsToRunning: ({ context }) => context.next === 'running',
     leadsToReset: ({ context }) => context.next === 'reset',
     leadsToShutdown: ({ context }) => context.next === 'shutdown',
     leadsToPanicked: ({ context }) => context.next === 'guest-panicked',
+    isFinal: ({ context }) => context.next === 'shutdown' || context.next === 'guest-panicked',
     runsAfterReset: ({ context }) => context.runAfterReset,
   },
 }).createMachine({
@@ -109,7 +115,7 @@ export const machineMachine = setup({
     'machine.stop': '.stopped',
   },
   states: {
-    prelaunch: { on: { 'machine.start': { target: 'running', actions: 'launch' } } },
+    prelaunch: { entry: 'startLoops', on: { 'machine.start': { target: 'running', actions: 'launch' } } },
     running: {
       entry: ['willRun', 'resumeAll'],
       on: {
@@ -135,6 +141,7 @@ export const machineMachine = setup({
           { guard: 'leadsToReset', target: 'resetting', actions: 'quiesceDevices' },
           { guard: 'leadsToShutdown', target: 'shutdown', actions: 'quiesceDevices' },
           { guard: 'leadsToPanicked', target: 'guest-panicked', actions: 'quiesceDevices' },
+          { guard: 'leadsToRunning', target: 'running' },
           { target: 'paused', actions: 'quiesceDevices' },
         ],
         // A wish that comes meanwhile is the newer one; a shutdown or a panic is final.
@@ -147,7 +154,22 @@ export const machineMachine = setup({
         'machine.panic': {
           actions: { type: 'nextIsPanicked', params: ({ event }) => ({ message: event.message }) },
         },
-        'machine.pause': { actions: 'willStand' },
+        'machine.pause': [
+          { guard: 'leadsToRunning', actions: ['nextIsPaused', 'willStand'] },
+          { actions: 'willStand' },
+        ],
+        'machine.resume': [
+          { guard: 'leadsToPaused', actions: ['nextIsRunning', 'willRun'] },
+          { guard: 'leadsToReset', actions: 'willRun' },
+        ],
+        'machine.start': [
+          { guard: 'leadsToPaused', actions: ['nextIsRunning', 'willRun'] },
+          { guard: 'leadsToReset', actions: 'willRun' },
+        ],
+        'machine.reset': [
+          { guard: 'isFinal', actions: ['nextIsReset', 'willStand'] },
+          { actions: 'nextIsReset' },
+        ],
       },
     },
     resetting: {

@@ -36,6 +36,8 @@ export const vcpuMachine = setup({
     /** Tells the machine that this vCPU stands. */
     acknowledgePause: () => {},
     resetHart: () => {},
+    /** There is no way on: the actor ends with the error. */
+    giveUp: () => {},
     markStarted: assign({ started: true }),
     markStopped: assign({ started: false }),
     recordError: assign({ error: (_, params: { error: unknown }) => params.error }),
@@ -89,6 +91,6 @@ export const vcpuMachine = setup({
         'vcpu.reset': { actions: ['markStopped', 'resetHart'] },
       },
     },
-    failed: {},
+    failed: { entry: 'giveUp' },
   },
 });

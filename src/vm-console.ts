@@ -97,7 +97,9 @@ export class VmConsole {
   }
 
   #receive(bytes: Uint8Array): void {
-    this.#history = (this.#history + this.#decoder.decode(bytes, { stream: true })).slice(-HISTORY_MAX_CHARS);
+    this.#history += this.#decoder.decode(bytes, { stream: true });
+    // Cut at twice the bound: cutting at each piece would copy all of it each time.
+    if (this.#history.length > 2 * HISTORY_MAX_CHARS) this.#history = this.#history.slice(-HISTORY_MAX_CHARS);
     this.#subject.next(bytes);
     this.#match();
   }

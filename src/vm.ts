@@ -3,8 +3,10 @@
  * nothing runs before start().
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { type EndRequest, VirtBoard } from '../actors/board/virt.ts';
-import { RAM_MAX_BYTES, virtTable } from '../actors/board/virt-table.ts';
+import type { MachineEnd } from '../actors/board/machine-end.ts';
+import { VirtBoard } from '../actors/board/virt.ts';
+import { checkDevices, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
+import { RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
 import type { RunState } from '../machines/machine.ts';
 import {
@@ -24,8 +26,6 @@ import { RemoteError } from './util/errors.ts';
 import { VmConsole } from './vm-console.ts';
 import { loadHartModules } from './vm-modules.ts';
 
-export const DEFAULT_RAM_BYTES = 512 * 2 ** 20;
-const RAM_MIN_BYTES = 4 * 2 ** 20;
 const RAM_UNIT_BYTES = 4096;
 
 export interface VmOptions {
@@ -40,6 +40,8 @@ export interface VmOptions {
   readonly bios?: 'default' | 'none' | Uint8Array;
   /** A device-tree blob to use instead of the board's own; /chosen is filled in. */
   readonly dtb?: Uint8Array;
+  /** Devices of the caller's own, on the main loop. */
+  readonly devices?: readonly VmDevice[];
   /** A guest that asks for a reboot ends the machine instead. */
   readonly noReboot?: boolean;
   /** `in_asm`: every instruction, once, when it is first decoded; to vm.log. */
@@ -47,9 +49,6 @@ export interface VmOptions {
   /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
-
-/** How a machine ended. `code` is the guest's own. */
-export type MachineEnd = EndRequest;
 
 /** Guest RAM, by guest-physical address; for tests and tools. A running guest may change it at any time. */
 export interface VmMemory {
@@ -123,8 +122,8 @@ export class Vm {
   }
 
   /**
-   * @returns settles when every vCPU stands and virtual time with it; at once where they stand already. Rejects when the
-   *   machine fails or is stopped meanwhile, or was before
+   * @returns settles when every vCPU stands and virtual time with it; at once where they stand already; and when they
+   *   run again because of a later resume(). Rejects when the machine fails or is stopped meanwhile, or was before
    */
   pause(): Promise<void> {
     this.#tell('machine.pause');
@@ -156,22 +155,24 @@ export class Vm {
     if (!this.#closed) this.actor.send({ type });
   }
 
-  #guestEnds(request: EndRequest, noReboot: boolean): void {
+  #guestEnds(request: MachineEnd, noReboot: boolean): void {
     if (this.#closed) return;
+    // A guest that goes on until it is made to stand may ask again: it has ended as it did first.
+    if (this.#end !== null) return;
     if (request.kind === 'reboot' && !noReboot) {
       this.actor.send({ type: 'machine.reset' });
       return;
     }
-    // A guest that goes on until it is made to stand may ask again: it has ended as it did first.
-    this.#end ??= request;
-    this.actor.send({ type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: this.#end.code });
+    this.#end = request;
+    if (request.kind === 'panic') this.actor.send({ type: 'machine.panic', message: 'the guest reports a failure' });
+    else this.actor.send({ type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: request.code });
   }
 
   #changed(): void {
     const { state } = this;
     this.#states.next(state);
     if (state === 'running' || state === 'paused') this.#end = null;
-    if (state === 'shutdown' && this.#end !== null) this.#resolveFinished(this.#end);
+    if ((state === 'shutdown' || state === 'guest-panicked') && this.#end !== null) this.#resolveFinished(this.#end);
     if (state === 'internal-error') this.#fail(this.#cause());
   }
 
@@ -187,8 +188,10 @@ export class Vm {
 
   #reach(goals: readonly RunState[]): Promise<void> {
     return new Promise((resolve, reject) => {
+      let stopping = false;
       const look = (): boolean => {
-        if (goals.includes(this.state)) resolve();
+        stopping ||= this.state === 'stopping';
+        if (goals.includes(this.state) || (stopping && this.state === 'running')) resolve();
         else if (this.state === 'internal-error') reject(this.#cause());
         else if (this.state === 'stopped') reject(new Error('the machine was stopped'));
         else return false;
@@ -207,7 +210,7 @@ function asError(thrown: unknown): Error {
 }
 
 interface EndListeners {
-  onEnd(request: EndRequest): void;
+  onEnd(request: MachineEnd): void;
   onThreadEnd(error: Parameters<ConstructorParameters<typeof VirtBoard>[0]['onThreadEnd']>[0]): void;
 }
 type SetOnEnd = (listeners: EndListeners) => void;
@@ -216,8 +219,10 @@ type SetOnEnd = (listeners: EndListeners) => void;
  * Makes a machine. @throws ConfigError with the option's name and the remedy, before anything has started
  */
 export async function createVm(options: VmOptions = {}): Promise<Vm> {
-  const ramBytes = options.ramBytes ?? DEFAULT_RAM_BYTES;
+  const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
   checkRam(ramBytes);
+  const devices = options.devices ?? [];
+  checkDevices(devices, ramBytes);
   const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
@@ -228,7 +233,10 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     kernel: options.kernel,
     initrd: options.initrd,
     append: options.append,
-    deviceTree: options.dtb === undefined ? virtDeviceTree({ harts: 1, ramBytes }) : readFdt(options.dtb),
+    deviceTree:
+      options.dtb === undefined
+        ? withDeviceNodes(virtDeviceTree({ harts: 1, ramBytes }), devices)
+        : readFdt(options.dtb),
     rngSeed: randomBytes(32),
   });
   const modules = await loadHartModules();
@@ -240,6 +248,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     layout,
     modules,
     plan,
+    devices,
     sbi: bios === 'default',
     seed: randomInt(2 ** 31),
     log: options.log ?? null,

@@ -3,7 +3,9 @@ export { readFdt } from '../../src/fdt/read.ts';
 export { type FdtNode, type FdtTree, findNode, getCells, getStrings } from '../../src/fdt/tree.ts';
 export { writeFdt } from '../../src/fdt/write.ts';
 export {
+  RAM_DEFAULT_BYTES,
   RAM_MAX_BYTES,
+  RAM_MIN_BYTES,
   VIRT_PLIC_SOURCES,
   VIRT_TIMEBASE_HZ,
   type VirtRow,

@@ -17,8 +17,11 @@ export interface VirtRow {
   readonly doc: string;
 }
 
-/** DRAM's length is the machine's choice; the table gives the most that is supported. */
-export const RAM_MAX_BYTES = 3.5 * 1024 ** 3;
+/** DRAM's length is the machine's choice, between these. Less holds no firmware and kernel. */
+export const RAM_MIN_BYTES = 4 * 2 ** 20;
+/** Guest RAM and its bookkeeping share one WebAssembly memory of 4 GiB. The table gives this length. */
+export const RAM_MAX_BYTES = 3.5 * 2 ** 30;
+export const RAM_DEFAULT_BYTES = 512 * 2 ** 20;
 
 export const virtTable = {
   debug: { base: 0x0, lengthBytes: 0x100, use: 'reserved', doc: 'debug module' },

@@ -7,6 +7,7 @@
  * node, because the counters beyond cycle and instret count nothing.
  */
 import { type FdtNode, type FdtTree, fdtNode, PhandleAllocator, reg64 } from '../../src/fdt/tree.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { UART_CLOCK_HZ } from '../char/uart16550.ts';
 import { finishCommand } from '../misc/test-finisher.ts';
 import { VIRT_PLIC_SOURCES, VIRT_TIMEBASE_HZ, type VirtRow, virtTable } from './virt-table.ts';
@@ -31,9 +32,6 @@ export const CACHE_BLOCK_BYTES = 64;
 
 /** The console, as stdout-path and alias name it. */
 export const VIRT_CONSOLE_PATH = `/soc/${unit('serial', virtTable.uart0)}`;
-
-/** mcause numbers of the interrupts a hart takes from outside. */
-const hartInterrupt = { machineSoftware: 3, machineTimer: 7, supervisorExternal: 9, machineExternal: 11 } as const;
 
 /** The tree as the machine has it; the boot loader adds the rest of /chosen (see src/fdt/chosen.ts). */
 export function virtDeviceTree(config: VirtTreeConfig): FdtTree {
@@ -104,7 +102,6 @@ function cpusNode(harts: readonly { cpu: number; intc: number }[], isa: readonly
 
 function socNode(intcs: readonly number[], plic: number, test: number): FdtNode {
   const wired = (...causes: number[]) => intcs.flatMap((intc) => causes.flatMap((cause) => [intc, cause]));
-  const { machineSoftware, machineTimer, machineExternal, supervisorExternal } = hartInterrupt;
   return fdtNode('soc', { '#address-cells': 2, '#size-cells': 2, compatible: 'simple-bus', ranges: true }, [
     device('rtc', virtTable.rtc, plic, { compatible: 'google,goldfish-rtc' }),
     device('serial', virtTable.uart0, plic, { compatible: 'ns16550a', 'clock-frequency': UART_CLOCK_HZ }),
@@ -116,11 +113,11 @@ function socNode(intcs: readonly number[], plic: number, test: number): FdtNode 
       'interrupt-controller': true,
       '#interrupt-cells': 1,
       '#address-cells': 0,
-      'interrupts-extended': wired(machineExternal, supervisorExternal),
+      'interrupts-extended': wired(INTERRUPT.mei, INTERRUPT.sei),
     }),
     device('clint', virtTable.clint, plic, {
       compatible: ['sifive,clint0', 'riscv,clint0'],
-      'interrupts-extended': wired(machineSoftware, machineTimer),
+      'interrupts-extended': wired(INTERRUPT.msi, INTERRUPT.mti),
     }),
   ]);
 }

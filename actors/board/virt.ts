@@ -16,6 +16,7 @@ import {
   enqueueActions,
   Inspection,
   type InspectionEvent,
+  type IrqLine,
   Link,
   type Observer,
   RegisterWindows,
@@ -28,15 +29,25 @@ import type { Channel } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords } from '../../src/channel/doorbell.ts';
 import { SIGNAL_WORDS, Thread, wireThreads } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
-import { attachThread, EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
+import { attachThread, EventLoop, HostClock, runInLibuv } from '../../src/loop/index.ts';
 import type { MemoryLayout } from '../../src/memory/layout.ts';
+import type { SystemReset } from '../../src/sbi/host.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
 import { Outbox } from '../cpu/outbox.ts';
-import { type RemoteDevice, type VcpuThreadParameters, WIRE_KIND } from '../cpu/vcpu-thread.ts';
+import {
+  CLOSE_SIGNAL,
+  loopActorName,
+  type RemoteDevice,
+  type VcpuThreadParameters,
+  WIRE_KIND,
+} from '../cpu/vcpu-thread.ts';
+import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
 import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
 import { goldfishRtc } from '../time/goldfish-rtc.ts';
+import type { MachineEnd } from './machine-end.ts';
+import type { VmDevice } from './virt-devices.ts';
 import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
 
 export interface VirtOptions {
@@ -44,35 +55,30 @@ export interface VirtOptions {
   readonly layout: MemoryLayout;
   readonly modules: HartModules;
   readonly plan: BootPlan;
+  /** The caller's own, checked. */
+  readonly devices: readonly VmDevice[];
   /** The built-in SBI serves S mode. */
   readonly sbi: boolean;
   readonly seed: number;
   readonly log: LogConfig | null;
   readonly inspect: Observer<InspectionEvent> | ((event: InspectionEvent) => void) | null;
   /** The guest, or a bare-metal program, wants to end or to begin anew. */
-  onEnd(request: EndRequest): void;
+  onEnd(request: MachineEnd): void;
   onLog(text: string): void;
   /** The vCPU's thread is gone: null when it was told to. */
   onThreadEnd(error: ErrorRecord | null): void;
 }
 
-/** How a guest asks for its end. */
-export interface EndRequest {
-  readonly kind: 'poweroff' | 'reboot' | 'fail';
-  readonly code: number;
-}
-
+const MAIN_THREAD = 'main';
 const VCPU_THREAD = 'vcpu0';
+const MAIN_LOOP = loopActorName(MAIN_THREAD);
+const VCPU_LOOP = loopActorName(VCPU_THREAD);
 /** A thread looks at its doorbell every few microseconds; one that has not ended by then is stuck. */
 const THREAD_END_MS = 1000;
 /** On the vCPU's thread, under the names that the gateway exports. */
 const CPU = 'cpu';
 const FAR_DEVICES = { uart: 'serial0', plic: 'plic', aclint: 'clint' } as const;
 const NEAR_DEVICES = { test: 'test', rtc: 'rtc' } as const;
-const DEVICES: readonly string[] = [...Object.values(NEAR_DEVICES), ...Object.values(FAR_DEVICES)];
-
-/** What the board tells the vCPU's thread, besides events to its actors. */
-type BoardOrder = ClockMessage | { readonly type: 'thread.close' };
 
 /** A machine that has its threads and devices and waits for `machine.start`. */
 export class VirtBoard {
@@ -84,43 +90,47 @@ export class VirtBoard {
   readonly #clock = HostClock.stopped();
   readonly #loop: EventLoop;
   readonly #thread: Thread;
-  readonly #driver: LoopDriver;
+  readonly #loopActor: EventLoopActor;
   readonly #gateway: ActorGateway;
   readonly #worker: WorkerHandle;
-  readonly #outbox: Outbox<BoardOrder>;
+  readonly #outbox: Outbox<ClockMessage>;
+  /** Devices of the main loop, as the vCPU's thread reaches them. */
+  readonly #near: readonly RemoteDevice[];
   #send: (event: MachineEvent) => void = () => {};
   #closed: Promise<void> | null = null;
 
   constructor(options: VirtOptions) {
     this.#options = options;
+    this.#near = nearDevices(options.devices);
     const doorbell: DoorbellWords = {
       buffer: options.memory.buffer,
       byteOffset: options.layout.doorbells[0] ?? 0,
       signalWords: SIGNAL_WORDS,
     };
     const wiring = wireThreads([
-      { name: 'main', kind: 'libuv' },
+      { name: MAIN_THREAD, kind: 'libuv' },
       { name: VCPU_THREAD, kind: 'parking', doorbell },
     ]);
-    const [own, far] = [wiring.get('main'), wiring.get(VCPU_THREAD)];
+    const [own, far] = [wiring.get(MAIN_THREAD), wiring.get(VCPU_THREAD)];
     if (own === undefined || far === undefined) throw new Error('a thread has no wiring');
     this.#thread = new Thread(own);
     this.#loop = new EventLoop({
-      name: 'main',
+      name: MAIN_THREAD,
       clock: this.#clock,
       seed: options.seed,
       onError: (error) => this.#send({ type: 'machine.fail', error }),
     });
     attachThread(this.#loop, this.#thread);
+    this.#loopActor = createEventLoopActor(this.#loop, () => runInLibuv(this.#loop, this.#thread));
     const channel = this.#thread.channel(VCPU_THREAD);
     this.link = new Link(VCPU_THREAD, channel);
     this.#outbox = new Outbox(this.link);
-    this.#gateway = new ActorGateway('main', this.link);
-    this.inspection = options.inspect === null ? null : new Inspection('main', this.#loop, options.inspect);
+    this.#gateway = new ActorGateway(MAIN_THREAD, this.link);
+    this.inspection = options.inspect === null ? null : new Inspection(MAIN_THREAD, this.#loop, options.inspect);
     this.inspection?.watchThread(this.link);
     this.#listen();
     const server = new WindowServer(channel);
-    this.logic = this.#machineLogic(server, new FarWire(channel, virtTable.rtc.irq));
+    this.logic = this.#machineLogic(server, (source) => new FarWire(channel, source));
     this.#worker = spawnWorker(
       {
         module: new URL(`../cpu/vcpu-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href,
@@ -130,7 +140,6 @@ export class VirtBoard {
       far,
       (error) => this.#threadEnded(error),
     );
-    this.#driver = runInLibuv(this.#loop, this.#thread);
   }
 
   /** Where failures and acknowledgements go: the root actor, once it exists. */
@@ -150,14 +159,13 @@ export class VirtBoard {
   }
 
   async #close(): Promise<void> {
-    this.#outbox.post({ type: 'thread.close' });
+    this.#closeThread();
     await this.#worker.end(THREAD_END_MS);
-    this.#driver.stop();
     this.inspection?.detach();
     this.#thread.close();
   }
 
-  #machineLogic(server: WindowServer, rtcWire: FarWire): AnyStateMachine {
+  #machineLogic(server: WindowServer, wireTo: (source: number) => IrqLine): AnyStateMachine {
     const windows = new RegisterWindows();
     const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
       deviceActorLogic(definition, {
@@ -167,7 +175,7 @@ export class VirtBoard {
         registers: {
           realize: (id, window) => {
             windows.realize(id, window);
-            const remote = remoteDevices().find((device) => device.name === id);
+            const remote = this.#near.find((device) => device.name === id);
             if (remote !== undefined) server.serve(remote.windowId, window);
           },
         },
@@ -175,10 +183,20 @@ export class VirtBoard {
     const finish = (request: FinishRequest): void => this.#options.onEnd(endOfFinisher(request));
     const actors: Record<string, AnyActorLogic> = {
       [NEAR_DEVICES.test]: near(testFinisher, { finish }, undefined),
-      [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: rtcWire }, undefined),
+      [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: wireTo(virtTable.rtc.irq) }, undefined),
       [CPU]: this.#gateway.proxyLogic(CPU),
     };
     for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#gateway.proxyLogic(name);
+    for (const { name, definition, config, ports, irq } of this.#options.devices) {
+      const wiring = irq === undefined ? {} : { irq: wireTo(irq) };
+      actors[name] = near(definition, { ...ports, ...wiring }, config);
+    }
+    const devices = Object.keys(actors).filter((name) => name !== CPU);
+    const loops = { [MAIN_LOOP]: this.#loopActor.logic, [VCPU_LOOP]: this.#gateway.proxyLogic(VCPU_LOOP) };
+    const spawnAll = (names: readonly string[]) =>
+      enqueueActions(({ enqueue }) => {
+        for (const name of names) enqueue.spawnChild(name, { id: name, systemId: name });
+      });
     const tellAll = (names: readonly string[], event: EventObject) =>
       enqueueActions(({ enqueue }) => {
         for (const name of names) enqueue.sendTo(name, event);
@@ -189,27 +207,28 @@ export class VirtBoard {
     };
     // xstate's types know only what the chart itself declares; the board adds its own actors and actions.
     return (machineMachine as AnyStateMachine).provide({
-      actors,
+      actors: { ...loops, ...actors },
       actions: {
+        startLoops: spawnAll(Object.keys(loops)),
         launch: enqueueActions(({ enqueue }) => {
           enqueue(() => this.#loadRam());
           for (const name of Object.keys(actors)) enqueue.spawnChild(name, { id: name, systemId: name });
-          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.start' });
+          for (const name of devices) enqueue.sendTo(name, { type: 'device.start' });
           enqueue.sendTo(CPU, start());
         }),
         resumeAll: enqueueActions(({ enqueue }) => {
           enqueue(() => this.#resumeClock());
-          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.resume' });
+          for (const name of devices) enqueue.sendTo(name, { type: 'device.resume' });
           enqueue.sendTo(CPU, { type: 'vcpu.resume' });
         }),
         pauseVcpus: tellAll([CPU], { type: 'vcpu.pause' }),
         quiesceDevices: enqueueActions(({ enqueue }) => {
-          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.quiesce' });
+          for (const name of devices) enqueue.sendTo(name, { type: 'device.quiesce' });
           enqueue(() => this.#stopClock());
         }),
         resetAll: enqueueActions(({ enqueue }) => {
           enqueue(() => this.#loadRam());
-          for (const name of DEVICES) enqueue.sendTo(name, { type: 'device.reset' });
+          for (const name of devices) enqueue.sendTo(name, { type: 'device.reset' });
           enqueue.sendTo(CPU, { type: 'vcpu.reset' });
           enqueue.sendTo(CPU, start());
         }),
@@ -227,7 +246,7 @@ export class VirtBoard {
       this.#options.onEnd({ kind: code === 0 ? 'poweroff' : 'fail', code });
     });
     link.on<ResetRequest>('board.reset-request', ({ request }) => {
-      this.#options.onEnd({ kind: request.type === 'shutdown' ? 'poweroff' : 'reboot', code: 0 });
+      this.#options.onEnd(endOfReset(request));
     });
   }
 
@@ -245,19 +264,23 @@ export class VirtBoard {
   #resumeClock(): void {
     const originNs = this.#clock.resume();
     this.#outbox.post({ type: 'clock.resume', originNs, atNs: 0 });
-    this.#driver.wake();
+    this.#loopActor.wake();
   }
 
   #stopClock(): void {
     const atNs = this.#clock.stop();
     this.#outbox.post({ type: 'clock.stop', originNs: 0, atNs });
-    this.#driver.wake();
+    this.#loopActor.wake();
   }
 
   /** Nobody is waited for: the vCPU may be what failed. */
   #halt(): void {
     this.#clock.stop();
-    this.#outbox.post({ type: 'thread.close' });
+    this.#closeThread();
+  }
+
+  #closeThread(): void {
+    this.#thread.bell(VCPU_THREAD).raise(CLOSE_SIGNAL);
   }
 
   #threadEnded(error: ErrorRecord | null): void {
@@ -285,7 +308,7 @@ export class VirtBoard {
       uart: { ...row(virtTable.uart0, FAR_DEVICES.uart), source: virtTable.uart0.irq },
       plic: { ...row(virtTable.plic, FAR_DEVICES.plic), sources: VIRT_PLIC_SOURCES },
       aclint: row(virtTable.clint, FAR_DEVICES.aclint),
-      remote: remoteDevices(),
+      remote: this.#near,
       htif: plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
       log,
       seed: seed + 1,
@@ -317,12 +340,23 @@ class FarWire {
   }
 }
 
-function remoteDevices(): RemoteDevice[] {
-  const rows = { [NEAR_DEVICES.test]: virtTable.test, [NEAR_DEVICES.rtc]: virtTable.rtc };
-  return Object.entries(rows).map(([name, { base, lengthBytes }], windowId) => ({ name, base, lengthBytes, windowId }));
+function nearDevices(others: readonly VmDevice[]): RemoteDevice[] {
+  const { test, rtc } = virtTable;
+  const windows = [
+    { name: NEAR_DEVICES.test, base: test.base, lengthBytes: test.lengthBytes },
+    { name: NEAR_DEVICES.rtc, base: rtc.base, lengthBytes: rtc.lengthBytes },
+    ...others.map(({ name, base, definition }) => ({ name, base, lengthBytes: definition.lengthBytes })),
+  ];
+  return windows.map((window, windowId) => ({ ...window, windowId }));
 }
 
-function endOfFinisher({ kind, code }: FinishRequest): EndRequest {
+/** A kernel that panics shuts down with this reason. */
+function endOfReset({ type, reason }: SystemReset): MachineEnd {
+  if (type !== 'shutdown') return { kind: 'reboot', code: 0 };
+  return reason === 'system-failure' ? { kind: 'panic', code: 1 } : { kind: 'poweroff', code: 0 };
+}
+
+function endOfFinisher({ kind, code }: FinishRequest): MachineEnd {
   if (kind === 'reset') return { kind: 'reboot', code: 0 };
   return { kind: kind === 'pass' ? 'poweroff' : 'fail', code };
 }

@@ -4,8 +4,8 @@
  * has been taken, so nothing is lost and nothing grows.
  */
 import type { Link, LinkMessage } from '../../src/actor/index.ts';
-import type { BottomHalf, LoopPort } from '../../src/loop/port.ts';
-import type { CharPort } from './uart16550.ts';
+import type { BottomHalf, LoopPort, Timer } from '../../src/loop/port.ts';
+import type { CharPort } from './char-port.ts';
 
 /** To the main loop. */
 export interface ConsoleOutput extends LinkMessage {
@@ -19,6 +19,9 @@ export interface ConsoleInput extends LinkMessage {
 }
 
 const OUTPUT_MAX_BYTES = 4096;
+/** Output goes when there is this much of it, or this long after its first byte: a message for each byte costs more. */
+const FLUSH_BYTES = 1024;
+const FLUSH_DELAY_NS = 1_000_000;
 /** The longest piece of input in one message. */
 export const INPUT_CHUNK_BYTES = 1024;
 
@@ -31,7 +34,9 @@ export interface ConsolePortListener {
 
 export class ConsolePort implements CharPort {
   readonly #link: Link;
+  readonly #loop: LoopPort;
   readonly #flush: BottomHalf;
+  readonly #delay: Timer;
   readonly #output = new Uint8Array(OUTPUT_MAX_BYTES);
   #outputBytes = 0;
   #refused = false;
@@ -43,7 +48,9 @@ export class ConsolePort implements CharPort {
   /** @param onSpace calls its argument whenever the link has room again */
   constructor(link: Link, loop: LoopPort, onSpace: (handler: () => void) => void) {
     this.#link = link;
+    this.#loop = loop;
     this.#flush = loop.bottomHalf('console output', () => this.#send());
+    this.#delay = loop.timer('console output', () => this.#send());
     onSpace(() => this.#flush.schedule());
     link.on<ConsoleInput>('console.input', ({ bytes }, token) => this.#receive(bytes, token));
   }
@@ -54,7 +61,8 @@ export class ConsolePort implements CharPort {
       return false;
     }
     this.#output[this.#outputBytes++] = byte;
-    this.#flush.schedule();
+    if (this.#outputBytes === FLUSH_BYTES) this.#flush.schedule();
+    else if (this.#outputBytes === 1) this.#delay.arm(this.#loop.nowNs() + FLUSH_DELAY_NS);
     return true;
   }
 
@@ -84,7 +92,13 @@ export class ConsolePort implements CharPort {
     this.listener?.readable();
   }
 
+  /** What was gathered goes now: before the machine stands, and its clock with it. */
+  flush(): void {
+    this.#send();
+  }
+
   #send(): void {
+    this.#delay.cancel();
     if (this.#outputBytes > 0) {
       const bytes = this.#output.slice(0, this.#outputBytes);
       if (!this.#link.post({ type: 'console.output', bytes } as ConsoleOutput)) return;

@@ -14,21 +14,14 @@ import { type AccessSize, type DeviceCore, defineDevice, type IrqLine } from '..
 import { StateReader } from '../../src/bus/device-state.ts';
 import { registerTable } from '../../src/bus/register-table.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
-
-/** The near end of a character back end. Neither method waits; the events below say when to try again. */
-export interface CharPort {
-  /** @returns false when the back end is full: the byte is not taken, `char.writable` follows when there is room */
-  write(byte: number): boolean;
-  /** Takes the next byte of input, or gives -1 when there is none: `char.readable` follows when there is */
-  read(): number;
-}
+import type { CharEvent, CharPort } from './char-port.ts';
 
 export interface Uart16550Ports {
   readonly irq: IrqLine;
   readonly char: CharPort;
 }
 
-export type Uart16550Event = { readonly type: 'char.readable' } | { readonly type: 'char.writable' };
+export type Uart16550Event = CharEvent;
 
 export const uart16550Registers = registerTable({
   RBR: { offset: 0, widthBytes: 1, access: 'ro', doc: 'received byte; DLAB=0' },

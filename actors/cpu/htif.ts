@@ -4,7 +4,7 @@
  * with payload bit 0 set ends the program with exit code payload >> 1; device 1 command 1 prints a byte, command 0 reads
  * one. Not modelled: system calls by proxy (payload bit 0 clear): they are answered as if done.
  */
-import type { CharPort } from '../char/uart16550.ts';
+import type { CharPort } from '../char/char-port.ts';
 
 const DEVICE = { system: 0, console: 1 } as const;
 const COMMAND = { read: 0, write: 1 } as const;

@@ -1,23 +1,26 @@
 /** The built-in SBI's host on a machine with one hart: everything it asks concerns the caller. */
 import type { Hart } from '../../src/hart/hart.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { hartState, type SbiHost, type SystemReset, sbiError, sbiFailure, sbiSuccess } from '../../src/sbi/host.ts';
 
-export interface SbiHostOptions {
-  readonly hart: Hart;
+/** What the board lends to the SBI. */
+export interface SbiPorts {
   readonly ram: { readonly base: number; readonly bytes: Uint8Array };
-  setInterruptLine(bit: number, level: boolean): void;
   systemReset(request: SystemReset): void;
   consoleWrite(bytes: Uint8Array): number;
   consoleRead(maxBytes: number): Uint8Array | null;
 }
 
-/** mip.SSIP. */
-const SSIP = 1;
 /** What mvendorid, marchid and mimpid read as. */
 const IDENTITY = { mvendorid: 0n, marchid: 0n, mimpid: 0n } as const;
 
-export function createSbiHost(options: SbiHostOptions): SbiHost {
-  const { hart, ram } = options;
+/** @param vcpu who runs the hart */
+export function createSbiHost(
+  hart: Hart,
+  vcpu: { setInterruptLine(bit: number, level: boolean): void; halt(): void },
+  ports: SbiPorts,
+): SbiHost {
+  const { ram } = ports;
   const number = Number(hart.get('mhartid'));
   const inRam = (gpa: number, lengthBytes: number): boolean =>
     gpa >= ram.base && gpa + lengthBytes <= ram.base + ram.bytes.length;
@@ -28,10 +31,10 @@ export function createSbiHost(options: SbiHostOptions): SbiHost {
     readX: (register) => hart.get('x', register),
     writeX: (register, value) => hart.set('x', value, register),
     setTimer: (deadlineTicks) => hart.setTimer(deadlineTicks),
-    sendIpi: () => options.setInterruptLine(SSIP, true),
+    sendIpi: () => vcpu.setInterruptLine(INTERRUPT.ssi, true),
     clearIpi: () => {
-      const wasPending = (hart.get('mip') & (1n << BigInt(SSIP))) !== 0n;
-      options.setInterruptLine(SSIP, false);
+      const wasPending = (hart.get('mip') & (1n << BigInt(INTERRUPT.ssi))) !== 0n;
+      vcpu.setInterruptLine(INTERRUPT.ssi, false);
       return wasPending;
     },
     remoteFence: () => {
@@ -44,11 +47,12 @@ export function createSbiHost(options: SbiHostOptions): SbiHost {
     hartStatus: () => sbiSuccess(BigInt(hartState.started)),
     hartSuspend: () => sbiFailure(sbiError.notSupported),
     systemReset: (request) => {
-      options.systemReset(request);
+      vcpu.halt();
+      ports.systemReset(request);
       return sbiSuccess();
     },
-    consoleWrite: options.consoleWrite,
-    consoleRead: options.consoleRead,
+    consoleWrite: ports.consoleWrite,
+    consoleRead: ports.consoleRead,
     isRam: inRam,
     readMemory: (gpa, lengthBytes) => {
       if (!inRam(gpa, lengthBytes)) return null;

@@ -13,28 +13,29 @@ import {
   Link,
   RegisterWindows,
   remoteRegisterWindow,
+  type Snapshot,
 } from '../../src/actor/index.ts';
 import { createAddressSpace, type Region } from '../../src/bus/address-space.ts';
-import { FlatView } from '../../src/bus/flat-view.ts';
 import { memoryWindow } from '../../src/bus/window.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
-import { Hart, type HartModules } from '../../src/hart/hart.ts';
+import type { HartModules } from '../../src/hart/hart.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
-import { attachThread, ParkingDriver } from '../../src/loop/drivers.ts';
+import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
 import { ConsolePort } from '../char/console-port.ts';
 import { type Uart16550Ports, uart16550 } from '../char/uart16550.ts';
 import { type PlicEvent, plic } from '../irq/plic.ts';
-import { type AclintHartPort, aclint } from '../misc/aclint.ts';
-import { HartLog, type LogConfig } from './hart-log.ts';
+import { createEventLoopActor } from '../loop/event-loop.ts';
+import { aclint } from '../misc/aclint.ts';
+import type { LogConfig } from './hart-log.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif } from './htif.ts';
 import type { BoardMessage, ClockMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
-import { createSbiHost } from './sbi-host.ts';
-import { vcpuLogic } from './vcpu.ts';
-import { TICK_NS, VcpuCore } from './vcpu-core.ts';
+import { createVcpu, type Vcpu } from './vcpu.ts';
+import { TICK_NS } from './vcpu-core.ts';
 
 /** Where a window lies, as the board's table says. */
 export interface MappedWindow {
@@ -70,10 +71,14 @@ export interface VcpuThreadParameters {
 }
 
 const MAIN = 'main';
-/** mip bits. */
-const IRQ = { machineSoftware: 3, machineExternal: 11, supervisorExternal: 9 } as const;
 /** Words record from the main loop: a device's wire changed: source, level. */
 export const WIRE_KIND = 32;
+
+/** Signal from the board: the thread is to end. It overtakes every message. */
+export const CLOSE_SIGNAL = 0;
+
+/** The name of a thread's loop among the machine's actors. */
+export const loopActorName = (thread: string): string => `${thread}-loop`;
 
 export function vcpuThreadMain(parameters: VcpuThreadParameters, thread: Thread): void {
   new VcpuThread(parameters, thread).run();
@@ -87,12 +92,13 @@ class VcpuThread {
   readonly #outbox: Outbox<BoardMessage>;
   readonly #clock = HostClock.stopped();
   readonly #loop: EventLoop;
-  readonly #core: VcpuCore;
+  readonly #vcpu: Vcpu;
   readonly #windows = new RegisterWindows();
   readonly #gateway: ActorGateway;
   readonly #inspection: InspectionSource;
-  readonly #log: HartLog | null;
-  #closing = false;
+  readonly #htif: Htif | null;
+  #loopActor: AnyActorRef | null = null;
+  #turning = false;
 
   constructor(parameters: VcpuThreadParameters, thread: Thread) {
     this.#parameters = parameters;
@@ -105,74 +111,73 @@ class VcpuThread {
     this.#gateway = new ActorGateway(thread.name, this.#link);
     this.#inspection = new InspectionSource(thread.name, this.#link, this.#loop);
     this.#listen();
+    this.#startLoop();
 
-    const hart = this.#createHart();
-    const { log } = parameters;
-    this.#log = log === null ? null : new HartLog(hart, log, (text) => this.#outbox.post({ type: 'board.log', text }));
-    const consolePort = new ConsolePort(this.#link, this.#loop, (handler) => this.#channel.onSpace(handler));
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
-    const sbiHost = createSbiHost({
-      hart,
-      ram: { base: parameters.ram.base, bytes: ram },
-      setInterruptLine: (bit, level) => this.#core.setInterruptLine(bit, level),
-      systemReset: (request) => {
-        this.#core.halt();
-        this.#outbox.post({ type: 'board.reset-request', request });
-      },
-      consoleWrite: (bytes) => consolePort.writeMany(bytes),
-      consoleRead: (maxBytes) => readSome(consolePort, maxBytes),
-    });
-    this.#startDevices(hart, consolePort);
-    const view = new FlatView(createAddressSpace(this.#regions()));
-    const htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, consolePort);
-    const afterSlice = (): void => {
-      this.#log?.flush();
-      if (htif !== null) this.#pollHtif(htif);
-    };
-    this.#core = new VcpuCore({
-      hart,
-      view,
-      loop: this.#loop,
-      sbiHost,
-      afterSlice,
-      onFault: this.#log?.onFault ?? null,
-    });
-    const startOf = (pc: bigint, argument: bigint): HartStart => ({
-      ...parameters.start,
-      pcGpa: Number(pc),
-      a1: argument,
-    });
-    this.#startActor(
-      'cpu',
-      vcpuLogic(this.#core, { startOf, paused: () => this.#outbox.post({ type: 'board.vcpu-paused' }) }),
-    );
+    const consolePort = new ConsolePort(this.#link, this.#loop, (handler) => this.#channel.onSpace(handler));
+    this.#htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, consolePort);
+    this.#vcpu = this.#createVcpu(ram, consolePort);
+    this.#startDevices(consolePort);
+    this.#startActor('cpu', this.#vcpu.logic);
   }
 
   run(): void {
     const driver = new ParkingDriver(this.#loop, this.#thread);
-    while (!this.#closing) {
+    const { runner } = this.#vcpu;
+    while (this.#turning) {
       driver.turn();
       // A log that the board has not taken yet holds the vCPU back: it would only make more.
-      if (this.#core.runnable && this.#outbox.empty) this.#core.slice();
-      else if (!this.#closing) driver.park();
+      if (runner.runnable && this.#outbox.empty) {
+        runner.slice();
+        this.#pollHtif();
+      } else if (this.#turning) driver.park();
     }
     this.#thread.close();
   }
 
-  #createHart(): Hart {
-    const { memory, modules, arena, attention, ram, hartId, sbi } = this.#parameters;
-    const clock = this.#clock;
-    const mtime = (): number => Math.floor(clock.nowNs() / TICK_NS);
-    const hart = new Hart({ memory, modules, arena, doorbell: attention, ram, hartId, mtime, sbi });
-    return hart;
+  /** The loop turns in run(), as long as its actor lives. */
+  #startLoop(): void {
+    const drive = (): LoopDriver => {
+      this.#turning = true;
+      return {
+        stop: () => {
+          this.#turning = false;
+        },
+        // Whoever could ask is on this thread: it does not sleep.
+        wake: () => {},
+      };
+    };
+    const name = loopActorName(this.#thread.name);
+    this.#loopActor = this.#startActor(name, createEventLoopActor(this.#loop, drive).logic);
   }
 
-  #startDevices(hart: Hart, consolePort: ConsolePort): void {
+  #createVcpu(ram: Uint8Array, consolePort: ConsolePort): Vcpu {
+    const { memory, modules, arena, attention, ram: place, hartId, sbi, start, log } = this.#parameters;
+    const { base } = place;
+    return createVcpu({
+      loop: this.#loop,
+      hart: { memory, modules, arena, doorbell: attention, ram: place, hartId, sbi },
+      sbi: {
+        ram: { base, bytes: ram },
+        systemReset: (request) => this.#outbox.post({ type: 'board.reset-request', request }),
+        consoleWrite: (bytes) => consolePort.writeMany(bytes),
+        consoleRead: (maxBytes) => readSome(consolePort, maxBytes),
+      },
+      log,
+      addressSpace: () => createAddressSpace(this.#regions()),
+      startOf: (pc, argument) => ({ ...start, pcGpa: Number(pc), a1: argument }),
+      paused: () => this.#tellPaused(consolePort),
+      writeLog: (text) => this.#outbox.post({ type: 'board.log', text }),
+      onSpace: (handler) => this.#channel.onSpace(handler),
+    });
+  }
+
+  #startDevices(consolePort: ConsolePort): void {
     const { uart, plic: controller, aclint: timer } = this.#parameters;
     const plicActor = this.#startDevice(
       controller.name,
       plic,
-      { context: (index) => ({ set: (level) => this.#core.setInterruptLine(contextBit(index), level) }) },
+      { context: (index) => ({ set: (level) => this.#vcpu.runner.setInterruptLine(contextBit(index), level) }) },
       { sources: controller.sources, contexts: 2 },
     );
     const wires = new Wires(plicActor);
@@ -183,12 +188,11 @@ class VcpuThread {
       readable: () => uartActor.send({ type: 'char.readable' }),
       writable: () => uartActor.send({ type: 'char.writable' }),
     };
-    const hartPort = aclintPort(hart, (level) => this.#core.setInterruptLine(IRQ.machineSoftware, level));
     const readMtime = (half: 'lo' | 'hi'): number => {
       const ticks = Math.floor(this.#clock.nowNs() / TICK_NS);
       return half === 'lo' ? ticks >>> 0 : Math.floor(ticks / 2 ** 32) >>> 0;
     };
-    this.#startDevice(timer.name, aclint, { harts: [hartPort], readMtime }, undefined);
+    this.#startDevice(timer.name, aclint, { harts: [this.#vcpu.timer], readMtime }, undefined);
   }
 
   #startDevice<P extends object, C, S, E>(
@@ -208,6 +212,9 @@ class VcpuThread {
     this.#inspection.watch(actor);
     this.#gateway.export(name, actor);
     actor.start();
+    const { status, error } = actor.getSnapshot() as Snapshot<unknown>;
+    // One that cannot even begin fails the thread: its proxy may not be there yet.
+    if (status === 'error') throw error;
     return actor;
   }
 
@@ -235,22 +242,26 @@ class VcpuThread {
   #listen(): void {
     this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
-    this.#link.on('thread.close', () => {
-      this.#closing = true;
-    });
+    this.#thread.doorbell.onSignal(CLOSE_SIGNAL, () => this.#loopActor?.send({ type: 'loop.stop' }));
   }
 
-  #pollHtif(htif: Htif): void {
-    const end = htif.poll();
+  /** What the guest has printed so far comes before the news. */
+  #tellPaused(consolePort: ConsolePort): void {
+    consolePort.flush();
+    this.#outbox.post({ type: 'board.vcpu-paused' });
+  }
+
+  #pollHtif(): void {
+    const end = this.#htif?.poll() ?? null;
     if (end === null) return;
-    this.#core.halt();
+    this.#vcpu.runner.halt();
     this.#outbox.post({ type: 'board.program-end', code: end });
   }
 }
 
 /** Contexts of hart 0: M, then S. */
 function contextBit(index: number): number {
-  return index % 2 === 0 ? IRQ.machineExternal : IRQ.supervisorExternal;
+  return index % 2 === 0 ? INTERRUPT.mei : INTERRUPT.sei;
 }
 
 /** The PLIC's inputs: one event object for each wire and level. */
@@ -271,19 +282,6 @@ class Wires {
     this.#events.set(key, event);
     this.#plic.send(event);
   }
-}
-
-function aclintPort(hart: Hart, setSoftwareInterrupt: (level: boolean) => void): AclintHartPort {
-  const shiftOf = (half: 'lo' | 'hi'): bigint => (half === 'lo' ? 0n : 32n);
-  return {
-    softwareInterrupt: () => (hart.get('lines') & (1n << BigInt(IRQ.machineSoftware))) !== 0n,
-    setSoftwareInterrupt,
-    readMtimecmp: (half) => Number((hart.get('mtimecmp') >> shiftOf(half)) & 0xffff_ffffn),
-    writeMtimecmp: (half, value) => {
-      const other = hart.get('mtimecmp') & (0xffff_ffffn << (32n - shiftOf(half)));
-      hart.setTimecmp(other | (BigInt(value) << shiftOf(half)));
-    },
-  };
 }
 
 function readSome(port: ConsolePort, maxBytes: number): Uint8Array {

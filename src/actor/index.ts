@@ -1,4 +1,5 @@
 /** Actors: what devices, boards and the library import. */
+export { type ChartOwned, chartActorLogic } from './chart-logic.ts';
 export {
   type AccessSize,
   type DeviceCore,

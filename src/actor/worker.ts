@@ -2,7 +2,7 @@
  * Worker threads: code is named by {module URL, export, parameters}, since functions cannot cross threads. What a worker
  * throws, anywhere, comes out as its failure, once.
  */
-import { Worker } from 'node:worker_threads';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { portsOf, type Thread, type ThreadWiring } from '../channel/threads.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { type ErrorRecord, toErrorRecord } from '../util/errors.ts';
@@ -94,21 +94,46 @@ export function spawnWorker(
   };
 }
 
+/** Options that say what the main thread's program text is, each with its value when that is the next word. */
+const PROGRAM_TEXT = /^(--input-type|-e|--eval|-p|-pe|--print)(=|$)/;
+
+/**
+ * Node's options for a worker of a process that was started with these. A process that runs text from its command line
+ * (`node --input-type=module -e ...`) hands --input-type on to its workers, which run files and then refuse to.
+ * @returns undefined where the worker can inherit them as they are
+ */
+export function workerExecArgv(execArgv: readonly string[]): readonly string[] | undefined {
+  if (!execArgv.some((word) => word.startsWith('--input-type'))) return undefined;
+  return execArgv.filter((word, at) => {
+    const before = execArgv[at - 1] ?? '';
+    const isValue = !word.startsWith('-') && !before.includes('=') && PROGRAM_TEXT.test(before);
+    return !isValue && !PROGRAM_TEXT.test(word);
+  });
+}
+
 function startWorker(start: WorkerStart): Worker {
   const main = workerEntry(
     new URL(`./worker-main${import.meta.url.endsWith('.js') ? '.js' : '.ts'}`, import.meta.url).href,
   );
+  const options = { name: start.wiring.name, workerData: start, transferList: portsOf(start.wiring) };
+  const execArgv = workerExecArgv(process.execArgv);
   try {
-    return new Worker(new URL(main), {
-      name: start.wiring.name,
-      workerData: start,
-      transferList: portsOf(start.wiring),
-    });
+    return newWorker(new URL(main), execArgv === undefined ? options : { ...options, execArgv: [...execArgv] });
   } catch (error) {
     throw new ConfigError(
       `thread ${start.wiring.name}`,
       `its parameters cannot be handed to a worker: ${toErrorRecord(error).message}`,
       'Pass plain data, and code by module URL and export name.',
     );
+  }
+}
+
+function newWorker(main: URL, options: WorkerOptions): Worker {
+  try {
+    return new Worker(main, options);
+  } catch (error) {
+    // Options of V8 and of the process can be inherited but not named; they hold for all of its threads anyway.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_INVALID_EXEC_ARGV')) throw error;
+    return new Worker(main, { ...options, execArgv: [] });
   }
 }

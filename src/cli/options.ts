@@ -2,15 +2,12 @@
  * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
  * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
  */
+import { RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../index.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { nearest } from './did-you-mean.ts';
 import { parseSerial, type SerialSpec, serialSyntax } from './serial-spec.ts';
 import { formatSize, parseSize } from './size.ts';
 
-const defaultRamBytes = 512 * 2 ** 20;
-const minRamBytes = 2 ** 20;
-/** Guest RAM and its bookkeeping share one WebAssembly memory of 4 GiB. */
-const maxRamBytes = 3.5 * 2 ** 30;
 const pageBytes = 4096;
 
 /** What -d can log -> what it means. */
@@ -43,7 +40,7 @@ export interface Options {
 }
 
 const defaults: Options = {
-  ramBytes: defaultRamBytes,
+  ramBytes: RAM_DEFAULT_BYTES,
   harts: 1,
   kernel: undefined,
   initrd: undefined,
@@ -72,7 +69,7 @@ const rows: readonly OptionRow[] = [
   {
     names: ['-m'],
     argument: 'SIZE',
-    help: `guest RAM, in MiB or with a suffix K, M or G; up to ${formatSize(maxRamBytes)} (${formatSize(defaultRamBytes)})`,
+    help: `guest RAM, in MiB or with a suffix K, M or G; up to ${formatSize(RAM_MAX_BYTES)} (${formatSize(RAM_DEFAULT_BYTES)})`,
     parse: (value) => ({ ramBytes: parseRam(value) }),
   },
   {
@@ -207,8 +204,8 @@ function parseRam(value: string): number {
   if (bytes === undefined) {
     throw new ConfigError('-m', `'${value}' is no size`, 'Write a number of MiB, or a suffix: -m 512M, -m 1G.');
   }
-  if (bytes < minRamBytes || bytes > maxRamBytes) {
-    const range = `${formatSize(minRamBytes)} to ${formatSize(maxRamBytes)}`;
+  if (bytes < RAM_MIN_BYTES || bytes > RAM_MAX_BYTES) {
+    const range = `${formatSize(RAM_MIN_BYTES)} to ${formatSize(RAM_MAX_BYTES)}`;
     throw new ConfigError('-m', `${value} is out of range`, `Guest RAM may be ${range}.`);
   }
   return Math.ceil(bytes / pageBytes) * pageBytes;

@@ -2,16 +2,11 @@
  * Runs one machine on a console until it ends or the user quits: the only file of the command line that knows the
  * library's machine.
  */
+import type { MachineEnd } from '../index.ts';
 import { type CharBackend, connectConsole, type GuestConsole } from './char-backend.ts';
 import type { Images } from './images.ts';
 import type { LogSink } from './log.ts';
 import type { Options } from './options.ts';
-
-/** How a machine ended. `code` is the guest's own for `fail`. */
-export interface MachineEnd {
-  readonly kind: 'poweroff' | 'reboot' | 'fail' | 'panic';
-  readonly code: number;
-}
 
 /** What the command line needs of the library's machine. */
 export interface Machine {

@@ -2,7 +2,9 @@
  * A hart: its state in the shared memory, and the two WebAssembly modules that run it. Knows nothing of threads,
  * devices or time beyond the clock it is given; the vCPU actor owns it.
  */
+import { ConfigError } from '../util/config-error.ts';
 import { Decoder } from './decoder.ts';
+import { layoutHash } from './layout-text.ts';
 import { type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
 
 export interface HartModules {
@@ -33,6 +35,7 @@ export type TrapObserver = (...trap: TrapArguments) => void;
 
 /** The runtime's functions that the host calls. */
 interface RuntimeExports {
+  layoutHash(): number;
   init(arena: number): void;
   reset(pc: bigint): void;
   afterLoad(): void;
@@ -61,6 +64,9 @@ export class Hart {
       env: { memory, mtime: options.mtime, trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap) },
     });
     this.#runtime = runtime.exports as unknown as RuntimeExports;
+    if (this.#runtime.layoutHash() >>> 0 !== layoutHash()) {
+      throw new ConfigError('runtime.wasm', 'it was built from other sources than this code', 'Run `npm run build`.');
+    }
     const interpreter = new WebAssembly.Instance(options.modules.interpreter, {
       env: { memory },
       runtime: runtime.exports,

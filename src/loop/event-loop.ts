@@ -172,6 +172,11 @@ export class EventLoop implements LoopPort {
     return this.nextDeadlineNs();
   }
 
+  /** Bottom halves that will run in the next turns. */
+  get pendingBottomHalves(): number {
+    return this.#queue.length;
+  }
+
   /** What turn() would return, had it nothing to do. */
   nextDeadlineNs(): number {
     if (this.#queue.length > 0 || this.#moreInbound || this.#doorbell?.rung() === true) return Number.NEGATIVE_INFINITY;

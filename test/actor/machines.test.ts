@@ -1,9 +1,11 @@
 /** The charts by themselves: every path that a life may take. */
 import { describe, expect, it, vi } from 'vitest';
+import { createEventLoopActor } from '../../actors/loop/event-loop.ts';
 import { eventLoopMachine } from '../../machines/event-loop.ts';
 import { type MachineEvent, machineMachine } from '../../machines/machine.ts';
 import { vcpuMachine } from '../../machines/vcpu.ts';
-import { createActor } from '../../src/actor/index.ts';
+import { type AnyActorRef, createActor } from '../../src/actor/index.ts';
+import { HostClock, EventLoop } from '../../src/loop/index.ts';
 
 function machine(...events: MachineEvent[]) {
   const calls: string[] = [];
@@ -28,6 +30,7 @@ function machine(...events: MachineEvent[]) {
 const START = { type: 'machine.start' } as const;
 const PAUSE = { type: 'machine.pause' } as const;
 const PAUSED = { type: 'machine.vcpus-paused' } as const;
+const RESUME = { type: 'machine.resume' } as const;
 const RESET = { type: 'machine.reset' } as const;
 const SHUTDOWN = { type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: 3 } as const;
 
@@ -45,6 +48,17 @@ describe('a machine', () => {
     ],
     ['stands after a reset while paused', [START, PAUSE, PAUSED, RESET], 'paused', undefined],
     ['stands after a reset that was overtaken by a pause', [START, RESET, PAUSE, PAUSED], 'paused', undefined],
+    ['goes on when a resume overtakes the pause', [START, PAUSE, RESUME, PAUSED], 'running', undefined],
+    ['pauses when that is the newest wish', [START, PAUSE, RESUME, PAUSE, PAUSED], 'paused', undefined],
+    ['runs after a reset whose pause was taken back', [START, RESET, PAUSE, RESUME, PAUSED], 'running', undefined],
+    [
+      'is reset when that overtakes a pause, and stands',
+      [START, PAUSE, RESET, PAUSED],
+      'paused',
+      ['launch', 'resume', 'pause', 'quiesce', 'reset'],
+    ],
+    ['is reset when that overtakes a shutdown, and stands', [START, SHUTDOWN, RESET, PAUSED], 'paused', undefined],
+    ['does not resume from a shutdown', [START, SHUTDOWN, RESUME, PAUSED], 'shutdown', undefined],
     ['shuts down', [START, SHUTDOWN, PAUSED], 'shutdown', undefined],
     ['shuts down even when it was about to pause', [START, PAUSE, SHUTDOWN, PAUSED], 'shutdown', undefined],
     ['remembers a panic', [START, { type: 'machine.panic', message: 'x' }, PAUSED], 'guest-panicked', undefined],
@@ -115,6 +129,44 @@ describe('a vCPU', () => {
 });
 
 describe('an event loop', () => {
+  function loopActor() {
+    const loop = new EventLoop({ name: 'one', clock: HostClock.stopped(), seed: 1 });
+    const driver = { stop: vi.fn(), wake: vi.fn() };
+    const drive = vi.fn(() => driver);
+    const { logic, wake } = createEventLoopActor(loop, drive);
+    return { loop, driver, drive, wake, actor: createActor(logic) as AnyActorRef };
+  }
+
+  it('is an actor that owns its driver', () => {
+    const { driver, drive, wake, actor } = loopActor();
+    wake();
+    expect(drive).not.toHaveBeenCalled();
+    actor.start();
+    expect(drive).toHaveBeenCalledTimes(1);
+    wake();
+    expect(driver.wake).toHaveBeenCalledTimes(1);
+    actor.stop();
+    wake();
+    expect(driver.wake).toHaveBeenCalledTimes(1);
+    expect(driver.stop).toHaveBeenCalledTimes(1);
+  });
+
+  it('shows what it has to do, and stops when it has drained', () => {
+    const { loop, driver, actor } = loopActor();
+    actor.start();
+    expect(actor.getSnapshot().view).toEqual({ name: 'one', deadlineNs: null, pendingBottomHalves: 0 });
+    const ran = vi.fn();
+    const first = loop.bottomHalf('first', () => second.schedule());
+    const second = loop.bottomHalf('second', ran);
+    first.schedule();
+    actor.send({ type: 'loop.drain' });
+    expect(actor.getSnapshot().toJSON()).toMatchObject({ value: 'draining', view: { pendingBottomHalves: 2 } });
+    loop.turn();
+    expect(ran).toHaveBeenCalledTimes(1);
+    expect(actor.getSnapshot()).toMatchObject({ value: 'stopped', status: 'done' });
+    expect(driver.stop).toHaveBeenCalledTimes(1);
+  });
+
   it('drains, resumes and stops', () => {
     const stopDriver = vi.fn();
     const actor = createActor(eventLoopMachine.provide({ actions: { stopDriver } })).start();

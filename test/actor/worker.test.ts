@@ -1,4 +1,5 @@
 /** Real worker threads: how they end, and an actor that lives on one. */
+import { execFileSync } from 'node:child_process';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   ActorGateway,
@@ -12,6 +13,7 @@ import {
   type WorkerHandle,
   workerEntry,
 } from '../../src/actor/index.ts';
+import { workerExecArgv } from '../../src/actor/worker.ts';
 import { Thread, wireThreads } from '../../src/channel/threads.ts';
 import { attachThread, EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
@@ -130,6 +132,37 @@ describe('an actor on another thread', () => {
     await expect.poll(() => seen).toContain('worker0/actor @xstate.snapshot');
     inspection.detach();
   });
+});
+
+describe("a worker's options for Node", () => {
+  it.each([
+    [[], undefined],
+    [['--import', 'x', '-e', 'text'], undefined],
+    [
+      ['--input-type=module', '-e', 'text', '--import', 'x'],
+      ['--import', 'x'],
+    ],
+    [
+      ['--input-type', 'module', '-C', 'y', '--eval=a=b', '-p'],
+      ['-C', 'y'],
+    ],
+    [['--print', 'text', '--no-warnings', '--input-type=module', '-pe', 'text'], ['--no-warnings']],
+  ])('%j become %j', (given, wanted) => expect(workerExecArgv(given)).toEqual(wanted));
+
+  it.each([[[]], [['--expose-gc', '--no-warnings']]])(
+    'let a program from the command line have workers (%j)',
+    (more) => {
+      const built = (path: string): string => new URL(`../../dist/src/${path}`, import.meta.url).href;
+      const program = `
+      import { spawnWorker } from '${built('actor/worker.js')}';
+      import { wireThreads } from '${built('channel/threads.js')}';
+      const wiring = wireThreads([{ name: 'main', kind: 'libuv' }, { name: 'worker0', kind: 'parking' }]);
+      const code = { module: '${WORKERS}', exportName: 'returnsAtOnce', parameters: {} };
+      spawnWorker(code, wiring.get('worker0'), (error) => console.log(JSON.stringify(error)));`;
+      const words = ['--input-type=module', ...more, '-e', program];
+      expect(execFileSync(process.execPath, words, { encoding: 'utf8' })).toBe('null\n');
+    },
+  );
 });
 
 describe('workerEntry', () => {

@@ -5,14 +5,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { ARENA, HART_OFFSETS } from '../../src/hart/state.ts';
-import { createVm, DEFAULT_RAM_BYTES, type Vm } from '../../src/index.ts';
+import { createVm, RAM_DEFAULT_BYTES, type Vm } from '../../src/index.ts';
 import { layOutMemory } from '../../src/memory/layout.ts';
 import { FLAG_GPA, firstStore, readMarks } from './guest-program.ts';
 import { residentMemory, sleep, type ThreadTime, threadTimes } from './host.ts';
 import type { BootResult, IdleResult, LinuxFiles, StartResult } from './results.ts';
 import { PROMPT } from './results.ts';
 
-const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: DEFAULT_RAM_BYTES });
+const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_DEFAULT_BYTES });
 const [arena = 0] = layout.arenas;
 const START_RUNS = 6;
 const SETTLE_MS = 2000;
@@ -76,7 +76,7 @@ async function idle({ seconds, ...files }: LinuxFiles & { seconds: number }): Pr
   const threads = threadTimes();
   const instructions = instructionsRetired() - instructionsBefore;
   const heap = process.memoryUsage();
-  const resident = residentMemory(layout.pages * 65_536, layout.ram, DEFAULT_RAM_BYTES);
+  const resident = residentMemory(layout.pages * 65_536, layout.ram, RAM_DEFAULT_BYTES);
   await vm.stop();
   return {
     cpuPercent: usage / (seconds * 10),

@@ -235,6 +235,16 @@ it('a program in S mode on the built-in SBI prints and powers off', async () => 
   expect(await within(5000, 'the end', vm.finished)).toEqual({ kind: 'poweroff', code: 0 });
 });
 
+it('a shutdown because of a system failure is a panic', async () => {
+  const { bytes } = assemble('li a7, 0x53525354\nli a6, 0\nli a0, 0\nli a1, 1\necall\nwait: j wait', {
+    base: RAM_BASE + 0x20_0000,
+  });
+  const vm = await machine({ kernel: bytes });
+  vm.start();
+  expect(await within(5000, 'the end', vm.finished)).toEqual({ kind: 'panic', code: 1 });
+  expect(vm.state).toBe('guest-panicked');
+});
+
 it('programs are at the start of RAM', async () => {
   const vm = await bare('wait: j wait');
   vm.start();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nearest } from '../../src/cli/did-you-mean.ts';
-import { helpText, parseOptions } from '../../src/cli/options.ts';
+import { helpText, logItems, parseOptions } from '../../src/cli/options.ts';
 import { parseSerial } from '../../src/cli/serial-spec.ts';
 import { formatSize, parseSize } from '../../src/cli/size.ts';
 import { ConfigError } from '../../src/util/config-error.ts';
@@ -25,7 +25,7 @@ describe('options', () => {
 
   it("take QEMU's names with one dash", () => {
     const line =
-      '-M virt -m 1G -smp 1 -kernel k -initrd i -append a -bios none -dtb d -serial null -no-reboot -nographic -d int,unimp -D log -accel interpreter';
+      '-M virt -m 1G -smp 1 -kernel k -initrd i -append a -bios none -dtb d -serial null -no-reboot -nographic -d int,guest_errors -D log -accel interpreter';
     expect(parseOptions(line.split(' '))).toEqual({
       ramBytes: 2 ** 30,
       harts: 1,
@@ -36,7 +36,7 @@ describe('options', () => {
       dtb: 'd',
       serial: { kind: 'null' },
       noReboot: true,
-      log: ['int', 'unimp'],
+      log: ['int', 'guest_errors'],
       logFile: 'log',
       help: false,
       version: false,
@@ -58,7 +58,8 @@ describe('options', () => {
     [['-m', '3G', '-m', '2G'], '-m', 'once'],
     [['-m', 'much'], '-m', '-m 512M'],
     [['-m', '3585M'], '-m', '3584M'],
-    [['-m', '0'], '-m', '1M'],
+    [['-m', '0'], '-m', '4M'],
+    [['-m', '4095K'], '-m', '4M'],
     [['-smp', '4'], '-smp', '-smp 1'],
     [['-M', 'q35'], '-M', 'virt'],
     [['-accel', 'tcg'], '-accel', 'interpreter'],
@@ -74,6 +75,7 @@ describe('options', () => {
 
   it('give help for each of them', () => {
     const help = helpText();
+    for (const item of Object.keys(logItems)) expect(help).toContain(item);
     for (const name of ['-M', '-m', '-kernel', '-serial', '-d', '--help', '--version'])
       expect(help).toContain(`  ${name}`);
     expect(Math.max(...help.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);

@@ -9,7 +9,6 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'src/cli/main.ts': 'the command',
   'src/hart/build.ts': 'run by `npm run build`',
   'src/actor/worker-main.ts': 'the first module of a worker, named by URL',
-  'machines/event-loop.ts': 'the life of a loop as an actor: loops are not actors yet (ARCHITECTURE.md, leaky spots)',
   'src/hart/reference/': 'the oracle, which tests run beside the interpreter',
 };
 

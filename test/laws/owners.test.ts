@@ -8,7 +8,7 @@ import { type Source, sources } from './sources.ts';
 
 /** Cores that others than their actor's logic hold, with the reason. */
 const SHARED_CORES: Readonly<Record<string, string>> = {
-  'actors/cpu/vcpu-core.ts#VcpuCore': "the vCPU's thread runs its slices between the turns of the loop",
+  'actors/cpu/vcpu-core.ts#VcpuCore': 'vcpu.ts, its actor, is a file of its own: it alone imports it',
 };
 
 /** A running device's actor, and the window that the bus would have. */
@@ -33,6 +33,14 @@ describe('owners', () => {
 
   it('keep their cores: no class of a core leaves its file', () => {
     expect(sources('actors').flatMap(exportedCores)).toEqual(Object.keys(SHARED_CORES));
+  });
+
+  it('of a vCPU: its actor alone imports the core, makes the hart and hands out neither', () => {
+    const all = sources('src', 'actors', 'machines');
+    const usersOf = (name: string) => all.filter(({ code }) => new RegExp(`\\bnew ${name}\\(`).test(code));
+    for (const name of ['VcpuCore', 'Hart']) {
+      expect(usersOf(name).map(({ path }) => path)).toEqual(['actors/cpu/vcpu.ts']);
+    }
   });
 
   it.each(

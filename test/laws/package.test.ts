@@ -1,6 +1,6 @@
 /** The package as somebody else installs it: what is in it, and that it works where it lies alone with what it needs. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -48,6 +48,12 @@ describe('the package', () => {
     expect(
       contents.filter((path) => /^dist\/test\/|\/hart\/build\.|\/reference\/|\.wat$|\.tsbuildinfo$/.test(path)),
     ).toEqual([]);
+  });
+
+  it('has nothing left whose source is gone', () => {
+    const sourceOf = (path: string): string => path.replace(/^dist\//, '').replace(/(\.d\.ts|\.js)$/, '.ts');
+    const compiled = contents.filter((path) => /^dist\/.*(\.d\.ts|\.js)$/.test(path));
+    expect(compiled.filter((path) => !existsSync(join(ROOT, sourceOf(path))))).toEqual([]);
   });
 
   it('runs as a command', () => {

@@ -12,9 +12,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   'test/support/program-snippets.ts': 'a table of program snippets',
 };
 /** `file#function`, with the reason. */
-const LONG_FUNCTIONS: Readonly<Record<string, string>> = {
-  'src/hart/run-loop.ts#buildRunLoop': 'emits one WebAssembly function, in the order of its instructions',
-};
+const LONG_FUNCTIONS: Readonly<Record<string, string>> = {};
 
 const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
 

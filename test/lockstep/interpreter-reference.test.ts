@@ -27,11 +27,19 @@ function differences(options: Partial<ProgramOptions>): string[] {
 }
 
 describe('the interpreter and the reference', () => {
-  it('agree on whole programs: privilege, paging, protection, traps', () => {
-    expect(differences({ forQemu: false })).toEqual([]);
-  }, TIMEOUT_MS);
+  it(
+    'agree on whole programs: privilege, paging, protection, traps',
+    () => {
+      expect(differences({ forQemu: false })).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 
-  it('agree on floating point with hard operands in every rounding mode', () => {
-    expect(differences({ floatOnly: true, sections: 4, pieces: 250, forQemu: false })).toEqual([]);
-  }, TIMEOUT_MS);
+  it(
+    'agree on floating point with hard operands in every rounding mode',
+    () => {
+      expect(differences({ floatOnly: true, sections: 4, pieces: 250, forQemu: false })).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -84,6 +84,20 @@ describe('pause', () => {
     expect(Number(after.time - before.time)).toBeLessThan(250 * TICKS_PER_MS);
   });
 
+  it('that a resume overtakes settles, and the machine runs', async () => {
+    const vm = await started(COUNTER);
+    const paused = vm.pause();
+    vm.resume();
+    await within(2000, 'the pause', paused);
+    expect(vm.state).toBe('running');
+    expect(await counts(vm)).toBe(true);
+    const again = vm.pause();
+    vm.reset();
+    await within(2000, 'the pause', again);
+    expect(vm.state).toBe('paused');
+    expect(counter(vm).count).toBe(0n);
+  });
+
   it('resolves where nothing runs anyway', async () => {
     const vm = await bare(COUNTER);
     await within(1000, 'pause before start', vm.pause());

@@ -2,6 +2,14 @@
  * Numbers of the privileged architecture used by more than one file: privilege modes, fields of mstatus (privileged
  * specification 3.1.6), of menvcfg (3.1.18), interrupt bits (3.1.9) and exception causes (table "mcause", 3.1.15).
  */
+import {
+  INTERRUPT_MEI,
+  INTERRUPT_MSI,
+  INTERRUPT_MTI,
+  INTERRUPT_SEI,
+  INTERRUPT_SSI,
+  INTERRUPT_STI,
+} from './layout.generated';
 
 export const USER: u32 = 0;
 export const SUPERVISOR: u32 = 1;
@@ -32,19 +40,19 @@ export const MENVCFG_ADUE: u64 = 1 << 61;
 export const MENVCFG_PBMTE: u64 = 1 << 62;
 export const MENVCFG_STCE: u64 = 1 << 63;
 
-export const SSI: u32 = 1;
-export const MSI: u32 = 3;
-export const STI: u32 = 5;
-export const MTI: u32 = 7;
-export const SEI: u32 = 9;
-export const MEI: u32 = 11;
-export const SSIP: u64 = 1 << 1;
-export const STIP: u64 = 1 << 5;
-export const MTIP: u64 = 1 << 7;
-export const SEIP: u64 = 1 << 9;
+export const SSI: u32 = INTERRUPT_SSI;
+export const MSI: u32 = INTERRUPT_MSI;
+export const STI: u32 = INTERRUPT_STI;
+export const MTI: u32 = INTERRUPT_MTI;
+export const SEI: u32 = INTERRUPT_SEI;
+export const MEI: u32 = INTERRUPT_MEI;
+export const SSIP: u64 = 1 << (<u64>SSI);
+export const STIP: u64 = 1 << (<u64>STI);
+export const MTIP: u64 = 1 << (<u64>MTI);
+export const SEIP: u64 = 1 << (<u64>SEI);
 /** The interrupts that can be delegated to S mode. */
-export const S_INTERRUPTS: u64 = 0x222;
-export const ALL_INTERRUPTS: u64 = 0xaaa;
+export const S_INTERRUPTS: u64 = SSIP | STIP | SEIP;
+export const ALL_INTERRUPTS: u64 = S_INTERRUPTS | (1 << (<u64>MSI)) | MTIP | (1 << (<u64>MEI));
 
 export const INTERRUPT: u64 = 1 << 63;
 export const CAUSE_FETCH_ACCESS: u32 = 1;

@@ -8,7 +8,7 @@ export * from './float-d';
 export * from './float-h';
 export * from './float-s';
 export { requireFp } from './fp-require';
-export { init } from './hart';
+export { init, layoutHash } from './hart';
 export { interrupts, pendingInterrupts, setInterruptLine, updateTimers, wfi, wrs } from './interrupts';
 export {
   amo,

@@ -144,7 +144,7 @@ export const machineMachine = setup({
           { guard: 'leadsToRunning', target: 'running' },
           { target: 'paused', actions: 'quiesceDevices' },
         ],
-        // A wish that comes meanwhile is the newer one; a shutdown or a panic is final.
+        // A wish that comes meanwhile is the newer one. After a shutdown or a panic only a reset is, as in those states.
         'machine.shutdown': {
           actions: {
             type: 'nextIsShutdown',
@@ -166,10 +166,7 @@ export const machineMachine = setup({
           { guard: 'leadsToPaused', actions: ['nextIsRunning', 'willRun'] },
           { guard: 'leadsToReset', actions: 'willRun' },
         ],
-        'machine.reset': [
-          { guard: 'isFinal', actions: ['nextIsReset', 'willStand'] },
-          { actions: 'nextIsReset' },
-        ],
+        'machine.reset': [{ guard: 'isFinal', actions: ['nextIsReset', 'willStand'] }, { actions: 'nextIsReset' }],
       },
     },
     resetting: {

@@ -12,7 +12,7 @@ import { VIRT_PLIC_SOURCES, type VirtRow, virtTable } from './virt-table.ts';
 export interface VmDevice {
   /** Of its actor (`vm.actor.system.get(name)`) and its device-tree node; lower case, digits and `-`. */
   readonly name: string;
-  /** What defineDevice() gave. */
+  /** The device as a value. */
   readonly definition: DeviceDefinition;
   /** Guest-physical address of its registers, a multiple of 8; the definition says how long they are. */
   readonly base: number;
@@ -74,11 +74,7 @@ function checkName(name: string, names: ReadonlySet<string>, path: string): void
   if (names.has(name)) throw new ConfigError(path, 'there is one of this name already', 'Give it another name.');
 }
 
-function checkPlace(
-  { base, definition }: VmDevice,
-  rows: readonly (readonly [string, VirtRow])[],
-  path: string,
-): void {
+function checkPlace({ base, definition }: VmDevice, rows: readonly (readonly [string, VirtRow])[], path: string): void {
   const { lengthBytes } = definition;
   const isRange = Number.isSafeInteger(base) && base >= 0 && Number.isSafeInteger(base + lengthBytes);
   if (!isRange || base % ALIGNMENT_BYTES !== 0 || lengthBytes <= 0) {

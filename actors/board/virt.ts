@@ -36,19 +36,14 @@ import type { ErrorRecord } from '../../src/util/errors.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
 import { Outbox } from '../cpu/outbox.ts';
-import {
-  CLOSE_SIGNAL,
-  loopActorName,
-  type RemoteDevice,
-  type VcpuThreadParameters,
-  WIRE_KIND,
-} from '../cpu/vcpu-thread.ts';
+import { CLOSE_SIGNAL, loopActorName } from '../cpu/vcpu-thread.ts';
 import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
 import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
 import { goldfishRtc } from '../time/goldfish-rtc.ts';
 import type { MachineEnd } from './machine-end.ts';
 import type { VmDevice } from './virt-devices.ts';
 import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
+import { type RemoteDevice, type Vcpu0Parameters, WIRE_KIND } from './virt-vcpu0.ts';
 
 export interface VirtOptions {
   readonly memory: WebAssembly.Memory;
@@ -133,8 +128,8 @@ export class VirtBoard {
     this.logic = this.#machineLogic(server, (source) => new FarWire(channel, source));
     this.#worker = spawnWorker(
       {
-        module: new URL(`../cpu/vcpu-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href,
-        exportName: 'vcpuThreadMain',
+        module: new URL(`./virt-vcpu0${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href,
+        exportName: 'vcpu0Main',
         parameters: this.#threadParameters(attentionByteOffset(doorbell)),
       },
       far,
@@ -166,31 +161,7 @@ export class VirtBoard {
   }
 
   #machineLogic(server: WindowServer, wireTo: (source: number) => IrqLine): AnyStateMachine {
-    const windows = new RegisterWindows();
-    const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
-      deviceActorLogic(definition, {
-        loop: this.#loop,
-        ports,
-        config,
-        registers: {
-          realize: (id, window) => {
-            windows.realize(id, window);
-            const remote = this.#near.find((device) => device.name === id);
-            if (remote !== undefined) server.serve(remote.windowId, window);
-          },
-        },
-      }) as AnyActorLogic;
-    const finish = (request: FinishRequest): void => this.#options.onEnd(endOfFinisher(request));
-    const actors: Record<string, AnyActorLogic> = {
-      [NEAR_DEVICES.test]: near(testFinisher, { finish }, undefined),
-      [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: wireTo(virtTable.rtc.irq) }, undefined),
-      [CPU]: this.#gateway.proxyLogic(CPU),
-    };
-    for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#gateway.proxyLogic(name);
-    for (const { name, definition, config, ports, irq } of this.#options.devices) {
-      const wiring = irq === undefined ? {} : { irq: wireTo(irq) };
-      actors[name] = near(definition, { ...ports, ...wiring }, config);
-    }
+    const actors = this.#childLogics(server, wireTo);
     const devices = Object.keys(actors).filter((name) => name !== CPU);
     const loops = { [MAIN_LOOP]: this.#loopActor.logic, [VCPU_LOOP]: this.#gateway.proxyLogic(VCPU_LOOP) };
     const spawnAll = (names: readonly string[]) =>
@@ -236,6 +207,36 @@ export class VirtBoard {
         release: () => void this.close(),
       },
     }) as AnyStateMachine;
+  }
+
+  /** Of the devices of the main loop, and of the proxies of what is on the vCPU's thread; by name. */
+  #childLogics(server: WindowServer, wireTo: (source: number) => IrqLine): Record<string, AnyActorLogic> {
+    const windows = new RegisterWindows();
+    const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
+      deviceActorLogic(definition, {
+        loop: this.#loop,
+        ports,
+        config,
+        registers: {
+          realize: (id, window) => {
+            windows.realize(id, window);
+            const remote = this.#near.find((device) => device.name === id);
+            if (remote !== undefined) server.serve(remote.windowId, window);
+          },
+        },
+      }) as AnyActorLogic;
+    const finish = (request: FinishRequest): void => this.#options.onEnd(endOfFinisher(request));
+    const actors: Record<string, AnyActorLogic> = {
+      [NEAR_DEVICES.test]: near(testFinisher, { finish }, undefined),
+      [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: wireTo(virtTable.rtc.irq) }, undefined),
+      [CPU]: this.#gateway.proxyLogic(CPU),
+    };
+    for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#gateway.proxyLogic(name);
+    for (const { name, definition, config, ports, irq } of this.#options.devices) {
+      const wiring = irq === undefined ? {} : { irq: wireTo(irq) };
+      actors[name] = near(definition, { ...ports, ...wiring }, config);
+    }
+    return actors;
   }
 
   #listen(): void {
@@ -288,7 +289,7 @@ export class VirtBoard {
     this.#options.onThreadEnd(error);
   }
 
-  #threadParameters(attention: number): VcpuThreadParameters {
+  #threadParameters(attention: number): Vcpu0Parameters {
     const { memory, layout, modules, plan, sbi, log, seed } = this.#options;
     const row = ({ base, lengthBytes }: { base: number; lengthBytes: number }, name: string) => ({
       name,

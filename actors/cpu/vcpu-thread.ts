@@ -1,7 +1,6 @@
 /**
- * The main function of a vCPU's thread: its hart, the vCPU actor, and the devices whose registers must not be a thread
- * trip away (interrupt controllers and the UART, on the first vCPU's thread). It turns the thread's loop between slices
- * and parks when there is nothing to run.
+ * The thread of a vCPU: its loop, its hart, the vCPU actor, and whatever devices a board puts beside it. It turns the
+ * thread's loop between slices and parks when there is nothing to run.
  */
 import {
   ActorGateway,
@@ -12,43 +11,24 @@ import {
   InspectionSource,
   Link,
   RegisterWindows,
-  remoteRegisterWindow,
   type Snapshot,
 } from '../../src/actor/index.ts';
 import { createAddressSpace, type Region } from '../../src/bus/address-space.ts';
-import { memoryWindow } from '../../src/bus/window.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
-import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
-import { ConsolePort } from '../char/console-port.ts';
-import { type Uart16550Ports, uart16550 } from '../char/uart16550.ts';
-import { type PlicEvent, plic } from '../irq/plic.ts';
+import type { LoopPort } from '../../src/loop/port.ts';
+import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
-import { aclint } from '../misc/aclint.ts';
 import type { LogConfig } from './hart-log.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif } from './htif.ts';
 import type { BoardMessage, ClockMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { createVcpu, type Vcpu } from './vcpu.ts';
-import { TICK_NS } from './vcpu-core.ts';
-
-/** Where a window lies, as the board's table says. */
-export interface MappedWindow {
-  readonly name: string;
-  readonly base: number;
-  readonly lengthBytes: number;
-}
-
-/** A device of the main loop, reached through the channel. */
-export interface RemoteDevice extends MappedWindow {
-  /** What the main loop's WindowServer serves it under. */
-  readonly windowId: number;
-}
 
 export interface VcpuThreadParameters {
   readonly memory: WebAssembly.Memory;
@@ -60,31 +40,49 @@ export interface VcpuThreadParameters {
   readonly hartId: number;
   readonly sbi: boolean;
   readonly start: Omit<HartStart, 'pcGpa' | 'a1'>;
-  readonly rom: MappedWindow & { readonly bytes: Uint8Array };
-  readonly uart: MappedWindow & { readonly source: number };
-  readonly plic: MappedWindow & { readonly sources: number };
-  readonly aclint: MappedWindow;
-  readonly remote: readonly RemoteDevice[];
   readonly htif: { readonly tohost: number; readonly fromhost: number | null } | null;
   readonly log: LogConfig | null;
   readonly seed: number;
 }
 
 const MAIN = 'main';
-/** Words record from the main loop: a device's wire changed: source, level. */
-export const WIRE_KIND = 32;
-
 /** Signal from the board: the thread is to end. It overtakes every message. */
 export const CLOSE_SIGNAL = 0;
 
 /** The name of a thread's loop among the machine's actors. */
 export const loopActorName = (thread: string): string => `${thread}-loop`;
 
-export function vcpuThreadMain(parameters: VcpuThreadParameters, thread: Thread): void {
-  new VcpuThread(parameters, thread).run();
+/** What a board finds on the thread when it adds its devices. */
+export interface VcpuHost {
+  readonly loop: LoopPort;
+  /** To the main loop. */
+  readonly link: Link;
+  readonly channel: Channel;
+  readonly vcpu: Pick<Vcpu, 'runner' | 'timer'>;
+  /** The registers of the devices started here. */
+  readonly windows: RegisterWindows;
+  /** Starts a device under a name that the board's gateway knows. */
+  startDevice<P extends object, C, S, E>(
+    name: string,
+    definition: DeviceDefinition<P, C, S, E>,
+    ports: P,
+    config: C,
+  ): AnyActorRef;
 }
 
-class VcpuThread {
+/** What a board has put beside the vCPU. */
+export interface ThreadDevices {
+  /** The console of the built-in SBI and of HTIF. */
+  readonly console: CharPort & {
+    /** @returns how many were taken */
+    writeMany(bytes: Uint8Array): number;
+    flush(): void;
+  };
+  /** What the hart sees besides RAM. */
+  readonly regions: readonly Region[];
+}
+
+export class VcpuThread {
   readonly #parameters: VcpuThreadParameters;
   readonly #thread: Thread;
   readonly #channel: Channel;
@@ -96,11 +94,13 @@ class VcpuThread {
   readonly #windows = new RegisterWindows();
   readonly #gateway: ActorGateway;
   readonly #inspection: InspectionSource;
+  readonly #devices: ThreadDevices;
   readonly #htif: Htif | null;
   #loopActor: AnyActorRef | null = null;
   #turning = false;
 
-  constructor(parameters: VcpuThreadParameters, thread: Thread) {
+  /** @param addDevices called once, before the vCPU's actor starts */
+  constructor(parameters: VcpuThreadParameters, thread: Thread, addDevices: (host: VcpuHost) => ThreadDevices) {
     this.#parameters = parameters;
     this.#thread = thread;
     this.#loop = new EventLoop({ name: thread.name, clock: this.#clock, seed: parameters.seed });
@@ -114,10 +114,17 @@ class VcpuThread {
     this.#startLoop();
 
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
-    const consolePort = new ConsolePort(this.#link, this.#loop, (handler) => this.#channel.onSpace(handler));
-    this.#htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, consolePort);
-    this.#vcpu = this.#createVcpu(ram, consolePort);
-    this.#startDevices(consolePort);
+    this.#vcpu = this.#createVcpu(ram);
+    this.#devices = addDevices({
+      loop: this.#loop,
+      link: this.#link,
+      channel: this.#channel,
+      vcpu: this.#vcpu,
+      windows: this.#windows,
+      startDevice: (name, definition, ports, config) => this.#startDevice(name, definition, ports, config),
+    });
+    const { console } = this.#devices;
+    this.#htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, console);
     this.#startActor('cpu', this.#vcpu.logic);
   }
 
@@ -126,11 +133,12 @@ class VcpuThread {
     const { runner } = this.#vcpu;
     while (this.#turning) {
       driver.turn();
+      if (!this.#turning) break;
       // A log that the board has not taken yet holds the vCPU back: it would only make more.
       if (runner.runnable && this.#outbox.empty) {
         runner.slice();
         this.#pollHtif();
-      } else if (this.#turning) driver.park();
+      } else driver.park();
     }
     this.#thread.close();
   }
@@ -151,7 +159,7 @@ class VcpuThread {
     this.#loopActor = this.#startActor(name, createEventLoopActor(this.#loop, drive).logic);
   }
 
-  #createVcpu(ram: Uint8Array, consolePort: ConsolePort): Vcpu {
+  #createVcpu(ram: Uint8Array): Vcpu {
     const { memory, modules, arena, attention, ram: place, hartId, sbi, start, log } = this.#parameters;
     const { base } = place;
     return createVcpu({
@@ -160,39 +168,16 @@ class VcpuThread {
       sbi: {
         ram: { base, bytes: ram },
         systemReset: (request) => this.#outbox.post({ type: 'board.reset-request', request }),
-        consoleWrite: (bytes) => consolePort.writeMany(bytes),
-        consoleRead: (maxBytes) => readSome(consolePort, maxBytes),
+        consoleWrite: (bytes) => this.#devices.console.writeMany(bytes),
+        consoleRead: (maxBytes) => readSome(this.#devices.console, maxBytes),
       },
       log,
-      addressSpace: () => createAddressSpace(this.#regions()),
+      addressSpace: () => createAddressSpace(this.#devices.regions),
       startOf: (pc, argument) => ({ ...start, pcGpa: Number(pc), a1: argument }),
-      paused: () => this.#tellPaused(consolePort),
+      paused: () => this.#tellPaused(),
       writeLog: (text) => this.#outbox.post({ type: 'board.log', text }),
       onSpace: (handler) => this.#channel.onSpace(handler),
     });
-  }
-
-  #startDevices(consolePort: ConsolePort): void {
-    const { uart, plic: controller, aclint: timer } = this.#parameters;
-    const plicActor = this.#startDevice(
-      controller.name,
-      plic,
-      { context: (index) => ({ set: (level) => this.#vcpu.runner.setInterruptLine(contextBit(index), level) }) },
-      { sources: controller.sources, contexts: 2 },
-    );
-    const wires = new Wires(plicActor);
-    this.#channel.onWords(WIRE_KIND, (source, level) => wires.set(source, level !== 0));
-    const uartPorts: Uart16550Ports = { irq: { set: (level) => wires.set(uart.source, level) }, char: consolePort };
-    const uartActor = this.#startDevice(uart.name, uart16550, uartPorts, undefined);
-    consolePort.listener = {
-      readable: () => uartActor.send({ type: 'char.readable' }),
-      writable: () => uartActor.send({ type: 'char.writable' }),
-    };
-    const readMtime = (half: 'lo' | 'hi'): number => {
-      const ticks = Math.floor(this.#clock.nowNs() / TICK_NS);
-      return half === 'lo' ? ticks >>> 0 : Math.floor(ticks / 2 ** 32) >>> 0;
-    };
-    this.#startDevice(timer.name, aclint, { harts: [this.#vcpu.timer], readMtime }, undefined);
   }
 
   #startDevice<P extends object, C, S, E>(
@@ -218,27 +203,6 @@ class VcpuThread {
     return actor;
   }
 
-  #regions(): Region[] {
-    const { rom, uart, plic: controller, aclint: timer, remote } = this.#parameters;
-    const local = [uart, controller, timer].map(({ name, base, lengthBytes }): Region => {
-      const window = this.#windows.get(name);
-      if (window === undefined) throw new Error(`device ${name} has announced no registers`);
-      return { name, base, lengthBytes, kind: 'mmio', window };
-    });
-    const far = remote.map(
-      ({ name, base, lengthBytes, windowId }): Region => ({
-        name,
-        base,
-        lengthBytes,
-        kind: 'mmio',
-        window: remoteRegisterWindow(this.#channel, windowId, lengthBytes),
-      }),
-    );
-    const bytes = new Uint8Array(rom.lengthBytes);
-    bytes.set(rom.bytes);
-    return [{ ...rom, kind: 'rom', window: memoryWindow(bytes, false) }, ...local, ...far];
-  }
-
   #listen(): void {
     this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
@@ -246,8 +210,8 @@ class VcpuThread {
   }
 
   /** What the guest has printed so far comes before the news. */
-  #tellPaused(consolePort: ConsolePort): void {
-    consolePort.flush();
+  #tellPaused(): void {
+    this.#devices.console.flush();
     this.#outbox.post({ type: 'board.vcpu-paused' });
   }
 
@@ -259,32 +223,7 @@ class VcpuThread {
   }
 }
 
-/** Contexts of hart 0: M, then S. */
-function contextBit(index: number): number {
-  return index % 2 === 0 ? INTERRUPT.mei : INTERRUPT.sei;
-}
-
-/** The PLIC's inputs: one event object for each wire and level. */
-class Wires {
-  readonly #plic: AnyActorRef;
-  readonly #events = new Map<number, PlicEvent>();
-  readonly #levels = new Map<number, boolean>();
-
-  constructor(controller: AnyActorRef) {
-    this.#plic = controller;
-  }
-
-  set(source: number, level: boolean): void {
-    if ((this.#levels.get(source) ?? false) === level) return;
-    this.#levels.set(source, level);
-    const key = source * 2 + (level ? 1 : 0);
-    const event = this.#events.get(key) ?? { type: 'plic.source', source, level };
-    this.#events.set(key, event);
-    this.#plic.send(event);
-  }
-}
-
-function readSome(port: ConsolePort, maxBytes: number): Uint8Array {
+function readSome(port: CharPort, maxBytes: number): Uint8Array {
   const bytes: number[] = [];
   while (bytes.length < maxBytes) {
     const byte = port.read();

@@ -10,8 +10,8 @@ import {
   type AnyActorLogic,
   type AnyActorRef,
   type AnyStateMachine,
-  chartActorLogic,
   type ChartOwned,
+  chartActorLogic,
 } from '../../src/actor/index.ts';
 import type { EventLoop, LoopDriver } from '../../src/loop/index.ts';
 import type { BottomHalf } from '../../src/loop/port.ts';

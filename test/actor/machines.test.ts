@@ -5,7 +5,7 @@ import { eventLoopMachine } from '../../machines/event-loop.ts';
 import { type MachineEvent, machineMachine } from '../../machines/machine.ts';
 import { vcpuMachine } from '../../machines/vcpu.ts';
 import { type AnyActorRef, createActor } from '../../src/actor/index.ts';
-import { HostClock, EventLoop } from '../../src/loop/index.ts';
+import { EventLoop, HostClock } from '../../src/loop/index.ts';
 
 function machine(...events: MachineEvent[]) {
   const calls: string[] = [];

@@ -140,7 +140,8 @@ describe("a device of the caller's", () => {
       devices: [device(), second, { name: 'hidden', definition: counter, base: BASE + 0x2000, config: { limit: 1 } }],
     });
     vm.start();
-    const dtbGpa = (): number => Number(new DataView(vm.memory.read(RAM_BASE + 0x1000, 8).buffer).getBigUint64(0, true));
+    const dtbGpa = (): number =>
+      Number(new DataView(vm.memory.read(RAM_BASE + 0x1000, 8).buffer).getBigUint64(0, true));
     await vi.waitFor(() => expect(dtbGpa()).not.toBe(0), { timeout: 2000 });
     const [lengthBytes = 0] = getCells(vm.memory.read(dtbGpa() + 4, 4)) ?? [];
     const { root } = readFdt(vm.memory.read(dtbGpa(), lengthBytes));

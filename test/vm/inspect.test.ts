@@ -37,7 +37,18 @@ it('the observer sees the machine, its devices and its vCPU, whatever thread the
   await vi.waitFor(() => expect(eventsOf('vcpu0/serial0')).toContain('device.quiesce'));
   await vm.stop();
   const actors = new Set(seen.filter(({ type }) => type === '@xstate.actor').map(({ actor }) => actor));
-  const names = ['machine', 'main-loop', 'vcpu0-loop', 'vcpu0/vcpu0-loop', 'rtc', 'test', 'vcpu0/cpu', 'vcpu0/serial0', 'vcpu0/plic', 'vcpu0/clint'];
+  const names = [
+    'machine',
+    'main-loop',
+    'vcpu0-loop',
+    'vcpu0/vcpu0-loop',
+    'rtc',
+    'test',
+    'vcpu0/cpu',
+    'vcpu0/serial0',
+    'vcpu0/plic',
+    'vcpu0/clint',
+  ];
   expect([...actors]).toEqual(expect.arrayContaining(names));
   expect(eventsOf('machine')).toEqual(expect.arrayContaining(['machine.start', 'machine.shutdown']));
   expect(eventsOf('vcpu0/cpu')).toEqual(expect.arrayContaining(['vcpu.start', 'vcpu.pause']));

@@ -58,8 +58,7 @@ async function rig(write: RegisterWindow['write']): Promise<Rig> {
       consoleRead: () => null,
     },
     log: null,
-    addressSpace: () =>
-      createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }]),
+    addressSpace: () => createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }]),
     startOf: (pc, a1) => ({ mode: 'M', pcGpa: Number(pc), a1, a2: 0n }),
     paused: () => {},
     writeLog: () => {},

@@ -85,6 +85,20 @@ function plain(name: Register, writable = ALL_ONES): Csr {
   };
 }
 
+/**
+ * A counter that the writing instruction does not count: the next one reads what was written (3.1.11). Retiring adds one
+ * unless the counter's bit in mcountinhibit is set, so one less is stored.
+ */
+function countedBySelf(name: 'mcycle' | 'minstret', inhibit: bigint): Csr {
+  return {
+    name,
+    read: (hart) => hart[name],
+    write: (hart, value) => {
+      hart[name] = BigInt.asUintN(64, value - ((hart.mcountinhibit & inhibit) === 0n ? 1n : 0n));
+    },
+  };
+}
+
 const readOnly = (name: string, read: (hart: ReferenceHart) => bigint): Csr => ({ name, read, write: () => {} });
 const constant = (name: string, value: bigint): Csr => readOnly(name, () => value);
 
@@ -255,8 +269,8 @@ function build(): ReadonlyMap<number, Csr> {
     [0x344, mip],
     [0x3a0, pmpConfiguration(0)],
     [0x3a2, pmpConfiguration(1)],
-    [0xb00, plain('mcycle')],
-    [0xb02, plain('minstret')],
+    [0xb00, countedBySelf('mcycle', 1n)],
+    [0xb02, countedBySelf('minstret', 4n)],
     [0xc00, counter('cycle', 0n, (hart) => hart.mcycle)],
     [0xc01, counter('time', 1n, (hart) => hart.mtime)],
     [0xc02, counter('instret', 2n, (hart) => hart.minstret)],

@@ -17,7 +17,9 @@ import {
   type Observer,
   Subject,
 } from './actor/index.ts';
-import { planBoot } from './boot/plan.ts';
+import { bytesOf, type ImageSource } from './boot/image-source.ts';
+import { type BootPlan, planBoot } from './boot/plan.ts';
+import type { BootSegment } from './boot/segment.ts';
 import { readFdt } from './fdt/read.ts';
 import { ARENA } from './hart/state.ts';
 import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
@@ -31,9 +33,9 @@ const RAM_UNIT_BYTES = 4096;
 export interface VmOptions {
   /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 4 MiB at least, 3.5 GiB at most. */
   readonly ramBytes?: number;
-  /** ELF, Linux Image or raw bytes, decompressed. */
-  readonly kernel?: Uint8Array;
-  readonly initrd?: Uint8Array;
+  /** ELF, Linux Image or raw bytes, decompressed. A function is called again at each reset, so that nothing is kept. */
+  readonly kernel?: ImageSource;
+  readonly initrd?: ImageSource;
   /** The kernel's command line. */
   readonly append?: string;
   /** `default`: the built-in SBI. `none`: the kernel runs in M mode from 0x80000000. Bytes: firmware in M mode. */
@@ -226,19 +228,28 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
-  const plan = planBoot({
-    ram,
-    romGpa: virtTable.mrom.base,
-    bios: bios === 'default' ? 'builtin' : bios,
-    kernel: options.kernel,
-    initrd: options.initrd,
-    append: options.append,
-    deviceTree:
-      options.dtb === undefined
-        ? withDeviceNodes(virtDeviceTree({ harts: 1, ramBytes }), devices)
-        : readFdt(options.dtb),
-    rngSeed: randomBytes(32),
-  });
+  const makePlan = (): BootPlan =>
+    planBoot({
+      ram,
+      romGpa: virtTable.mrom.base,
+      bios: bios === 'default' ? 'builtin' : bios,
+      kernel: options.kernel && bytesOf(options.kernel),
+      initrd: options.initrd && bytesOf(options.initrd),
+      append: options.append,
+      deviceTree:
+        options.dtb === undefined
+          ? withDeviceNodes(virtDeviceTree({ harts: 1, ramBytes }), devices)
+          : readFdt(options.dtb),
+      rngSeed: randomBytes(32),
+    });
+  const { segments, ...start } = makePlan();
+  let first: readonly BootSegment[] | null = segments;
+  // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
+  const takeSegments = (): readonly BootSegment[] => {
+    const taken = first ?? makePlan().segments;
+    first = null;
+    return taken;
+  };
   const modules = await loadHartModules();
   const memory = allocate(layout);
   const log = new Subject<string>();
@@ -247,7 +258,8 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     memory,
     layout,
     modules,
-    plan,
+    plan: start,
+    takeSegments,
     devices,
     sbi: bios === 'default',
     seed: randomInt(2 ** 31),

@@ -25,6 +25,7 @@ import {
   type WorkerHandle,
 } from '../../src/actor/index.ts';
 import type { BootPlan } from '../../src/boot/plan.ts';
+import type { BootSegment } from '../../src/boot/segment.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords } from '../../src/channel/doorbell.ts';
 import { SIGNAL_WORDS, Thread, wireThreads } from '../../src/channel/threads.ts';
@@ -49,7 +50,9 @@ export interface VirtOptions {
   readonly memory: WebAssembly.Memory;
   readonly layout: MemoryLayout;
   readonly modules: HartModules;
-  readonly plan: BootPlan;
+  readonly plan: Omit<BootPlan, 'segments'>;
+  /** What goes into RAM: called at launch and at each reset; the board keeps nothing of it. */
+  takeSegments(): readonly BootSegment[];
   /** The caller's own, checked. */
   readonly devices: readonly VmDevice[];
   /** The built-in SBI serves S mode. */
@@ -253,12 +256,12 @@ export class VirtBoard {
 
   /** All of RAM as the boot plan wants it. The vCPU stands, or has not begun. */
   #loadRam(): void {
-    const { memory, layout, plan } = this.#options;
+    const { memory, layout } = this.#options;
     const ram = new Uint8Array(memory.buffer, layout.ram, layout.ramBytes);
     // At launch the memory is fresh, and filling it would make every page of it resident.
     if (this.#isUsed) ram.fill(0);
     this.#isUsed = true;
-    for (const segment of plan.segments) ram.set(segment.bytes, segment.gpa - virtTable.dram.base);
+    for (const segment of this.#options.takeSegments()) ram.set(segment.bytes, segment.gpa - virtTable.dram.base);
   }
   #isUsed = false;
 

@@ -1,12 +1,14 @@
 /** Reads the files that the options name; what they hold is checked where it is used, in src/boot. */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { type ImageSource, rereadable } from '../boot/image-source.ts';
 import type { DefaultGuest } from '../guest/default-guest.ts';
 import { ConfigError } from '../util/config-error.ts';
 import type { Options } from './options.ts';
 
 export interface Images {
-  readonly kernel: Uint8Array;
-  readonly initrd: Uint8Array | undefined;
+  readonly kernel: ImageSource;
+  readonly initrd: ImageSource | undefined;
   readonly append: string | undefined;
   readonly bios: 'default' | 'none' | Uint8Array;
   readonly dtb: Uint8Array | undefined;
@@ -21,8 +23,8 @@ export async function loadImages(options: Options, defaultGuest: () => Promise<D
     path === undefined ? undefined : readImage(name, path);
   // The user's own files first: a mistake shows before a download.
   const files = {
-    kernel: await optional('-kernel', options.kernel),
-    initrd: await optional('-initrd', options.initrd),
+    kernel: await rereadableFile('-kernel', options.kernel),
+    initrd: await rereadableFile('-initrd', options.initrd),
     bios: await readBios(options.bios),
     dtb: await optional('-dtb', options.dtb),
     append: options.append,
@@ -31,10 +33,15 @@ export async function loadImages(options: Options, defaultGuest: () => Promise<D
   const guest = await defaultGuest();
   return {
     ...files,
-    kernel: guest.kernel,
-    initrd: files.initrd ?? guest.initrd,
+    kernel: rereadable(guest.kernel, () => readFileSync(guest.files.kernel)),
+    initrd: files.initrd ?? rereadable(guest.initrd, () => readFileSync(guest.files.initrd)),
     append: files.append ?? guest.append,
   };
+}
+
+/** The file's bytes for the first start; a reset reads it again, so that they need not be kept. */
+async function rereadableFile(option: string, path: string | undefined): Promise<ImageSource | undefined> {
+  return path === undefined ? undefined : rereadable(await readImage(option, path), () => readFileSync(path));
 }
 
 async function readBios(bios: string): Promise<Images['bios']> {

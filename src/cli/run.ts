@@ -2,6 +2,8 @@
  * Runs one machine on a console until it ends or the user quits: the only file of the command line that knows the
  * library's machine.
  */
+
+import type { ImageSource } from '../boot/image-source.ts';
 import type { MachineEnd } from '../index.ts';
 import { type CharBackend, connectConsole, type GuestConsole } from './char-backend.ts';
 import type { Images } from './images.ts';
@@ -20,8 +22,8 @@ export interface Machine {
 
 export interface MachineOptions {
   readonly ramBytes: number;
-  readonly kernel: Uint8Array;
-  readonly initrd?: Uint8Array;
+  readonly kernel: ImageSource;
+  readonly initrd?: ImageSource;
   readonly append?: string;
   readonly bios: 'default' | 'none' | Uint8Array;
   readonly dtb?: Uint8Array;

@@ -26,6 +26,12 @@ export function cacheDirectory(env: NodeJS.ProcessEnv): string {
   return join(isAbsolute(home) ? home : join(env.HOME ?? homedir(), '.cache'), 'bottomhalf');
 }
 
+/** Where the images of an entry lie. */
+export function entryFiles(cache: string, entry: string): Readonly<Record<keyof GuestImages, string>> {
+  const path = (part: keyof GuestImages): string => join(cache, entry, fileNames[part]);
+  return { kernel: path('kernel'), initrd: path('initrd') };
+}
+
 /** A guest from the cache; undefined when there is none, 'damaged' when its files are not what its manifest says. */
 export async function readEntry(cache: string, entry: string): Promise<GuestImages | 'damaged' | undefined> {
   const directory = join(cache, entry);

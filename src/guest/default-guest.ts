@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { ConfigError } from '../util/config-error.ts';
 import { fetchWithApt, findApt } from './apt.ts';
 import { buildGuest, type GuestImages, type GuestPackages } from './build.ts';
-import { cacheDirectory, readEntry, removeEntry, withWorkDirectory, writeEntry } from './cache.ts';
+import { cacheDirectory, entryFiles, readEntry, removeEntry, withWorkDirectory, writeEntry } from './cache.ts';
 import { buildInitramfs, defaultAppend, guestModules } from './initramfs.ts';
 import { fetchFromMirror } from './mirror.ts';
 import { architecture, type FetchContext, mirrorVariable, otherWays, suite } from './packages.ts';
@@ -23,6 +23,8 @@ export interface DefaultGuestOptions {
 /** A guest with its command line: what createVm takes. */
 export interface DefaultGuest extends GuestImages {
   readonly append: string;
+  /** Where the images lie in the cache. */
+  readonly files: { readonly kernel: string; readonly initrd: string };
 }
 
 /**
@@ -30,7 +32,12 @@ export interface DefaultGuest extends GuestImages {
  * @throws ConfigError when it is neither in the cache nor to be had; the signal's reason when aborted
  */
 export async function defaultGuest(options: DefaultGuestOptions = {}): Promise<DefaultGuest> {
-  return { ...(await guestImages(options)), append: defaultAppend };
+  const images = await guestImages(options);
+  return {
+    ...images,
+    append: defaultAppend,
+    files: entryFiles(cacheDirectory(options.env ?? process.env), entryName()),
+  };
 }
 
 async function guestImages(options: DefaultGuestOptions): Promise<GuestImages> {

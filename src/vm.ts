@@ -46,7 +46,7 @@ export interface VmOptions {
   readonly devices?: readonly VmDevice[];
   /** A guest that asks for a reboot ends the machine instead. */
   readonly noReboot?: boolean;
-  /** `in_asm`: every instruction, once, when it is first decoded; to vm.log. */
+  /** What goes to vm.log: `in_asm` every instruction once, `int` every trap, `guest_errors` accesses nobody answers. */
   readonly log?: { readonly items: readonly string[] };
   /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);

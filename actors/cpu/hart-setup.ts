@@ -3,6 +3,7 @@
  * leaves it (RISC-V SBI specification 2.0, chapter 9; Linux Documentation/arch/riscv/boot.rst).
  */
 import type { Hart } from '../../src/hart/hart.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 
 export interface HartStart {
   readonly mode: 'M' | 'S';
@@ -20,8 +21,8 @@ const SUPERVISOR = 1;
 
 /** Every exception but calls from S and M mode: those are the SBI's. */
 const DELEGATED_EXCEPTIONS = 0xb1ffn;
-/** SSI, STI, SEI. */
-const DELEGATED_INTERRUPTS = 0x222n;
+const DELEGATED_INTERRUPTS =
+  (1n << BigInt(INTERRUPT.ssi)) | (1n << BigInt(INTERRUPT.sti)) | (1n << BigInt(INTERRUPT.sei));
 /** cycle, time, instret and the other counters. */
 const ALL_COUNTERS = 0xffff_ffffn;
 /** Sstc, Svadu off (Svade), Svpbmt; cache-block operations of every kind. */

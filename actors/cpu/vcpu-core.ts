@@ -13,6 +13,7 @@ import { EXIT, PENDING } from '../../src/hart/state.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
 import { makeSbiCall } from '../../src/sbi/call.ts';
 import type { SbiHost } from '../../src/sbi/host.ts';
+import { VIRT_TIMEBASE_HZ } from '../board/virt-table.ts';
 import type { Half } from '../misc/aclint.ts';
 import type { HartLog } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
@@ -20,7 +21,7 @@ import { beginHart, type HartStart } from './hart-setup.ts';
 /** Instructions after which the thread's loop turns at the latest; the doorbell ends a slice much sooner. */
 const SLICE = 200_000;
 /** Length of one tick of the timebase. */
-export const TICK_NS = 100;
+export const TICK_NS: number = 1e9 / VIRT_TIMEBASE_HZ;
 const NEVER = (1n << 64n) - 1n;
 const ECALL_BYTES = 4n;
 

@@ -4,10 +4,9 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigError } from '../util/config-error.ts';
 import { parseControl } from './control.ts';
-
-/** What apt falls back to on no host: the address that Debian's installer writes. */
-export const publicMirror = 'http://deb.debian.org/debian';
+import { otherWays } from './packages.ts';
 
 interface AptSource {
   readonly uri: string;
@@ -20,13 +19,20 @@ interface AptSource {
 const debianSuites = ['stable', 'oldstable', 'testing', 'unstable', 'sid', 'bullseye', 'bookworm', 'trixie', 'forky'];
 
 /**
- * The mirror of the host's Debian archive, or Debian's public one when the host names none.
+ * The mirror of the host's Debian archive.
  * @param aptDirectory where the host keeps sources.list and sources.list.d
+ * @throws ConfigError when the host names none
  */
 export async function hostMirror(aptDirectory = '/etc/apt'): Promise<string> {
   const texts = await sourceFiles(aptDirectory);
   const sources = texts.flatMap(({ name, text }) => (name.endsWith('.sources') ? deb822(text) : oneLine(text)));
-  return sources.find(isDebianArchive)?.uri ?? publicMirror;
+  const source = sources.find(isDebianArchive);
+  if (source !== undefined) return source.uri;
+  throw new ConfigError(
+    'default guest',
+    "the host's apt has no Debian archive among its sources",
+    `Add one, or ${otherWays}.`,
+  );
 }
 
 /** Others publish `bookworm main` too; they bring a key of their own. */

@@ -80,7 +80,7 @@ async function fetchPackages(context: FetchContext, env: NodeJS.ProcessEnv): Pro
   throw new ConfigError(
     'default guest',
     'it is not in the cache, and this host has no apt with Debian keys to fetch it with',
-    `Either ${otherWays}, e.g. https://deb.debian.org/debian`,
+    `Either ${otherWays}.`,
   );
 }
 

@@ -34,7 +34,7 @@ interface RemoteFile {
 }
 
 /**
- * @param mirror the archive's root, e.g. `https://deb.debian.org/debian`
+ * @param mirror the archive's root: the directory that holds `dists` and `pool`
  * @throws ConfigError when the mirror cannot be reached, lacks a file, or a file is not what its index says
  */
 export async function fetchFromMirror(context: FetchContext, mirror: string): Promise<GuestPackages> {
@@ -66,7 +66,7 @@ function rootOf(mirror: string): string {
     throw new ConfigError(
       mirrorVariable,
       `'${mirror}' is no http or https address`,
-      'Give the root of a Debian archive, e.g. https://deb.debian.org/debian',
+      'Give the root of a Debian archive: the directory that holds dists and pool.',
     );
   }
   return mirror.replace(/\/+$/, '');

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hostMirror, publicMirror } from '../../src/guest/apt-sources.ts';
+import { hostMirror } from '../../src/guest/apt-sources.ts';
 import { cacheDirectory } from '../../src/guest/cache.ts';
 import { defaultGuest, entryName } from '../../src/guest/default-guest.ts';
 import { lineProgress, silentProgress } from '../../src/guest/progress.ts';
@@ -191,7 +191,7 @@ describe("the host's mirror", () => {
       'sources.list',
       '# deb http://old/ bookworm main\ndeb cdrom:[Debian]/ bookworm main\ndeb-src http://src/debian bookworm main\n' +
         'deb [arch=amd64 signed-by=/etc/vendor.gpg] https://vendor/debian bookworm main\n' +
-        'deb http://security.debian.org/debian-security bookworm-security main\n' +
+        'deb http://security.example/debian-security bookworm-security main\n' +
         'deb [ signed-by=/usr/share/keyrings/debian-archive-keyring.gpg ] https://near/debian bookworm main contrib # here\n',
     );
     expect(await hostMirror(directory)).toBe('https://near/debian');
@@ -213,7 +213,11 @@ describe("the host's mirror", () => {
     expect(await hostMirror(directory)).toBe('https://near/debian');
   });
 
-  it("is Debian's own when the host has none", async () => expect(await hostMirror(directory)).toBe(publicMirror));
+  it('is an error with a remedy when the host has none', () =>
+    expect(hostMirror(directory)).rejects.toMatchObject({
+      name: 'ConfigError',
+      remedy: expect.stringContaining('BOTTOMHALF_DEBIAN_MIRROR'),
+    }));
 });
 
 describe('progress', () => {

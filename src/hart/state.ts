@@ -148,8 +148,6 @@ export const EXIT = {
   wfi: 3,
   /** An ecall from S mode for the built-in SBI. pc still names the ecall. */
   sbi: 4,
-  /** A breakpoint or a single step, for a debugger. */
-  debug: 5,
 } as const;
 
 /** States of the pending access. */

@@ -4,7 +4,6 @@
  * Not modelled: apt on hosts without Debian's archive keyring; they use a mirror (mirror.ts).
  */
 import { spawn } from 'node:child_process';
-import { access, mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ConfigError } from '../util/config-error.ts';
@@ -21,16 +20,15 @@ import {
   otherWays,
   suite,
 } from './packages.ts';
+import { findKeyring, firstReadable, preparePrivateApt } from './private-apt.ts';
 
-/** Debian's archive keys; the ending depends on the release of the host. */
-const keyrings = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
 /** How many of apt's last lines an error shows. */
 const shownErrorLines = 4;
 
 /** Where apt and the keyring are on this host, or undefined when it has not both. */
 export async function findApt(env: NodeJS.ProcessEnv): Promise<{ keyring: string } | undefined> {
   const programs = (env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'apt-get'));
-  const keyring = await firstReadable(keyrings);
+  const keyring = await findKeyring();
   return keyring !== undefined && (await firstReadable(programs)) !== undefined ? { keyring } : undefined;
 }
 
@@ -67,55 +65,12 @@ async function privateApt(
   uri: string,
   mirror: string | undefined,
 ): Promise<Apt> {
-  const { directory } = context;
-  for (const path of ['lists/partial', 'archives/partial', 'empty']) {
-    await mkdir(join(directory, path), { recursive: true });
-  }
-  const options = `arch=${architecture} signed-by=${keyring} target=Packages`;
-  await writeFile(join(directory, 'sources.list'), `deb [${options}] ${uri} ${suite} main\n`);
-  await writeFile(join(directory, 'status'), '');
-  await writeFile(join(directory, 'apt.conf'), configuration(directory));
+  const config = await preparePrivateApt(context.directory, { architecture, keyring, uri, suite });
   return (program, args, onProgress) =>
-    run(program, [`-c=${join(directory, 'apt.conf')}`, '-q', ...args], context, onProgress).catch((error: unknown) => {
+    run(program, [`-c=${config}`, '-q', ...args], context, onProgress).catch((error: unknown) => {
       if (error instanceof AptFailure) throw explain(error, uri, mirror);
       throw error;
     });
-}
-
-/**
- * Read after the host's configuration, so it has the last word. Hooks, a default release and pins are meant for the
- * host's packages and go. As root, apt would drop to the user _apt, who cannot enter our directories.
- */
-function configuration(directory: string): string {
-  const cleared = [
-    'APT::Architectures',
-    'APT::Default-Release',
-    'APT::Update::Pre-Invoke',
-    'APT::Update::Post-Invoke',
-    'APT::Update::Post-Invoke-Success',
-  ];
-  const settings: Readonly<Record<string, string>> = {
-    'APT::Architecture': architecture,
-    'APT::Sandbox::User': 'root',
-    'APT::Get::AllowUnauthenticated': 'false',
-    'Acquire::AllowInsecureRepositories': 'false',
-    'Acquire::Languages': 'none',
-    'Dir::State': directory,
-    'Dir::State::lists': join(directory, 'lists/'),
-    'Dir::State::status': join(directory, 'status'),
-    'Dir::Cache': directory,
-    'Dir::Cache::archives': join(directory, 'archives/'),
-    'Dir::Etc::sourcelist': join(directory, 'sources.list'),
-    'Dir::Etc::sourceparts': join(directory, 'empty'),
-    'Dir::Etc::preferences': join(directory, 'empty/none'),
-    'Dir::Etc::preferencesparts': join(directory, 'empty'),
-  };
-  return [
-    ...cleared.map((name) => `#clear ${name};`),
-    `APT::Architectures { "${architecture}"; };`,
-    ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`),
-    '',
-  ].join('\n');
 }
 
 /** What `apt-get download --print-uris` prints for each package: 'uri' file length hash. */
@@ -174,17 +129,4 @@ async function run(
   const failed = status !== 0 || /^(E|Err|W: .*(Failed to fetch|GPG error))/m.test(errors);
   if (failed) throw new AptFailure(errors.trim().split('\n').slice(-shownErrorLines).join('\n') || `${program} failed`);
   return output;
-}
-
-async function firstReadable(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) {
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
-  }
-  return undefined;
 }

@@ -6,16 +6,16 @@
  * Not modelled: maintainer scripts (the packages are only unpacked), hosts without apt and Debian's archive keyring.
  */
 import { execFile } from 'node:child_process';
-import { access, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { hostMirror } from '../../src/guest/apt-sources.ts';
 import { cacheDirectory, withWorkDirectory } from '../../src/guest/cache.ts';
+import { findKeyring, preparePrivateApt } from '../../src/guest/private-apt.ts';
 
 const execute = promisify(execFile);
 
 const SUITE = 'trixie';
-const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
 /** The dynamic loader and the libraries' directory of each architecture, below the prefix. */
 const ARCHITECTURES: Readonly<Record<string, { readonly loader: string; readonly libraries: string }>> = {
   amd64: { loader: 'usr/lib64/ld-linux-x86-64.so.2', libraries: 'usr/lib/x86_64-linux-gnu' },
@@ -82,51 +82,15 @@ async function make(cache: string, root: string, architecture: string, packages:
 
 /** The packages' files, with everything they depend on: apt is told that nothing is installed. */
 async function download(work: string, architecture: string, packages: readonly string[]): Promise<string[]> {
-  const keyring = await firstThere(KEYRINGS);
+  const keyring = await findKeyring();
   if (keyring === undefined) throw new Error("this host has not Debian's archive keyring");
-  for (const path of ['lists/partial', 'archives/partial', 'empty']) await mkdir(join(work, path), { recursive: true });
-  await writeFile(join(work, 'status'), '');
-  const options = `arch=${architecture} signed-by=${keyring}`;
-  await writeFile(join(work, 'sources.list'), `deb [${options}] ${await hostMirror()} ${SUITE} main\n`);
-  await writeFile(join(work, 'apt.conf'), configuration(work, architecture));
+  const config = await preparePrivateApt(work, { architecture, keyring, uri: await hostMirror(), suite: SUITE });
   const apt = (...args: string[]): Promise<unknown> =>
-    execute('apt-get', [`-c=${join(work, 'apt.conf')}`, '-qq', ...args], { maxBuffer: 1 << 24 });
+    execute('apt-get', [`-c=${config}`, '-qq', ...args], { maxBuffer: 1 << 24 });
   await apt('update');
   await apt('install', '--yes', '--download-only', '--no-install-recommends', ...packages);
   const archives = join(work, 'archives');
   const names = (await readdir(archives)).filter((name) => name.endsWith('.deb'));
   if (names.length === 0) throw new Error(`apt downloaded nothing for ${packages.join(', ')}`);
   return names.map((name) => join(archives, name));
-}
-
-/** As root, apt would drop to a user who cannot enter our directories. Hooks are meant for the host's packages. */
-function configuration(work: string, architecture: string): string {
-  const settings: Readonly<Record<string, string>> = {
-    'APT::Architecture': architecture,
-    'APT::Sandbox::User': 'root',
-    'Acquire::Languages': 'none',
-    'Dir::State': work,
-    'Dir::State::lists': join(work, 'lists/'),
-    'Dir::State::status': join(work, 'status'),
-    'Dir::Cache': work,
-    'Dir::Cache::archives': join(work, 'archives/'),
-    'Dir::Etc::sourcelist': join(work, 'sources.list'),
-    'Dir::Etc::sourceparts': join(work, 'empty'),
-    'Dir::Etc::preferences': join(work, 'empty/none'),
-    'Dir::Etc::preferencesparts': join(work, 'empty'),
-    // The host's setting may be to delete what was downloaded.
-    'APT::Keep-Downloaded-Packages': 'true',
-  };
-  const cleared = ['APT::Architectures', 'APT::Default-Release', 'DPkg::Post-Invoke', 'APT::Update'];
-  return [
-    ...cleared.map((name) => `#clear ${name};`),
-    `APT::Architectures { "${architecture}"; };`,
-    ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`),
-    '',
-  ].join('\n');
-}
-
-async function firstThere(paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) if (await isThere(path)) return path;
-  return undefined;
 }

@@ -11,9 +11,14 @@ export const ACCESS_OK = 0;
 export const BUS_FAULT = -1;
 /** Not answered yet: use readAsync(); for a write, try again when the link has room. */
 export const MUST_WAIT = -2;
+/** Of a write: it is not posted, its device says when it has taken effect. Use writeAsync(). */
+export const MUST_ASK = -3;
 
 /** @param result the unsigned value read, or BUS_FAULT */
 export type ReadDone = (result: number) => void;
+
+/** @param result ACCESS_OK or BUS_FAULT */
+export type WriteDone = (result: number) => void;
 
 export interface RegisterWindow {
   readonly lengthBytes: number;
@@ -26,6 +31,8 @@ export interface RegisterWindow {
    * @returns false when it could not even be asked, for want of credits or room; `done` is not called then
    */
   readAsync(offset: number, size: AccessSize, done: ReadDone): boolean;
+  /** A write that is answered when it has taken effect; of windows whose write() answers MUST_ASK. @returns as readAsync() */
+  writeAsync?(offset: number, value: number, size: AccessSize, done: WriteDone): boolean;
 }
 
 /** The bus's side: what realized devices announce their registers to. */

@@ -2,7 +2,7 @@
 
 export type { MachineEnd } from '../actors/board/machine-end.ts';
 export type { VmDevice } from '../actors/board/virt-devices.ts';
-export { RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
+export { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
 export type { RunState } from '../machines/machine.ts';
 export type { ImageSource } from './boot/image-source.ts';
 export { ConfigError } from './util/config-error.ts';

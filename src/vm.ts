@@ -6,7 +6,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { MachineEnd } from '../actors/board/machine-end.ts';
 import { VirtBoard } from '../actors/board/virt.ts';
 import { checkDevices, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
-import { RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
+import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
 import type { RunState } from '../machines/machine.ts';
 import {
@@ -31,6 +31,8 @@ import { loadHartModules } from './vm-modules.ts';
 const RAM_UNIT_BYTES = 4096;
 
 export interface VmOptions {
+  /** Number of harts, each a vCPU in its own thread; 1 where left out, 64 at most. */
+  readonly harts?: number;
   /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 4 MiB at least, 3.5 GiB at most. */
   readonly ramBytes?: number;
   /** ELF, Linux Image or raw bytes, decompressed. A function is called again at each reset, so that nothing is kept. */
@@ -223,9 +225,11 @@ type SetOnEnd = (listeners: EndListeners) => void;
 export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
   checkRam(ramBytes);
+  const harts = options.harts ?? 1;
+  checkHarts(harts);
   const devices = options.devices ?? [];
   checkDevices(devices, ramBytes);
-  const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes });
+  const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
   const makePlan = (): BootPlan =>
@@ -238,7 +242,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
       append: options.append,
       deviceTree:
         options.dtb === undefined
-          ? withDeviceNodes(virtDeviceTree({ harts: 1, ramBytes }), devices)
+          ? withDeviceNodes(virtDeviceTree({ harts, ramBytes }), devices)
           : readFdt(options.dtb),
       rngSeed: randomBytes(32),
     });
@@ -255,6 +259,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const log = new Subject<string>();
   let listeners: EndListeners | null = null;
   const board = new VirtBoard({
+    harts,
     memory,
     layout,
     modules,
@@ -287,6 +292,11 @@ function checkRam(ramBytes: number): void {
   if (isWhole && ramBytes >= RAM_MIN_BYTES && ramBytes <= RAM_MAX_BYTES) return;
   const range = `from ${RAM_MIN_BYTES / 2 ** 20}M to ${RAM_MAX_BYTES / 2 ** 20}M`;
   throw new ConfigError('-m', `a machine cannot have ${ramBytes} bytes of RAM`, `Give it ${range}, in whole pages.`);
+}
+
+function checkHarts(harts: number): void {
+  if (Number.isInteger(harts) && harts >= 1 && harts <= HARTS_MAX) return;
+  throw new ConfigError('-smp', `a machine cannot have ${harts} harts`, `Give it 1 to ${HARTS_MAX}.`);
 }
 
 /** @throws ConfigError where the host has not the address space */

@@ -56,6 +56,9 @@ export const virtTable = {
   dram: { base: 0x8000_0000, lengthBytes: RAM_MAX_BYTES, use: 'ram', doc: 'guest RAM; as long as -m says' },
 } as const satisfies Record<string, VirtRow>;
 
+/** Harts, each with a thread of the host. */
+export const HARTS_MAX = 64;
+
 /** PLIC sources 1 to this. */
 export const VIRT_PLIC_SOURCES = 96;
 

@@ -7,7 +7,6 @@
  */
 import { type MachineEvent, machineMachine } from '../../machines/machine.ts';
 import {
-  ActorGateway,
   type AnyActorLogic,
   type AnyStateMachine,
   type DeviceDefinition,
@@ -17,36 +16,35 @@ import {
   Inspection,
   type InspectionEvent,
   type IrqLine,
-  Link,
+  type Link,
   type Observer,
   RegisterWindows,
-  spawnWorker,
-  WindowServer,
-  type WorkerHandle,
 } from '../../src/actor/index.ts';
 import type { BootPlan } from '../../src/boot/plan.ts';
 import type { BootSegment } from '../../src/boot/segment.ts';
-import type { Channel } from '../../src/channel/channel.ts';
-import { attentionByteOffset, type DoorbellWords } from '../../src/channel/doorbell.ts';
-import { SIGNAL_WORDS, Thread, wireThreads } from '../../src/channel/threads.ts';
+import type { ChannelOptions } from '../../src/channel/channel.ts';
+import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '../../src/channel/doorbell.ts';
+import { Thread, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, HostClock, runInLibuv } from '../../src/loop/index.ts';
-import type { MemoryLayout } from '../../src/memory/layout.ts';
+import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
-import type { ErrorRecord } from '../../src/util/errors.ts';
+import { assert, type ErrorRecord } from '../../src/util/errors.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
-import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
-import { Outbox } from '../cpu/outbox.ts';
-import { CLOSE_SIGNAL, loopActorName } from '../cpu/vcpu-thread.ts';
+import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
+import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
 import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
 import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
 import { goldfishRtc } from '../time/goldfish-rtc.ts';
+import { FarWire } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
+import { VcpuEnd } from './vcpu-end.ts';
 import type { VmDevice } from './virt-devices.ts';
 import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
-import { type RemoteDevice, type Vcpu0Parameters, WIRE_KIND } from './virt-vcpu0.ts';
+import type { RemoteDevice, VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface VirtOptions {
+  readonly harts: number;
   readonly memory: WebAssembly.Memory;
   readonly layout: MemoryLayout;
   readonly modules: HartModules;
@@ -67,19 +65,16 @@ export interface VirtOptions {
   onThreadEnd(error: ErrorRecord | null): void;
 }
 
-const MAIN_THREAD = 'main';
-const VCPU_THREAD = 'vcpu0';
 const MAIN_LOOP = loopActorName(MAIN_THREAD);
-const VCPU_LOOP = loopActorName(VCPU_THREAD);
-/** A thread looks at its doorbell every few microseconds; one that has not ended by then is stuck. */
-const THREAD_END_MS = 1000;
-/** On the vCPU's thread, under the names that the gateway exports. */
-const CPU = 'cpu';
+/** On the first vCPU's thread, under the names that its gateway exports. */
 const FAR_DEVICES = { uart: 'serial0', plic: 'plic', aclint: 'clint' } as const;
 const NEAR_DEVICES = { test: 'test', rtc: 'rtc' } as const;
+/** Between two vCPUs go single words and few requests: each waits for one access or SBI call at a time. */
+const VCPU_CHANNEL: Partial<ChannelOptions> = { capacityBytes: 16_384, credits: 8 };
 
 /** A machine that has its threads and devices and waits for `machine.start`. */
 export class VirtBoard {
+  /** To the first vCPU's thread, which has the console. */
   readonly link: Link;
   /** The root actor's logic. */
   readonly logic: AnyStateMachine;
@@ -89,29 +84,28 @@ export class VirtBoard {
   readonly #loop: EventLoop;
   readonly #thread: Thread;
   readonly #loopActor: EventLoopActor;
-  readonly #gateway: ActorGateway;
-  readonly #worker: WorkerHandle;
-  readonly #outbox: Outbox<ClockMessage>;
-  /** Devices of the main loop, as the vCPU's thread reaches them. */
+  readonly #vcpus: readonly VcpuEnd[];
+  readonly #first: VcpuEnd;
+  /** Devices of the main loop, as the vCPUs' threads reach them. */
   readonly #near: readonly RemoteDevice[];
+  /** Harts that have yet to stand. */
+  readonly #toPause = new Set<number>();
   #send: (event: MachineEvent) => void = () => {};
   #closed: Promise<void> | null = null;
 
   constructor(options: VirtOptions) {
     this.#options = options;
     this.#near = nearDevices(options.devices);
-    const doorbell: DoorbellWords = {
-      buffer: options.memory.buffer,
-      byteOffset: options.layout.doorbells[0] ?? 0,
-      signalWords: SIGNAL_WORDS,
+    const doorbells = options.layout.doorbells.map((byteOffset): DoorbellWords => {
+      return { buffer: options.memory.buffer, byteOffset, signalWords: VCPU_SIGNAL_WORDS };
+    });
+    const wiring = wireMachine(doorbells);
+    const wiringOf = (name: string) => {
+      const part = wiring.get(name);
+      assert(part !== undefined, `thread ${name} has its wiring`);
+      return part;
     };
-    const wiring = wireThreads([
-      { name: MAIN_THREAD, kind: 'libuv' },
-      { name: VCPU_THREAD, kind: 'parking', doorbell },
-    ]);
-    const [own, far] = [wiring.get(MAIN_THREAD), wiring.get(VCPU_THREAD)];
-    if (own === undefined || far === undefined) throw new Error('a thread has no wiring');
-    this.#thread = new Thread(own);
+    this.#thread = new Thread(wiringOf(MAIN_THREAD));
     this.#loop = new EventLoop({
       name: MAIN_THREAD,
       clock: this.#clock,
@@ -120,24 +114,18 @@ export class VirtBoard {
     });
     attachThread(this.#loop, this.#thread);
     this.#loopActor = createEventLoopActor(this.#loop, () => runInLibuv(this.#loop, this.#thread));
-    const channel = this.#thread.channel(VCPU_THREAD);
-    this.link = new Link(VCPU_THREAD, channel);
-    this.#outbox = new Outbox(this.link);
-    this.#gateway = new ActorGateway(MAIN_THREAD, this.link);
+    this.#vcpus = doorbells.map((_, hart) => this.#vcpuEnd(hart));
+    const [first] = this.#vcpus;
+    assert(first !== undefined, 'a machine has a hart');
+    this.#first = first;
+    this.link = first.link;
     this.inspection = options.inspect === null ? null : new Inspection(MAIN_THREAD, this.#loop, options.inspect);
-    this.inspection?.watchThread(this.link);
-    this.#listen();
-    const server = new WindowServer(channel);
-    this.logic = this.#machineLogic(server, (source) => new FarWire(channel, source));
-    this.#worker = spawnWorker(
-      {
-        module: new URL(`./virt-vcpu0${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href,
-        exportName: 'vcpu0Main',
-        parameters: this.#threadParameters(attentionByteOffset(doorbell)),
-      },
-      far,
-      (error) => this.#threadEnded(error),
-    );
+    for (const vcpu of this.#vcpus) this.inspection?.watchThread(vcpu.link);
+    this.logic = this.#machineLogic();
+    for (const [hart, vcpu] of this.#vcpus.entries()) {
+      const attention = attentionByteOffset(doorbells[hart] as DoorbellWords);
+      vcpu.start(this.#threadParameters(hart, attention), wiringOf(vcpuThreadName(hart)));
+    }
   }
 
   /** Where failures and acknowledgements go: the root actor, once it exists. */
@@ -145,40 +133,52 @@ export class VirtBoard {
     this.#send = send;
   }
 
-  /** Calls `handler` whenever the vCPU's thread has made room after a message was refused. */
+  /** Calls `handler` whenever the first vCPU's thread has made room after a message was refused. */
   onSpace(handler: () => void): void {
     this.link.onSpace(handler);
   }
 
-  /** Ends the thread and lets go of everything. */
+  /** Ends the threads and lets go of everything. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
   async #close(): Promise<void> {
-    this.#closeThread();
-    await this.#worker.end(THREAD_END_MS);
+    this.#closeThreads();
+    await Promise.all(this.#vcpus.map((vcpu) => vcpu.ended()));
     this.inspection?.detach();
     this.#thread.close();
   }
 
-  #machineLogic(server: WindowServer, wireTo: (source: number) => IrqLine): AnyStateMachine {
-    const actors = this.#childLogics(server, wireTo);
-    const devices = Object.keys(actors).filter((name) => name !== CPU);
-    const loops = { [MAIN_LOOP]: this.#loopActor.logic, [VCPU_LOOP]: this.#gateway.proxyLogic(VCPU_LOOP) };
+  #vcpuEnd(hart: number): VcpuEnd {
+    const { onEnd, onLog, onThreadEnd } = this.#options;
+    return new VcpuEnd(hart, this.#thread, this.#loop, {
+      onPaused: () => this.#vcpuPaused(hart),
+      onLog,
+      onProgramEnd: (code) => onEnd({ kind: code === 0 ? 'poweroff' : 'fail', code }),
+      onResetRequest: (request) => onEnd(endOfReset(request)),
+      onThreadEnd: (_, error) => onThreadEnd(error),
+    });
+  }
+
+  #machineLogic(): AnyStateMachine {
+    const actors = this.#deviceLogics();
+    const devices = Object.keys(actors);
+    const cpus = this.#vcpus.map(({ actorName }) => actorName);
+    const loops: Record<string, AnyActorLogic> = { [MAIN_LOOP]: this.#loopActor.logic };
+    for (const { gateway, actorName, loopName } of this.#vcpus) {
+      loops[loopName] = gateway.proxyLogic(loopName);
+      actors[actorName] = gateway.proxyLogic(actorName);
+    }
     const spawnAll = (names: readonly string[]) =>
       enqueueActions(({ enqueue }) => {
         for (const name of names) enqueue.spawnChild(name, { id: name, systemId: name });
       });
-    const tellAll = (names: readonly string[], event: EventObject) =>
-      enqueueActions(({ enqueue }) => {
-        for (const name of names) enqueue.sendTo(name, event);
-      });
-    const start = (): EventObject => {
-      const { pcGpa, a1 } = this.#options.plan.start;
-      return { type: 'vcpu.start', pc: BigInt(pcGpa), argument: BigInt(a1) } as EventObject;
-    };
+    const { mode, pcGpa, a1 } = this.#options.plan.start;
+    const start = { type: 'vcpu.start', pc: BigInt(pcGpa), argument: BigInt(a1) } as EventObject;
+    // In M mode all harts begin, as out of a real reset; the built-in SBI starts one, which starts the others.
+    const started = mode === 'M' ? cpus : cpus.slice(0, 1);
     // xstate's types know only what the chart itself declares; the board adds its own actors and actions.
     return (machineMachine as AnyStateMachine).provide({
       actors: { ...loops, ...actors },
@@ -188,14 +188,17 @@ export class VirtBoard {
           enqueue(() => this.#loadRam());
           for (const name of Object.keys(actors)) enqueue.spawnChild(name, { id: name, systemId: name });
           for (const name of devices) enqueue.sendTo(name, { type: 'device.start' });
-          enqueue.sendTo(CPU, start());
+          for (const name of started) enqueue.sendTo(name, start);
         }),
         resumeAll: enqueueActions(({ enqueue }) => {
           enqueue(() => this.#resumeClock());
           for (const name of devices) enqueue.sendTo(name, { type: 'device.resume' });
-          enqueue.sendTo(CPU, { type: 'vcpu.resume' });
+          for (const name of cpus) enqueue.sendTo(name, { type: 'vcpu.resume' });
         }),
-        pauseVcpus: tellAll([CPU], { type: 'vcpu.pause' }),
+        pauseVcpus: enqueueActions(({ enqueue }) => {
+          enqueue(() => this.#expectPauses());
+          for (const name of cpus) enqueue.sendTo(name, { type: 'vcpu.pause' });
+        }),
         quiesceDevices: enqueueActions(({ enqueue }) => {
           for (const name of devices) enqueue.sendTo(name, { type: 'device.quiesce' });
           enqueue(() => this.#stopClock());
@@ -203,8 +206,8 @@ export class VirtBoard {
         resetAll: enqueueActions(({ enqueue }) => {
           enqueue(() => this.#loadRam());
           for (const name of devices) enqueue.sendTo(name, { type: 'device.reset' });
-          enqueue.sendTo(CPU, { type: 'vcpu.reset' });
-          enqueue.sendTo(CPU, start());
+          for (const name of cpus) enqueue.sendTo(name, { type: 'vcpu.reset' });
+          for (const name of started) enqueue.sendTo(name, start);
         }),
         haltAll: () => this.#halt(),
         release: () => void this.close(),
@@ -212,8 +215,9 @@ export class VirtBoard {
     }) as AnyStateMachine;
   }
 
-  /** Of the devices of the main loop, and of the proxies of what is on the vCPU's thread; by name. */
-  #childLogics(server: WindowServer, wireTo: (source: number) => IrqLine): Record<string, AnyActorLogic> {
+  /** Of the devices of the main loop, and of the proxies of those on the first vCPU's thread; by name. */
+  #deviceLogics(): Record<string, AnyActorLogic> {
+    const wireTo = (source: number): IrqLine => new FarWire(this.#first.channel, WORDS.wire, source);
     const windows = new RegisterWindows();
     const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
       deviceActorLogic(definition, {
@@ -224,7 +228,8 @@ export class VirtBoard {
           realize: (id, window) => {
             windows.realize(id, window);
             const remote = this.#near.find((device) => device.name === id);
-            if (remote !== undefined) server.serve(remote.windowId, window);
+            if (remote === undefined) return;
+            for (const { server } of this.#vcpus) server.serve(remote.windowId, window);
           },
         },
       }) as AnyActorLogic;
@@ -232,9 +237,8 @@ export class VirtBoard {
     const actors: Record<string, AnyActorLogic> = {
       [NEAR_DEVICES.test]: near(testFinisher, { finish }, undefined),
       [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: wireTo(virtTable.rtc.irq) }, undefined),
-      [CPU]: this.#gateway.proxyLogic(CPU),
     };
-    for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#gateway.proxyLogic(name);
+    for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#first.gateway.proxyLogic(name);
     for (const { name, definition, config, ports, irq } of this.#options.devices) {
       const wiring = irq === undefined ? {} : { irq: wireTo(irq) };
       actors[name] = near(definition, { ...ports, ...wiring }, config);
@@ -242,16 +246,19 @@ export class VirtBoard {
     return actors;
   }
 
-  #listen(): void {
-    const { link } = this;
-    link.on<VcpuPaused>('board.vcpu-paused', () => this.#send({ type: 'machine.vcpus-paused' }));
-    link.on<LogText>('board.log', ({ text }) => this.#options.onLog(text));
-    link.on<ProgramEnd>('board.program-end', ({ code }) => {
-      this.#options.onEnd({ kind: code === 0 ? 'poweroff' : 'fail', code });
-    });
-    link.on<ResetRequest>('board.reset-request', ({ request }) => {
-      this.#options.onEnd(endOfReset(request));
-    });
+  #expectPauses(): void {
+    for (const { hart } of this.#vcpus) this.#toPause.add(hart);
+  }
+
+  /** When all stand, whatever they had still sent each other is handled first: nothing of it comes after a reset. */
+  #vcpuPaused(hart: number): void {
+    if (!this.#toPause.delete(hart) || this.#toPause.size > 0) return;
+    let left = this.#vcpus.length;
+    const drained = (): void => {
+      left -= 1;
+      if (left === 0) this.#send({ type: 'machine.vcpus-paused' });
+    };
+    for (const vcpu of this.#vcpus) vcpu.drain(drained);
   }
 
   /** All of RAM as the boot plan wants it. The vCPU stands, or has not begun. */
@@ -267,33 +274,28 @@ export class VirtBoard {
 
   #resumeClock(): void {
     const originNs = this.#clock.resume();
-    this.#outbox.post({ type: 'clock.resume', originNs, atNs: 0 });
+    for (const vcpu of this.#vcpus) vcpu.resumeClock(originNs);
     this.#loopActor.wake();
   }
 
   #stopClock(): void {
     const atNs = this.#clock.stop();
-    this.#outbox.post({ type: 'clock.stop', originNs: 0, atNs });
+    for (const vcpu of this.#vcpus) vcpu.stopClock(atNs);
     this.#loopActor.wake();
   }
 
   /** Nobody is waited for: the vCPU may be what failed. */
   #halt(): void {
     this.#clock.stop();
-    this.#closeThread();
+    this.#closeThreads();
   }
 
-  #closeThread(): void {
-    this.#thread.bell(VCPU_THREAD).raise(CLOSE_SIGNAL);
+  #closeThreads(): void {
+    for (const vcpu of this.#vcpus) vcpu.tellClose();
   }
 
-  #threadEnded(error: ErrorRecord | null): void {
-    if (error !== null) this.#gateway.fail(error);
-    this.#options.onThreadEnd(error);
-  }
-
-  #threadParameters(attention: number): Vcpu0Parameters {
-    const { memory, layout, modules, plan, sbi, log, seed } = this.#options;
+  #threadParameters(hart: number, attention: number): VirtVcpuParameters {
+    const { harts, memory, layout, modules, plan, sbi, log, seed } = this.#options;
     const row = ({ base, lengthBytes }: { base: number; lengthBytes: number }, name: string) => ({
       name,
       base,
@@ -302,10 +304,11 @@ export class VirtBoard {
     return {
       memory,
       modules,
-      arena: layout.arenas[0] ?? 0,
+      arena: layout.arenas[hart] ?? 0,
       attention,
       ram: { base: virtTable.dram.base, host: layout.ram, lengthBytes: layout.ramBytes },
-      hartId: 0,
+      hartId: hart,
+      harts,
       sbi,
       start: { mode: plan.start.mode, a2: BigInt(plan.start.a2) },
       rom: { ...row(virtTable.mrom, 'mrom'), bytes: plan.rom },
@@ -315,33 +318,20 @@ export class VirtBoard {
       remote: this.#near,
       htif: plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
       log,
-      seed: seed + 1,
+      seed: seed + 1 + hart,
     };
   }
 }
 
-/** A device's wire to the PLIC on the vCPU's thread. A level that found no room goes when there is some, if it still holds. */
-class FarWire {
-  readonly #channel: Channel;
-  readonly #source: number;
-  #level = false;
-  #told = false;
-
-  constructor(channel: Channel, source: number) {
-    this.#channel = channel;
-    this.#source = source;
-    channel.onSpace(() => this.#tell());
-  }
-
-  set(level: boolean): void {
-    this.#level = level;
-    this.#tell();
-  }
-
-  #tell(): void {
-    if (this.#level === this.#told) return;
-    if (this.#channel.postWords(WIRE_KIND, this.#source, this.#level ? 1 : 0, 0, 0)) this.#told = this.#level;
-  }
+function wireMachine(doorbells: readonly DoorbellWords[]): ReturnType<typeof wireThreads> {
+  assert(doorbellLengthBytes(VCPU_SIGNAL_WORDS) <= DOORBELL_BYTES, 'a doorbell fits into its place');
+  const vcpus = doorbells.map((doorbell, hart): ThreadPlan => {
+    return { name: vcpuThreadName(hart), kind: 'parking', doorbell };
+  });
+  const isVcpu = ({ kind }: ThreadPlan): boolean => kind === 'parking';
+  return wireThreads([{ name: MAIN_THREAD, kind: 'libuv' }, ...vcpus], (one, other) =>
+    isVcpu(one) && isVcpu(other) ? VCPU_CHANNEL : {},
+  );
 }
 
 function nearDevices(others: readonly VmDevice[]): RemoteDevice[] {

@@ -10,6 +10,28 @@ const DEVICE = { system: 0, console: 1 } as const;
 const COMMAND = { read: 0, write: 1 } as const;
 const MAILBOX_BYTES = 8;
 
+/** Looks at the mailbox, after each slice. */
+export interface HtifPort {
+  poll(): void;
+}
+
+/** A vCPU that does not serve the mailbox: it tells the one that does. */
+export class HtifWatch implements HtifPort {
+  readonly #word: DataView | null;
+  readonly #tell: () => void;
+
+  constructor(ram: Uint8Array, ramBase: number, tohost: number, tell: () => void) {
+    const offset = tohost - ramBase;
+    const isInside = offset >= 0 && offset + MAILBOX_BYTES <= ram.byteLength;
+    this.#word = isInside ? new DataView(ram.buffer, ram.byteOffset + offset, MAILBOX_BYTES) : null;
+    this.#tell = tell;
+  }
+
+  poll(): void {
+    if (this.#word !== null && this.#word.getBigUint64(0, true) !== 0n) this.#tell();
+  }
+}
+
 export class Htif {
   readonly #view: DataView;
   readonly #tohost: number;

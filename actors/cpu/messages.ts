@@ -25,3 +25,6 @@ export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText;
 
 /** From the board: virtual time goes on, in step with the board's clock, or stands still. */
 export type ClockMessage = LinkMessage & { readonly originNs: number; readonly atNs: number };
+
+/** From the board, as a request: answered when every message between the vCPUs that was sent before has been handled. */
+export type DrainRequest = LinkMessage & { readonly type: 'thread.drain' };

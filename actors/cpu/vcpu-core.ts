@@ -8,13 +8,18 @@
 import { BUS_FAULT, MUST_WAIT } from '../../src/actor/index.ts';
 import { type BusSize, FlatView } from '../../src/bus/flat-view.ts';
 import type { Hart } from '../../src/hart/hart.ts';
-import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { EXIT, PENDING } from '../../src/hart/state.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
-import { makeSbiCall } from '../../src/sbi/call.ts';
-import type { SbiHost } from '../../src/sbi/host.ts';
+import { finishSbiCall, makeSbiCall } from '../../src/sbi/call.ts';
+import {
+  type HartEntry,
+  type HartState,
+  hartState,
+  type RemoteFence,
+  type SbiHost,
+  type SbiResult,
+} from '../../src/sbi/host.ts';
 import { VIRT_TIMEBASE_HZ } from '../board/virt-table.ts';
-import type { Half } from '../misc/aclint.ts';
 import type { HartLog } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
 
@@ -25,11 +30,14 @@ export const TICK_NS: number = 1e9 / VIRT_TIMEBASE_HZ;
 const NEVER = (1n << 64n) - 1n;
 const ECALL_BYTES = 4n;
 
+const A7 = 17;
+
 /**
  * What the hart is waiting for, besides being told to run. `room`: the way to the device is full; `retry`: there is
- * room now, the next slice begins with the access.
+ * room now, the next slice begins with the access. `sbi`: other harts are to answer a call. `call`: they could not be
+ * asked for want of room.
  */
-type Waiting = 'nothing' | 'interrupt' | 'access' | 'room' | 'retry' | 'reset';
+type Waiting = 'nothing' | 'interrupt' | 'access' | 'room' | 'retry' | 'sbi' | 'call' | 'reset';
 
 export interface VcpuCoreOptions {
   readonly hart: Hart;
@@ -49,6 +57,12 @@ export class VcpuCore {
   #running = false;
   /** Counts resets: the answer to an access from before one belongs to nobody. */
   #life = 0;
+  /** Counts SBI calls that wait for others. */
+  #call = 0;
+  /** The hart asked to be suspended: where it goes on, null for behind the call. */
+  #suspend: { readonly entry: HartEntry | null } | null = null;
+  /** In SBI suspend, as hart_get_status tells others. */
+  #suspended = false;
 
   constructor(options: VcpuCoreOptions) {
     this.#hart = options.hart;
@@ -84,6 +98,8 @@ export class VcpuCore {
   reset(): void {
     this.#waiting = 'nothing';
     this.#life += 1;
+    this.#suspend = null;
+    this.#suspended = false;
     // With a half-made access, if there is one.
     this.#view = new FlatView(this.#view.space);
     this.#deadline.cancel();
@@ -92,12 +108,15 @@ export class VcpuCore {
 
   /** An interrupt line changed, or the deadline came: a hart in WFI looks again. */
   wake(): void {
-    if (this.#waiting === 'interrupt') this.#waiting = 'nothing';
+    if (this.#waiting !== 'interrupt') return;
+    this.#waiting = 'nothing';
+    this.#suspended = false;
   }
 
-  /** The way to far devices has room again. */
+  /** The way to far devices, or to other harts, has room again. */
   retry(): void {
     if (this.#waiting === 'room') this.#waiting = 'retry';
+    else if (this.#waiting === 'call') this.#waiting = 'nothing';
   }
 
   setInterruptLine(bit: number, level: boolean): void {
@@ -105,23 +124,38 @@ export class VcpuCore {
     if (level) this.wake();
   }
 
-  /** mip.MSIP as it stands. */
-  get softwareInterrupt(): boolean {
-    return (this.#hart.get('lines') & (1n << BigInt(INTERRUPT.msi))) !== 0n;
+  /** The ACLINT's comparator, as unsigned halves. */
+  setTimecmp(lo: number, hi: number): void {
+    this.#hart.setTimecmp(wide(lo, hi));
+    // The deadline of a hart in WFI may have moved.
+    this.wake();
   }
 
-  setSoftwareInterrupt(level: boolean): void {
-    this.setInterruptLine(INTERRUPT.msi, level);
+  /** HSM state of a hart that was started. */
+  get hartState(): HartState {
+    return this.#suspended ? hartState.suspended : hartState.started;
   }
 
-  /** @returns an unsigned half of mtimecmp */
-  readMtimecmp(half: Half): number {
-    return Number((this.#hart.get('mtimecmp') >> shiftOf(half)) & 0xffff_ffffn);
+  /** A fence that another hart, or this one, asked for. */
+  fence(_fence: Omit<RemoteFence, 'harts'>): void {
+    this.#hart.flush();
   }
 
-  writeMtimecmp(half: Half, value: number): void {
-    const other = this.#hart.get('mtimecmp') & (0xffff_ffffn << (32n - shiftOf(half)));
-    this.#hart.setTimecmp(other | (BigInt(value) << shiftOf(half)));
+  /** The SBI call in progress waits for others. @returns takes its result, once */
+  pend(): (result: SbiResult) => void {
+    const life = this.#life;
+    this.#call += 1;
+    const call = this.#call;
+    return (result) => {
+      if (life !== this.#life || call !== this.#call || this.#waiting !== 'sbi') return;
+      this.#waiting = 'nothing';
+      this.#finishSbi(result);
+    };
+  }
+
+  /** Suspends the hart behind the call in progress. */
+  suspend(entry: HartEntry | null): void {
+    this.#suspend = { entry };
   }
 
   /** Runs until the hart needs something that is not there, the doorbell rings, or the slice is over. */
@@ -207,17 +241,42 @@ export class VcpuCore {
 
   #sbiCall(): void {
     const hart = this.#hart;
+    const calls = this.#call;
     const status = makeSbiCall(this.#sbiHost);
-    if (status === 'retry') return;
-    if (status === 'pending') throw new Error('an SBI call of a machine with one hart waits for others');
+    if (status === 'retry') {
+      // Others could not be asked: the call is made again when there is room. The console's room comes by itself.
+      if (this.#call !== calls) this.#waiting = 'call';
+      return;
+    }
+    if (status === 'pending') {
+      this.#waiting = 'sbi';
+      return;
+    }
     hart.set('pc', hart.get('pc') + ECALL_BYTES);
+    if (this.#suspend !== null) this.#enterSuspend(this.#suspend.entry);
+  }
+
+  #finishSbi(result: SbiResult): void {
+    const hart = this.#hart;
+    finishSbiCall(this.#sbiHost, hart.get('x', A7), result);
+    hart.set('pc', hart.get('pc') + ECALL_BYTES);
+  }
+
+  /** What may end it is what mie enables, as for WFI. Without retention the hart begins anew, but for that. */
+  #enterSuspend(entry: HartEntry | null): void {
+    const hart = this.#hart;
+    this.#suspend = null;
+    if (entry !== null) {
+      const mie = hart.get('mie');
+      beginHart(hart, { mode: 'S', pcGpa: entry.startGpa, a1: entry.opaque, a2: 0n });
+      hart.set('mie', mie);
+    }
+    if (hart.interruptPending) return;
+    this.#suspended = true;
+    this.#waitForInterrupt();
   }
 }
 
 function wide(lo: number, hi: number): bigint {
   return hi === 0 ? BigInt(lo) : (BigInt(hi) << 32n) | BigInt(lo);
-}
-
-function shiftOf(half: Half): bigint {
-  return half === 'lo' ? 0n : 32n;
 }

@@ -17,6 +17,7 @@ import { createAddressSpace, type Region } from '../../src/bus/address-space.ts'
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
@@ -24,11 +25,13 @@ import type { LoopPort } from '../../src/loop/port.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
 import type { LogConfig } from './hart-log.ts';
+import { HartPeers } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
-import { Htif } from './htif.ts';
-import type { BoardMessage, ClockMessage } from './messages.ts';
+import { Htif, type HtifPort, HtifWatch } from './htif.ts';
+import type { BoardMessage, ClockMessage, DrainRequest } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { createVcpu, type Vcpu } from './vcpu.ts';
+import { SIGNAL, WORDS } from './words.ts';
 
 export interface VcpuThreadParameters {
   readonly memory: WebAssembly.Memory;
@@ -38,6 +41,8 @@ export interface VcpuThreadParameters {
   readonly attention: number;
   readonly ram: { readonly base: number; readonly host: number; readonly lengthBytes: number };
   readonly hartId: number;
+  /** Of the machine. */
+  readonly harts: number;
   readonly sbi: boolean;
   readonly start: Omit<HartStart, 'pcGpa' | 'a1'>;
   readonly htif: { readonly tohost: number; readonly fromhost: number | null } | null;
@@ -45,9 +50,12 @@ export interface VcpuThreadParameters {
   readonly seed: number;
 }
 
-const MAIN = 'main';
-/** Signal from the board: the thread is to end. It overtakes every message. */
-export const CLOSE_SIGNAL = 0;
+/** The board's thread, and the caller's. */
+export const MAIN_THREAD = 'main';
+
+/** The thread of a hart, and the name of its vCPU among the machine's actors. */
+export const vcpuThreadName = (hart: number): string => `vcpu${hart}`;
+export const vcpuActorName = (hart: number): string => `cpu${hart}`;
 
 /** The name of a thread's loop among the machine's actors. */
 export const loopActorName = (thread: string): string => `${thread}-loop`;
@@ -55,6 +63,7 @@ export const loopActorName = (thread: string): string => `${thread}-loop`;
 /** What a board finds on the thread when it adds its devices. */
 export interface VcpuHost {
   readonly loop: LoopPort;
+  readonly thread: Thread;
   /** To the main loop. */
   readonly link: Link;
   readonly channel: Channel;
@@ -70,14 +79,17 @@ export interface VcpuHost {
   ): AnyActorRef;
 }
 
+/** The console of the built-in SBI and of HTIF. */
+export interface ThreadConsole extends CharPort {
+  /** @returns how many were taken */
+  writeMany(bytes: Uint8Array): number;
+  /** What was written goes on its way. */
+  flush(): void;
+}
+
 /** What a board has put beside the vCPU. */
 export interface ThreadDevices {
-  /** The console of the built-in SBI and of HTIF. */
-  readonly console: CharPort & {
-    /** @returns how many were taken */
-    writeMany(bytes: Uint8Array): number;
-    flush(): void;
-  };
+  readonly console: ThreadConsole;
   /** What the hart sees besides RAM. */
   readonly regions: readonly Region[];
 }
@@ -95,7 +107,8 @@ export class VcpuThread {
   readonly #gateway: ActorGateway;
   readonly #inspection: InspectionSource;
   readonly #devices: ThreadDevices;
-  readonly #htif: Htif | null;
+  readonly #peers = new HartPeers();
+  readonly #htif: HtifPort | null;
   #loopActor: AnyActorRef | null = null;
   #turning = false;
 
@@ -105,8 +118,8 @@ export class VcpuThread {
     this.#thread = thread;
     this.#loop = new EventLoop({ name: thread.name, clock: this.#clock, seed: parameters.seed });
     attachThread(this.#loop, thread);
-    this.#channel = thread.channel(MAIN);
-    this.#link = new Link(MAIN, this.#channel);
+    this.#channel = thread.channel(MAIN_THREAD);
+    this.#link = new Link(MAIN_THREAD, this.#channel);
     this.#outbox = new Outbox(this.#link);
     this.#gateway = new ActorGateway(thread.name, this.#link);
     this.#inspection = new InspectionSource(thread.name, this.#link, this.#loop);
@@ -114,18 +127,20 @@ export class VcpuThread {
     this.#startLoop();
 
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
+    this.#addPeers();
     this.#vcpu = this.#createVcpu(ram);
+    this.#listenToPeers();
     this.#devices = addDevices({
       loop: this.#loop,
+      thread,
       link: this.#link,
       channel: this.#channel,
       vcpu: this.#vcpu,
       windows: this.#windows,
       startDevice: (name, definition, ports, config) => this.#startDevice(name, definition, ports, config),
     });
-    const { console } = this.#devices;
-    this.#htif = parameters.htif === null ? null : new Htif(ram, parameters.ram.base, parameters.htif, console);
-    this.#startActor('cpu', this.#vcpu.logic);
+    this.#htif = this.#createHtif(ram);
+    this.#startActor(vcpuActorName(parameters.hartId), this.#vcpu.logic);
   }
 
   run(): void {
@@ -137,7 +152,7 @@ export class VcpuThread {
       // A log that the board has not taken yet holds the vCPU back: it would only make more.
       if (runner.runnable && this.#outbox.empty) {
         runner.slice();
-        this.#pollHtif();
+        this.#htif?.poll();
       } else driver.park();
     }
     this.#thread.close();
@@ -160,13 +175,15 @@ export class VcpuThread {
   }
 
   #createVcpu(ram: Uint8Array): Vcpu {
-    const { memory, modules, arena, attention, ram: place, hartId, sbi, start, log } = this.#parameters;
+    const { memory, modules, arena, attention, ram: place, hartId, harts, sbi, start, log } = this.#parameters;
     const { base } = place;
     return createVcpu({
       loop: this.#loop,
       hart: { memory, modules, arena, doorbell: attention, ram: place, hartId, sbi },
       sbi: {
         ram: { base, bytes: ram },
+        peers: this.#peers,
+        harts,
         systemReset: (request) => this.#outbox.post({ type: 'board.reset-request', request }),
         consoleWrite: (bytes) => this.#devices.console.writeMany(bytes),
         consoleRead: (maxBytes) => readSome(this.#devices.console, maxBytes),
@@ -176,7 +193,9 @@ export class VcpuThread {
       startOf: (pc, argument) => ({ ...start, pcGpa: Number(pc), a1: argument }),
       paused: () => this.#tellPaused(),
       writeLog: (text) => this.#outbox.post({ type: 'board.log', text }),
-      onSpace: (handler) => this.#channel.onSpace(handler),
+      onSpace: (handler) => {
+        for (const peer of this.#thread.peers) this.#thread.channel(peer).onSpace(handler);
+      },
     });
   }
 
@@ -206,7 +225,48 @@ export class VcpuThread {
   #listen(): void {
     this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
-    this.#thread.doorbell.onSignal(CLOSE_SIGNAL, () => this.#loopActor?.send({ type: 'loop.stop' }));
+    this.#link.on<DrainRequest>('thread.drain', (_, token) => this.#drain(token));
+    this.#thread.doorbell.onSignal(SIGNAL.close, () => this.#loopActor?.send({ type: 'loop.stop' }));
+  }
+
+  #addPeers(): void {
+    const { harts, hartId } = this.#parameters;
+    for (let hart = 0; hart < harts; hart++) {
+      const peer = vcpuThreadName(hart);
+      if (hart !== hartId) this.#peers.add(hart, this.#thread.channel(peer), this.#thread.bell(peer));
+    }
+  }
+
+  #listenToPeers(): void {
+    const { runner, timer, server } = this.#vcpu;
+    this.#peers.serve(server);
+    this.#thread.doorbell.onSignal(SIGNAL.ipi, () => runner.setInterruptLine(INTERRUPT.ssi, true));
+    for (const peer of this.#thread.peers) {
+      const channel = this.#thread.channel(peer);
+      channel.onWords(WORDS.hartWire, (bit, level) => runner.setInterruptLine(bit, level !== 0));
+      channel.onWords(WORDS.timecmp, (lo, hi) => timer.setTimecmp(lo >>> 0, hi >>> 0));
+      channel.onWords(WORDS.drain, (_0, _1, _2, _3, token) => channel.replyWords(token, 0, 0));
+    }
+  }
+
+  /** Answers when whatever this thread has sent to the other vCPUs, and they to it, has been handled. */
+  #drain(token: number): void {
+    const others = this.#thread.peers.filter((peer) => peer !== MAIN_THREAD);
+    let left = others.length;
+    const answered = (): void => {
+      left -= 1;
+      if (left <= 0) this.#link.reply(token, null);
+    };
+    if (left === 0) answered();
+    for (const peer of others) {
+      const channel = this.#thread.channel(peer);
+      // Asked until there is room: the other side serves its ring whatever it does.
+      const ask = this.#loop.bottomHalf('drain', () => {
+        if (channel.closed) answered();
+        else if (!channel.requestWords(WORDS.drain, 0, 0, 0, 0, answered)) ask.schedule();
+      });
+      ask.schedule();
+    }
   }
 
   /** What the guest has printed so far comes before the news. */
@@ -215,11 +275,22 @@ export class VcpuThread {
     this.#outbox.post({ type: 'board.vcpu-paused' });
   }
 
-  #pollHtif(): void {
-    const end = this.#htif?.poll() ?? null;
-    if (end === null) return;
-    this.#vcpu.runner.halt();
-    this.#outbox.post({ type: 'board.program-end', code: end });
+  /** The first vCPU serves the mailbox; the others tell it when there is something in it. */
+  #createHtif(ram: Uint8Array): HtifPort | null {
+    const { htif, hartId, ram: place } = this.#parameters;
+    if (htif === null) return null;
+    const first = vcpuThreadName(0);
+    if (hartId !== 0)
+      return new HtifWatch(ram, place.base, htif.tohost, () => this.#thread.bell(first).raise(SIGNAL.htif));
+    const server = new Htif(ram, place.base, htif, this.#devices.console);
+    const poll = (): void => {
+      const end = server.poll();
+      if (end === null) return;
+      this.#vcpu.runner.halt();
+      this.#outbox.post({ type: 'board.program-end', code: end });
+    };
+    this.#thread.doorbell.onSignal(SIGNAL.htif, poll);
+    return { poll };
   }
 }
 

@@ -15,11 +15,23 @@ import {
 import type { AddressSpace } from '../../src/bus/address-space.ts';
 import { FlatView } from '../../src/bus/flat-view.ts';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
+import {
+  type HartEntry,
+  type HartState,
+  hartStartError,
+  hartState,
+  type RemoteFence,
+  type SbiErrorCode,
+  type SbiResult,
+  sbiError,
+} from '../../src/sbi/host.ts';
 import type { AclintHartPort } from '../misc/aclint.ts';
 import { HartLog, type LogConfig } from './hart-log.ts';
+import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
-import { createSbiHost, type SbiPorts } from './sbi-host.ts';
+import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
 import { TICK_NS, VcpuCore } from './vcpu-core.ts';
 
 export interface VcpuOptions {
@@ -54,20 +66,24 @@ export interface VcpuRunner {
 export interface Vcpu {
   readonly logic: AnyActorLogic;
   readonly runner: VcpuRunner;
-  /** The registers of the hart that the ACLINT decodes. */
+  /** What the ACLINT tells the hart. */
   readonly timer: AclintHartPort;
+  /** What other harts ask. */
+  readonly server: HartServer;
 }
 
 /** A vCPU for one thread: `logic` makes one actor. */
 export function createVcpu(options: VcpuOptions): Vcpu {
   const body = new VcpuBody(options);
-  return { logic: body.logic(), runner: body, timer: body.timer() };
+  return { logic: body.logic(), runner: body, timer: body, server: body };
 }
 
-class VcpuBody implements VcpuRunner, ChartOwned {
+class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, ChartOwned {
   readonly #options: VcpuOptions;
   #core: VcpuCore | null = null;
   #self: AnyActorRef | null = null;
+  /** The guest wants this hart to execute. */
+  #started = false;
 
   constructor(options: VcpuOptions) {
     this.#options = options;
@@ -95,24 +111,57 @@ class VcpuBody implements VcpuRunner, ChartOwned {
     this.#core?.halt();
   }
 
-  timer(): AclintHartPort {
-    return {
-      softwareInterrupt: () => this.#core?.softwareInterrupt ?? false,
-      setSoftwareInterrupt: (level) => this.#core?.setSoftwareInterrupt(level),
-      readMtimecmp: (half) => this.#core?.readMtimecmp(half) ?? 0,
-      writeMtimecmp: (half, value) => this.#core?.writeMtimecmp(half, value),
-    };
+  setSoftwareInterrupt(level: boolean): void {
+    this.#core?.setInterruptLine(INTERRUPT.msi, level);
+  }
+
+  setTimecmp(lo: number, hi: number): void {
+    this.#core?.setTimecmp(lo, hi);
+  }
+
+  get hartState(): HartState {
+    return this.#started ? (this.#core?.hartState ?? hartState.stopped) : hartState.stopped;
+  }
+
+  startHart({ startGpa, opaque }: HartEntry): SbiErrorCode {
+    if (this.#core === null) return sbiError.failed;
+    const error = hartStartError(this.hartState);
+    if (error === sbiError.success) this.#self?.send({ type: 'vcpu.start', pc: BigInt(startGpa), argument: opaque });
+    return error;
+  }
+
+  stopHart(): void {
+    this.#started = false;
+    this.#self?.send({ type: 'vcpu.stop' });
+  }
+
+  fence(fence: Omit<RemoteFence, 'harts'>): void {
+    this.#core?.fence(fence);
+  }
+
+  pend(): (result: SbiResult) => void {
+    return this.#core?.pend() ?? (() => {});
+  }
+
+  suspend(entry: HartEntry | null): void {
+    this.#core?.suspend(entry);
   }
 
   logic(): AnyActorLogic {
     const { startOf, paused } = this.#options;
     const chart = vcpuMachine.provide({
       actions: {
-        loadEntry: (_, { pc, argument }) => this.#core?.begin(startOf(pc, argument)),
+        loadEntry: (_, { pc, argument }) => {
+          this.#started = true;
+          this.#core?.begin(startOf(pc, argument));
+        },
         enterRunning: () => this.#core?.setRunning(true),
         leaveRunning: () => this.#core?.setRunning(false),
         acknowledgePause: () => paused(),
-        resetHart: () => this.#core?.reset(),
+        resetHart: () => {
+          this.#started = false;
+          this.#core?.reset();
+        },
         // The actor ends with the cause, so that its supervisor hears of it.
         giveUp: ({ context }) => {
           throw context.error;

@@ -40,10 +40,14 @@ export interface ThreadWiring {
 
 export const SIGNAL_WORDS = 4;
 
-/** Wires every thread to every other. @returns a part for each, by name */
+/**
+ * Wires every thread to every other.
+ * @param optionsOf what the channel between two threads is like
+ * @returns a part for each, by name
+ */
 export function wireThreads(
   plans: readonly ThreadPlan[],
-  options: Partial<ChannelOptions> = {},
+  optionsOf: (one: ThreadPlan, other: ThreadPlan) => Partial<ChannelOptions> = () => ({}),
 ): ReadonlyMap<string, ThreadWiring> {
   const doorbells = plans.map((plan) => plan.doorbell ?? createDoorbell(SIGNAL_WORDS));
   const parts = plans.map((plan, i) => ({
@@ -55,7 +59,7 @@ export function wireThreads(
   }));
   for (const [i, one] of parts.entries()) {
     for (const other of parts.slice(i + 1)) {
-      const [mine, theirs] = createChannel(options);
+      const [mine, theirs] = createChannel(optionsOf(one, other));
       one.peers.push({ name: other.name, doorbell: other.doorbell, wakePort: wakePortOf(other), channel: mine });
       other.peers.push({ name: one.name, doorbell: one.doorbell, wakePort: wakePortOf(one), channel: theirs });
     }

@@ -2,7 +2,7 @@
  * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
  * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
  */
-import { RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../index.ts';
+import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../index.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { nearest } from './did-you-mean.ts';
 import { parseSerial, type SerialSpec, serialSyntax } from './serial-spec.ts';
@@ -74,9 +74,9 @@ const rows: readonly OptionRow[] = [
   },
   {
     names: ['-smp'],
-    argument: '1',
-    help: 'number of harts; one for now',
-    parse: (value) => ({ harts: parseHarts(value) }),
+    argument: 'N',
+    help: `number of harts, each a thread, up to ${HARTS_MAX} (1)`,
+    parse: parseHarts,
   },
   {
     names: ['-accel'],
@@ -211,9 +211,11 @@ function parseRam(value: string): number {
   return Math.ceil(bytes / pageBytes) * pageBytes;
 }
 
-function parseHarts(value: string): number {
-  if (value.replace(/^cpus=/, '') === '1') return 1;
-  throw new ConfigError('-smp', `'${value}' is not possible`, 'There is one hart for now: -smp 1.');
+/** QEMU's other words for -smp describe a topology of CPUs; this board has none but the number. */
+function parseHarts(value: string): Partial<Options> {
+  const harts = /^(cpus=)?\d+$/.test(value) ? Number(value.replace('cpus=', '')) : 0;
+  if (harts >= 1 && harts <= HARTS_MAX) return { harts };
+  throw new ConfigError('-smp', `'${value}' is no number of harts`, `Write a number from 1 to ${HARTS_MAX}: -smp 4.`);
 }
 
 function parseLogItem(item: string): LogItem {

@@ -21,6 +21,7 @@ export interface Machine {
 }
 
 export interface MachineOptions {
+  readonly harts: number;
   readonly ramBytes: number;
   readonly kernel: ImageSource;
   readonly initrd?: ImageSource;
@@ -35,6 +36,7 @@ export interface MachineOptions {
 export function machineOptions(options: Options, images: Images): MachineOptions {
   const { initrd, append, dtb } = images;
   return {
+    harts: options.harts,
     ramBytes: options.ramBytes,
     kernel: images.kernel,
     bios: images.bios,

@@ -2,7 +2,7 @@
  * The layout of a machine's one shared WebAssembly memory; the only place that knows its offsets.
  *
  *     0           64 KiB  nothing: an address of 0 is a mistake
- *     64 KiB      64 KiB  doorbells, a cache line for each vCPU
+ *     64 KiB      64 KiB  doorbells, DOORBELL_BYTES for each vCPU
  *     128 KiB     N times an arena: a vCPU's private state (its layout: src/hart/state.ts)
  *     then, at a multiple of 2 MiB: guest RAM
  */
@@ -12,7 +12,8 @@ export const WASM_PAGE_BYTES = 65536;
 export const MAX_MEMORY_PAGES = 65536;
 
 const DOORBELLS = WASM_PAGE_BYTES;
-const DOORBELL_BYTES = 64;
+/** Room for a doorbell with its signals, message-signalled interrupts among them: two cache lines. */
+export const DOORBELL_BYTES = 128;
 const ARENAS = 2 * WASM_PAGE_BYTES;
 const RAM_ALIGNMENT = 2 * 1024 * 1024;
 

@@ -14,10 +14,17 @@ import {
   notSupported,
   type SbiArguments,
   type SbiFunction,
-  type SbiOutcome,
   UINT64_MAX,
 } from './function.ts';
-import { type RemoteFence, type SbiHost, type SystemReset, sbiError, sbiFailure, sbiSuccess } from './host.ts';
+import {
+  type RemoteFence,
+  type SbiHost,
+  type SbiOutcome,
+  type SystemReset,
+  sbiError,
+  sbiFailure,
+  sbiSuccess,
+} from './host.ts';
 
 /** Extension numbers; the letters spell the name. */
 export const sbiExtension = {

@@ -2,13 +2,10 @@
  * What an SBI function is, and the arguments many of them share: hart masks and physical addresses.
  * Source: RISC-V SBI specification v2.0, chapter 3.
  */
-import { type SbiAnswer, type SbiHost, sbiError, sbiFailure } from './host.ts';
+import { type SbiHost, type SbiOutcome, sbiError, sbiFailure } from './host.ts';
 
 /** The call's arguments a0 to a5, unsigned 64-bit. */
 export type SbiArguments = readonly [bigint, bigint, bigint, bigint, bigint, bigint];
-
-/** `retry`: nothing has happened; make the same call again when the console has room. */
-export type SbiOutcome = SbiAnswer | 'retry';
 
 export interface SbiFunction {
   readonly eid: number;

@@ -30,6 +30,9 @@ export interface SbiResult {
 /** An answer now, or the promise that the host will call `finishSbiCall` when the others have answered. */
 export type SbiAnswer = SbiResult | 'pending';
 
+/** `retry`: nothing has happened; make the same call again when there is room. */
+export type SbiOutcome = SbiAnswer | 'retry';
+
 /** HSM hart states (specification table 1 of chapter 9). */
 export const hartState = {
   started: 0,
@@ -89,11 +92,11 @@ export interface SbiHost {
   remoteFence(fence: RemoteFence): SbiAnswer;
 
   /** Asks that hart; `hartStartError` says what it answers in which state. */
-  hartStart(hart: number, entry: HartEntry): SbiAnswer;
+  hartStart(hart: number, entry: HartEntry): SbiOutcome;
   /** Stops the caller. When it succeeds there is no answer: the hart begins anew when started. */
   hartStop(): SbiAnswer;
   /** The value is a HartState. */
-  hartStatus(hart: number): SbiAnswer;
+  hartStatus(hart: number): SbiOutcome;
   /** Suspends the caller until an interrupt is pending; retentive (null): the call then succeeds; else it enters at the given place. */
   hartSuspend(entry: HartEntry | null): SbiAnswer;
   /** When it succeeds there is no answer. */

@@ -3,8 +3,16 @@
  * Source: RISC-V SBI specification v2.0, chapter 5.
  */
 import { fence, sendIpis } from './extensions.ts';
-import { type SbiArguments, type SbiFunction, type SbiOutcome, UINT64_MAX } from './function.ts';
-import { type RemoteFence, type SbiHost, type SbiResult, sbiError, sbiFailure, sbiSuccess } from './host.ts';
+import { type SbiArguments, type SbiFunction, UINT64_MAX } from './function.ts';
+import {
+  type RemoteFence,
+  type SbiHost,
+  type SbiOutcome,
+  type SbiResult,
+  sbiError,
+  sbiFailure,
+  sbiSuccess,
+} from './host.ts';
 
 const legacy = (eid: number, name: string, run: SbiFunction['run']): SbiFunction => ({ eid, fid: null, name, run });
 

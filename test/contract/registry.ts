@@ -102,10 +102,8 @@ export const devices: readonly DeviceEntry[] = [
   ),
   entry(aclint, aclintRegisters, null, undefined, ({ say }, loop) => ({
     harts: [0, 1].map((hart) => ({
-      softwareInterrupt: () => hart === 0,
       setSoftwareInterrupt: (level: boolean) => say('msip', hart, level),
-      readMtimecmp: (name: 'lo' | 'hi') => (name === 'lo' ? 0xffff_ffff : hart),
-      writeMtimecmp: (name: 'lo' | 'hi', value: number) => say('mtimecmp', hart, name, value),
+      setTimecmp: (lo: number, hi: number) => say('mtimecmp', hart, lo, hi),
     })),
     readMtime: (name) => half(Math.floor(loop.nowNs() / 100), name),
   })),

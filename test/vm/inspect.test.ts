@@ -44,14 +44,14 @@ it('the observer sees the machine, its devices and its vCPU, whatever thread the
     'vcpu0/vcpu0-loop',
     'rtc',
     'test',
-    'vcpu0/cpu',
+    'vcpu0/cpu0',
     'vcpu0/serial0',
     'vcpu0/plic',
     'vcpu0/clint',
   ];
   expect([...actors]).toEqual(expect.arrayContaining(names));
   expect(eventsOf('machine')).toEqual(expect.arrayContaining(['machine.start', 'machine.shutdown']));
-  expect(eventsOf('vcpu0/cpu')).toEqual(expect.arrayContaining(['vcpu.start', 'vcpu.pause']));
+  expect(eventsOf('vcpu0/cpu0')).toEqual(expect.arrayContaining(['vcpu.start', 'vcpu.pause']));
   expect(eventsOf('vcpu0/plic')).toContain('plic.source');
 });
 

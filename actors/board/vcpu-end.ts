@@ -1,0 +1,99 @@
+/** The main loop's end of one vCPU's thread: its worker, link, gateway, and what the board tells and asks it. */
+import { ActorGateway, Link, spawnWorker, WindowServer, type WorkerHandle } from '../../src/actor/index.ts';
+import type { Channel } from '../../src/channel/channel.ts';
+import type { Thread, ThreadWiring } from '../../src/channel/threads.ts';
+import type { LoopPort } from '../../src/loop/port.ts';
+import type { ErrorRecord } from '../../src/util/errors.ts';
+import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
+import { Outbox } from '../cpu/outbox.ts';
+import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
+import { SIGNAL } from '../cpu/words.ts';
+import type { VirtVcpuParameters } from './virt-vcpu.ts';
+
+/** What the board hears of. */
+export interface VcpuListener {
+  onPaused(hart: number): void;
+  onLog(text: string): void;
+  onProgramEnd(code: number): void;
+  onResetRequest(request: ResetRequest['request']): void;
+  /** The thread is gone: null when it was told to. */
+  onThreadEnd(hart: number, error: ErrorRecord | null): void;
+}
+
+/** A thread looks at its doorbell every few microseconds; one that has not ended by then is stuck. */
+const THREAD_END_MS = 1000;
+
+export class VcpuEnd {
+  readonly hart: number;
+  /** Names among the machine's actors. */
+  readonly actorName: string;
+  readonly loopName: string;
+  readonly channel: Channel;
+  readonly link: Link;
+  readonly gateway: ActorGateway;
+  /** Serves the devices of the main loop to this vCPU. */
+  readonly server: WindowServer;
+  readonly #thread: Thread;
+  readonly #threadName: string;
+  readonly #loop: LoopPort;
+  readonly #clock: Outbox<ClockMessage>;
+  readonly #listener: VcpuListener;
+  #worker: WorkerHandle | null = null;
+
+  constructor(hart: number, thread: Thread, loop: LoopPort, listener: VcpuListener) {
+    this.hart = hart;
+    this.#thread = thread;
+    this.#threadName = vcpuThreadName(hart);
+    this.actorName = vcpuActorName(hart);
+    this.loopName = loopActorName(this.#threadName);
+    this.#loop = loop;
+    this.#listener = listener;
+    this.channel = thread.channel(this.#threadName);
+    this.link = new Link(this.#threadName, this.channel);
+    this.gateway = new ActorGateway(MAIN_THREAD, this.link);
+    this.server = new WindowServer(this.channel);
+    this.#clock = new Outbox(this.link);
+    const { link } = this;
+    link.on<VcpuPaused>('board.vcpu-paused', () => listener.onPaused(hart));
+    link.on<LogText>('board.log', ({ text }) => listener.onLog(text));
+    link.on<ProgramEnd>('board.program-end', ({ code }) => listener.onProgramEnd(code));
+    link.on<ResetRequest>('board.reset-request', ({ request }) => listener.onResetRequest(request));
+  }
+
+  /** Starts the thread. */
+  start(parameters: VirtVcpuParameters, wiring: ThreadWiring): void {
+    const module = new URL(`./virt-vcpu${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
+    this.#worker = spawnWorker({ module, exportName: 'virtVcpuMain', parameters }, wiring, (error) => {
+      if (error !== null) this.gateway.fail(error);
+      this.#listener.onThreadEnd(this.hart, error);
+    });
+  }
+
+  /** Virtual time goes on, in step with the board's. */
+  resumeClock(originNs: number): void {
+    this.#clock.post({ type: 'clock.resume', originNs, atNs: 0 });
+  }
+
+  stopClock(atNs: number): void {
+    this.#clock.post({ type: 'clock.stop', originNs: 0, atNs });
+  }
+
+  /** @param done called when whatever this thread has sent, and was sent, has been handled */
+  drain(done: () => void): void {
+    const ask = this.#loop.bottomHalf('drain', () => {
+      if (this.link.closed) done();
+      else if (!this.link.request({ type: 'thread.drain' }, done)) ask.schedule();
+    });
+    ask.schedule();
+  }
+
+  /** Tells the thread to end. A signal: it overtakes all messages. */
+  tellClose(): void {
+    this.#thread.bell(this.#threadName).raise(SIGNAL.close);
+  }
+
+  /** @returns settles when the thread has ended */
+  async ended(): Promise<void> {
+    await this.#worker?.end(THREAD_END_MS);
+  }
+}

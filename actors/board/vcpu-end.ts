@@ -93,7 +93,7 @@ export class VcpuEnd {
   }
 
   /** @returns settles when the thread has ended */
-  async ended(): Promise<void> {
-    await this.#worker?.end(THREAD_END_MS);
+  ended(): Promise<void> {
+    return this.#worker?.end(THREAD_END_MS) ?? Promise.resolve();
   }
 }

@@ -16,6 +16,7 @@ import {
   type Observable,
   type Observer,
   Subject,
+  type WorkerCode,
 } from './actor/index.ts';
 import { bytesOf, type ImageSource } from './boot/image-source.ts';
 import { type BootPlan, planBoot } from './boot/plan.ts';
@@ -142,6 +143,16 @@ export class Vm {
   /** Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused. */
   reset(): void {
     this.#tell('machine.reset');
+  }
+
+  /**
+   * Runs a function on a vCPU's thread between two guest instructions, with the hart's state in its hands; also while the
+   * machine is paused, and before it has started.
+   * @param code names the function: `(state: VcpuState, parameters) => result`; plain data goes in and comes back
+   * @returns settles with what it returned; rejects with what it threw, or when the machine has ended
+   */
+  runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
+    return this.#board.runOnVcpu(hart, code);
   }
 
   /** Ends the machine and its threads, whatever they are doing. Doing it again changes nothing. */

@@ -1,10 +1,26 @@
 /** The main loop's end of one vCPU's thread: its worker, link, gateway, and what the board tells and asks it. */
-import { ActorGateway, Link, spawnWorker, WindowServer, type WorkerHandle } from '../../src/actor/index.ts';
+import {
+  ActorGateway,
+  ChannelFullError,
+  Link,
+  spawnWorker,
+  WindowServer,
+  type WorkerCode,
+  type WorkerHandle,
+} from '../../src/actor/index.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread, ThreadWiring } from '../../src/channel/threads.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
-import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from '../cpu/messages.ts';
+import type {
+  ClockMessage,
+  LogText,
+  ProgramEnd,
+  ResetRequest,
+  VcpuPaused,
+  VcpuWorkMessage,
+  WorkDone,
+} from '../cpu/messages.ts';
 import { Outbox } from '../cpu/outbox.ts';
 import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { SIGNAL } from '../cpu/words.ts';
@@ -22,6 +38,8 @@ export interface VcpuListener {
 
 /** A thread looks at its doorbell every few microseconds; one that has not ended by then is stuck. */
 const THREAD_END_MS = 1000;
+/** Functions that may be under way to one vCPU. */
+const WORK_MAX = 64;
 
 export class VcpuEnd {
   readonly hart: number;
@@ -38,7 +56,10 @@ export class VcpuEnd {
   readonly #loop: LoopPort;
   readonly #clock: Outbox<ClockMessage>;
   readonly #listener: VcpuListener;
+  /** Work under way, by its number. */
+  readonly #work = new Map<number, (done: WorkDone) => void>();
   #worker: WorkerHandle | null = null;
+  #works = 0;
 
   constructor(hart: number, thread: Thread, loop: LoopPort, listener: VcpuListener) {
     this.hart = hart;
@@ -55,6 +76,11 @@ export class VcpuEnd {
     this.#clock = new Outbox(this.link);
     const { link } = this;
     link.on<VcpuPaused>('board.vcpu-paused', () => listener.onPaused(hart));
+    link.on<WorkDone>('board.work-done', (message) => {
+      const done = this.#work.get(message.id);
+      this.#work.delete(message.id);
+      done?.(message);
+    });
     link.on<LogText>('board.log', ({ text }) => listener.onLog(text));
     link.on<ProgramEnd>('board.program-end', ({ code }) => listener.onProgramEnd(code));
     link.on<ResetRequest>('board.reset-request', ({ request }) => listener.onResetRequest(request));
@@ -65,6 +91,9 @@ export class VcpuEnd {
     const module = new URL(`./virt-vcpu${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
     this.#worker = spawnWorker({ module, exportName: 'virtVcpuMain', parameters }, wiring, (error) => {
       if (error !== null) this.gateway.fail(error);
+      const gone = error ?? { name: 'Error', message: 'the machine was stopped' };
+      for (const [id, done] of this.#work) done({ type: 'board.work-done', id, result: undefined, error: gone });
+      this.#work.clear();
       this.#listener.onThreadEnd(this.hart, error);
     });
   }
@@ -85,6 +114,16 @@ export class VcpuEnd {
       else if (!this.link.request({ type: 'thread.drain' }, done)) ask.schedule();
     });
     ask.schedule();
+  }
+
+  /** Sends work to the vCPU. @throws ChannelFullError when too much of it is under way */
+  work(code: WorkerCode, done: (done: Pick<WorkDone, 'result' | 'error'>) => void): void {
+    this.#works += 1;
+    const message: VcpuWorkMessage = { type: 'vcpu.work', id: this.#works, code };
+    if (this.#work.size >= WORK_MAX || !this.link.post(message)) {
+      throw new ChannelFullError(`${this.#threadName}: too much work is under way`);
+    }
+    this.#work.set(this.#works, done);
   }
 
   /** Tells the thread to end. A signal: it overtakes all messages. */

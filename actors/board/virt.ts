@@ -19,6 +19,7 @@ import {
   type Link,
   type Observer,
   RegisterWindows,
+  type WorkerCode,
 } from '../../src/actor/index.ts';
 import type { BootPlan } from '../../src/boot/plan.ts';
 import type { BootSegment } from '../../src/boot/segment.ts';
@@ -29,7 +30,7 @@ import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, HostClock, runInLibuv } from '../../src/loop/index.ts';
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
-import { assert, type ErrorRecord } from '../../src/util/errors.ts';
+import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
@@ -136,6 +137,15 @@ export class VirtBoard {
   /** Calls `handler` whenever the first vCPU's thread has made room after a message was refused. */
   onSpace(handler: () => void): void {
     this.link.onSpace(handler);
+  }
+
+  /** Runs a function on a vCPU, see actors/cpu/vcpu-work.ts. */
+  runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
+    const vcpu = this.#vcpus[hart];
+    if (vcpu === undefined) return Promise.reject(new RangeError(`there is no hart ${hart}`));
+    return new Promise((resolve, reject) => {
+      vcpu.work(code, ({ result, error }) => (error === null ? resolve(result) : reject(new RemoteError(error))));
+    });
   }
 
   /** Ends the threads and lets go of everything. */

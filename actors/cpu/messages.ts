@@ -1,6 +1,7 @@
 /** What a vCPU's thread and the board say to each other, besides events to actors. */
-import type { LinkMessage } from '../../src/actor/index.ts';
+import type { LinkMessage, WorkerCode } from '../../src/actor/index.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
+import type { ErrorRecord } from '../../src/util/errors.ts';
 
 // From a vCPU's thread to the board.
 
@@ -21,10 +22,24 @@ export interface LogText extends LinkMessage {
   readonly type: 'board.log';
   readonly text: string;
 }
-export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText;
+/** What came of work that was sent to the vCPU. */
+export interface WorkDone extends LinkMessage {
+  readonly type: 'board.work-done';
+  readonly id: number;
+  readonly result: unknown;
+  readonly error: ErrorRecord | null;
+}
+export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText | WorkDone;
 
 /** From the board: virtual time goes on, in step with the board's clock, or stands still. */
 export type ClockMessage = LinkMessage & { readonly originNs: number; readonly atNs: number };
 
 /** From the board, as a request: answered when every message between the vCPUs that was sent before has been handled. */
 export type DrainRequest = LinkMessage & { readonly type: 'thread.drain' };
+
+/** From the board: work for the vCPU, see vcpu-work.ts. */
+export interface VcpuWorkMessage extends LinkMessage {
+  readonly type: 'vcpu.work';
+  readonly id: number;
+  readonly code: WorkerCode;
+}

@@ -22,6 +22,7 @@ import {
 import { VIRT_TIMEBASE_HZ } from '../board/virt-table.ts';
 import type { HartLog } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
+import type { VcpuState } from './vcpu-work.ts';
 
 /** Instructions after which the thread's loop turns at the latest; the doorbell ends a slice much sooner. */
 const SLICE = 200_000;
@@ -178,6 +179,26 @@ export class VcpuCore {
         break;
       default:
     }
+  }
+
+  /** Lends the hart's state to `run`. */
+  lend<T>(run: (state: VcpuState) => T): T {
+    const hart = this.#hart;
+    const lent: VcpuState = {
+      hart: Number(hart.get('mhartid')),
+      get instret() {
+        return hart.instret;
+      },
+      get: (field, index) => hart.get(field, index),
+      set: (field, value, index) => hart.set(field, value, index),
+      word: (field) => hart.word(field),
+      setWord: (field, value) => hart.setWord(field, value),
+      flush: () => hart.afterLoad(),
+    };
+    const result = run(lent);
+    // An interrupt may be pending now that was not.
+    this.wake();
+    return result;
   }
 
   /** What the inspector shows. */

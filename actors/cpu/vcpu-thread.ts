@@ -10,6 +10,7 @@ import {
   deviceActorLogic,
   InspectionSource,
   Link,
+  loadThreadWork,
   RegisterWindows,
   type Snapshot,
 } from '../../src/actor/index.ts';
@@ -22,15 +23,17 @@ import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
+import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
 import type { LogConfig } from './hart-log.ts';
 import { HartPeers } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif, type HtifPort, HtifWatch } from './htif.ts';
-import type { BoardMessage, ClockMessage, DrainRequest } from './messages.ts';
+import type { BoardMessage, ClockMessage, DrainRequest, VcpuWorkMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { createVcpu, type Vcpu } from './vcpu.ts';
+import type { VcpuState } from './vcpu-work.ts';
 import { SIGNAL, WORDS } from './words.ts';
 
 export interface VcpuThreadParameters {
@@ -226,6 +229,7 @@ export class VcpuThread {
     this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
     this.#link.on<DrainRequest>('thread.drain', (_, token) => this.#drain(token));
+    this.#link.on<VcpuWorkMessage>('vcpu.work', (message) => this.#work(message));
     this.#thread.doorbell.onSignal(SIGNAL.close, () => this.#loopActor?.send({ type: 'loop.stop' }));
   }
 
@@ -267,6 +271,19 @@ export class VcpuThread {
       });
       ask.schedule();
     }
+  }
+
+  /** A bottom half of the vCPU's loop: the hart is between two instructions. */
+  #work({ id, code }: VcpuWorkMessage): void {
+    let result: unknown;
+    let error: ErrorRecord | null = null;
+    try {
+      const work = loadThreadWork<VcpuState>(code);
+      result = this.#vcpu.runner.lend((state) => work(state, code.parameters));
+    } catch (thrown) {
+      error = toErrorRecord(thrown, this.#thread.name);
+    }
+    this.#outbox.post({ type: 'board.work-done', id, result, error });
   }
 
   /** What the guest has printed so far comes before the news. */

@@ -33,6 +33,7 @@ import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
 import { TICK_NS, VcpuCore } from './vcpu-core.ts';
+import type { VcpuState } from './vcpu-work.ts';
 
 export interface VcpuOptions {
   readonly loop: LoopPort;
@@ -61,6 +62,8 @@ export interface VcpuRunner {
   setInterruptLine(bit: number, level: boolean): void;
   /** The hart asked for its machine's end: it does not go on. */
   halt(): void;
+  /** Lends the hart's state. @throws Error when the actor has ended, and what `run` throws */
+  lend<T>(run: (state: VcpuState) => T): T;
 }
 
 export interface Vcpu {
@@ -109,6 +112,11 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
 
   halt(): void {
     this.#core?.halt();
+  }
+
+  lend<T>(run: (state: VcpuState) => T): T {
+    if (this.#core === null) throw new Error('the vCPU has ended');
+    return this.#core.lend(run);
   }
 
   setSoftwareInterrupt(level: boolean): void {

@@ -29,6 +29,7 @@ export {
   RegisterWindows,
 } from './register-window.ts';
 export { remoteRegisterWindow, WindowServer } from './remote-window.ts';
+export { loadThreadWork, type ThreadWork } from './thread-work.ts';
 export { spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
 export { nodeStripsTypes, workerEntry } from './worker-entry.ts';
 export * from './xstate.ts';

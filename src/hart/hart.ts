@@ -2,8 +2,20 @@
  * A hart: its state in the shared memory, and the two WebAssembly modules that run it. Knows nothing of threads,
  * devices or time beyond the clock it is given; the vCPU actor owns it.
  */
+
+import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/layout.ts';
 import { ConfigError } from '../util/config-error.ts';
+import { assert } from '../util/errors.ts';
 import { Decoder } from './decoder.ts';
+import {
+  csrOf,
+  type FieldValues,
+  fromHartState,
+  type HartState,
+  HartStateError,
+  readFields,
+  toHartState,
+} from './hart-state.ts';
 import { layoutHash } from './layout-text.ts';
 import { type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
 
@@ -23,6 +35,8 @@ export interface HartOptions {
   readonly doorbell: number;
   readonly ram: { readonly base: number; readonly host: number; readonly lengthBytes: number };
   readonly hartId: number;
+  /** Host offset of this hart's dirty bitmaps (`dirty` of the memory's layout), zeroed; left out: it cannot log. */
+  readonly dirty?: number;
   /** The timebase: ticks of 100 ns, a whole number. */
   readonly mtime: () => number;
   /** Leave on an ecall from S mode, for the built-in SBI. */
@@ -44,8 +58,18 @@ interface RuntimeExports {
   interrupts(): void;
   pendingInterrupts(): bigint;
   flushTlb(): void;
+  dropWriteTags(): void;
+  fenceAddresses(first: bigint, last: bigint): void;
+  fenceI(): void;
+  csr(number: number, access: number, source: bigint, reads: number, writes: number): bigint;
   load(va: bigint, size: number): bigint;
 }
+
+/** A fence that another hart asks for: of address translations, or of code. */
+export type FenceKind = 'sfence.vma' | 'fence.i';
+
+const HIGHEST = (1n << 64n) - 1n;
+const CSR_WRITE = 0;
 
 export class Hart {
   readonly #view: DataView;
@@ -83,6 +107,8 @@ export class Hart {
     this.set('ramBytes', BigInt(ram.lengthBytes));
     this.setWord('doorbell', options.doorbell);
     this.setWord('sbi', options.sbi ? 1 : 0);
+    this.setWord('dirtyBitmap', options.dirty ?? 0);
+    this.setWord('dirtyBitmapBytes', dirtyBitmapBytes(ram.lengthBytes));
   }
 
   /** Architectural reset; execution starts at `pc` in M mode. */
@@ -156,6 +182,91 @@ export class Hart {
     this.setWord('codeGeneration', this.word('codeGeneration') + 1);
   }
 
+  /**
+   * A fence on behalf of another hart, between two runs. `sfence.vma`: of the addresses from `start` on, or of all
+   * without `lengthBytes`. ASIDs are not kept apart, so one given narrows nothing.
+   */
+  fence(kind: FenceKind, start = 0n, lengthBytes: bigint | null = null, _asid: number | null = null): void {
+    if (kind === 'fence.i') this.#runtime.fenceI();
+    else if (lengthBytes === null) this.#runtime.fenceAddresses(HIGHEST, 0n);
+    else if (lengthBytes > 0n) {
+      const end = start + lengthBytes - 1n;
+      this.#runtime.fenceAddresses(start, end > HIGHEST ? HIGHEST : end);
+    }
+  }
+
+  /** Begins to log the pages of RAM that this hart writes, for one client, with nothing marked. */
+  startDirtyLog(client: DirtyClient): void {
+    this.#bitmap(client).fill(0);
+    this.setWord('dirtyClients', this.word('dirtyClients') | bitOf(client));
+    this.#runtime.dropWriteTags();
+  }
+
+  stopDirtyLog(client: DirtyClient): void {
+    this.setWord('dirtyClients', this.word('dirtyClients') & ~bitOf(client));
+  }
+
+  /**
+   * The pages written since the client last asked, or began. @returns a bitmap of RAM: page p is bit p % 8 of byte p / 8
+   */
+  collectDirty(client: DirtyClient): Uint8Array {
+    assert(this.word('dirtyClients') & bitOf(client), `the ${client} log is off`);
+    const bitmap = this.#bitmap(client);
+    const pages = bitmap.slice();
+    bitmap.fill(0);
+    this.#runtime.dropWriteTags();
+    return pages;
+  }
+
+  /** The hart's state between two runs, to be loaded by a hart on a copy of the RAM. */
+  save(): HartState {
+    return toHartState(this.#fields());
+  }
+
+  /**
+   * Goes on from a saved state, with the RAM that belongs to it. The dirty log is not part of it.
+   * @throws HartStateError for what this hart cannot be in; it is then as it was
+   */
+  load(state: HartState): void {
+    const values = fromHartState(state, this.get('ramBytes'));
+    if (values.get('mhartid')?.[0] !== this.get('mhartid')) {
+      throw new HartStateError('mhartid', `${this.get('mhartid')}, this hart's`);
+    }
+    const before = this.#fields();
+    try {
+      this.#checkCsrs(values);
+    } catch (error) {
+      this.#enter(before);
+      throw error;
+    }
+    this.#enter(values);
+  }
+
+  #fields(): Map<FieldName, FieldValues> {
+    return readFields((name) => this.#read(name));
+  }
+
+  #enter(values: ReadonlyMap<FieldName, FieldValues>): void {
+    for (const [name, elements] of values) this.#write(name, elements);
+    this.afterLoad();
+    // That looked at the clock. A restored hart looks when the saved one would have.
+    for (const name of ['lines', 'clockLook', 'deadline'] as const) this.#write(name, values.get(name) ?? []);
+  }
+
+  /** Writes every CSR as an instruction would, to a hart just reset: what comes to lie in its field must be the value. */
+  #checkCsrs(values: ReadonlyMap<FieldName, FieldValues>): void {
+    this.#runtime.reset(0n);
+    for (const [name, elements] of values) {
+      elements.forEach((value, i) => {
+        const number = csrOf(name, i);
+        if (number === null) return;
+        this.setWord('status', STATUS.next);
+        this.#runtime.csr(number, CSR_WRITE, value, 0, 1);
+        if (this.#read(name)[i] !== value) throw new HartStateError(name, 'a value that the register can hold');
+      });
+    }
+  }
+
   /** A doubleword by the hart's own translation, or null where the hart would trap; the hart is left as it was. */
   readVirtual64(gva: bigint): bigint | null {
     const state = new Uint8Array(this.#view.buffer, this.#arena, HART_STATE_BYTES);
@@ -164,6 +275,8 @@ export class Hart {
     const value = this.#runtime.load(gva, 8);
     if (this.word('status') === STATUS.next) return BigInt.asUintN(64, value);
     state.set(before);
+    // A part of it may have been entered, in a table that is not known to be used.
+    this.#runtime.flushTlb();
     return null;
   }
 
@@ -172,9 +285,32 @@ export class Hart {
     this.#runtime.afterLoad();
   }
 
+  #bitmap(client: DirtyClient): Uint8Array {
+    const [base, lengthBytes] = [this.word('dirtyBitmap'), this.word('dirtyBitmapBytes')];
+    assert(base !== 0, 'this hart has no room for dirty bitmaps');
+    return new Uint8Array(this.#view.buffer, base + DIRTY_CLIENTS.indexOf(client) * lengthBytes, lengthBytes);
+  }
+
+  #read(name: FieldName): bigint[] {
+    const { type, count = 1 } = HART_FIELDS[name];
+    return type === 'u32' ? [BigInt(this.word(name))] : Array.from({ length: count }, (_, i) => this.get(name, i));
+  }
+
+  #write(name: FieldName, elements: FieldValues): void {
+    const isWord = HART_FIELDS[name].type === 'u32';
+    elements.forEach((value, i) => {
+      if (isWord) this.setWord(name, Number(value));
+      else this.set(name, value, i);
+    });
+  }
+
   #address(field: FieldName, index: number, type: 'u32' | 'u64'): number {
     const spec = HART_FIELDS[field];
     if (spec.type !== type) throw new Error(`${field} is ${spec.type}`);
     return this.#arena + HART_OFFSETS[field] + index * 8;
   }
+}
+
+function bitOf(client: DirtyClient): number {
+  return 1 << DIRTY_CLIENTS.indexOf(client);
 }

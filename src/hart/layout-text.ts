@@ -3,6 +3,7 @@
  * assembly/layout.generated.ts, and a hash of it by which a hart recognises a runtime that was built from other tables.
  */
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
+import { DIRTY_CLIENTS } from '../memory/layout.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
 import { ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
 
@@ -31,6 +32,7 @@ function constantsText(): string {
     ...constants('ARENA_', ARENA),
     ...constants('CSR_', Object.fromEntries(CSR_NUMBERS)),
     ...constants('INTERRUPT_', INTERRUPT),
+    ...constants('DIRTY_', { clients: DIRTY_CLIENTS.length }),
     '',
   ].join('\n');
 }

@@ -58,8 +58,14 @@ const ATOMICS: Readonly<Record<string, string>> = { swap: 'xchg', add: 'add', an
 export function hasFastForm(body: Body): boolean {
   return body.effects.every((effect) => {
     if (effect.op === 'amo') return ATOMICS[effect.amo] !== undefined;
+    if (effect.op === 'system') return isFence(effect.system);
     return ['load', 'store', 'requireFp', 'fp'].includes(effect.op);
   });
+}
+
+/** Every fence is the full one: WebAssembly has no weaker. */
+function isFence(system: string): boolean {
+  return system === 'fence' || system === 'fenceTso';
 }
 
 /** Lowers a body; @returns false (with nothing usable emitted) where it needs a call. */
@@ -113,6 +119,10 @@ class FastLowering {
         code.get(this.#context.hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
         return this.#context.bailIf();
       }
+      case 'system':
+        if (!isFence(effect.system)) throw new NeedsCall(effect.system);
+        code.atomicFence();
+        return;
       case 'fp':
         if (!lowerFastFloat(this.#context, this.#values, effect)) throw new NeedsCall(effect.fp);
         return;

@@ -62,6 +62,8 @@ function lowerEffect(context: SlowContext, values: ValueLowering, effect: Effect
       context.callRuntime('store');
       return returnUnlessNext(context);
     case 'lr':
+      // lr.aqrl may not pass earlier stores, and an atomic load alone is a plain one on x86.
+      code.atomicFence();
       values.push(effect.addr);
       code.i32(effect.size);
       context.callRuntime('loadReserved');
@@ -94,6 +96,8 @@ function lowerEffect(context: SlowContext, values: ValueLowering, effect: Effect
     case 'fp':
       return lowerFloat(context, values, effect);
     case 'sfenceVma':
+      // Page walks behind it see what the hart's loads before it have seen.
+      code.atomicFence();
       values.push(effect.addr);
       values.push(effect.asid);
       isNotZero(context, effect.addrOperand);
@@ -113,12 +117,15 @@ function lowerSystem(context: SlowContext, system: string, checked: (name: strin
     case 'fenceTso':
       context.code.atomicFence();
       return;
-    case 'pause':
-      return;
+    case 'fenceI':
+      // The hart may have learnt by a load that another has written code; what is fetched now is read behind it.
+      context.code.atomicFence();
+      return checked(system);
     case 'wrsNto':
     case 'wrsSto':
       context.code.i32(system === 'wrsSto' ? 1 : 0);
-      return checked('wrs');
+      checked('wrs');
+      return checked('stall');
     default:
       return checked(system);
   }

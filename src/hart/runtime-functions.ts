@@ -29,6 +29,8 @@ const MACHINE: Readonly<Record<string, FunctionType>> = {
   sret: type([]),
   wfi: type([]),
   wrs: type(['i32']),
+  pause: type([]),
+  stall: type([]),
   fenceI: type([]),
   illegal: type([]),
   sfenceVma: type(['i64', 'i64', 'i32', 'i32', 'i32']),

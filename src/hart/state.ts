@@ -58,17 +58,22 @@ export const HART_FIELDS = {
   reservationValue: arch('u64', 'what LR read; SC compares and exchanges against it'),
   pendingGpa: arch('u64', 'guest-physical address of the pending access'),
   pendingValue: arch('u64', 'its value: written before a write is issued, or by whoever completes a read'),
+  deadline: arch(
+    'u64',
+    'mtime at which a timer interrupt is due next, all ones for never; as of the last look at the clock',
+  ),
   priv: arch('u32', 'privilege mode: 0 U, 1 S, 3 M'),
   fflags: arch('u32', 'accrued exception flags NX 1, UF 2, OF 4, DZ 8, NV 16'),
   frm: arch('u32', 'dynamic rounding mode, 0..7'),
   reservationValid: arch('u32', '1 while a reservation is held'),
-  reservationHost: arch('u32', 'host offset of the reserved bytes'),
+  reservationOffset: arch('u32', 'offset of the reserved bytes in guest RAM'),
   reservationSize: arch('u32', '4 or 8'),
   pendingState: arch('u32', 'PENDING: the access that left WebAssembly because its target is not RAM'),
   pendingSize: arch('u32', 'its width in bytes: 1, 2, 4 or 8'),
   pendingIsWrite: arch('u32', '1 for a write'),
   waiting: arch('u32', '1 while the hart stands in WFI'),
   remaining: arch('u32', 'instructions left in this slice (signed)'),
+  pauses: arch('u32', 'pauses executed since one last left with EXIT.yield'),
 
   status: exec('u32', 'STATUS of the last slow path'),
   exitReason: exec('u32', 'EXIT: why the run loop returned'),
@@ -96,7 +101,9 @@ export const HART_FIELDS = {
   sbi: exec('u32', '1: an ecall from S mode leaves to the built-in SBI'),
   logTraps: exec('u32', '1: the host is told of every trap'),
   doorbell: exec('u32', 'host offset of the doorbell word that asks the run loop to return'),
-  deadline: exec('u64', 'mtime at which a timer interrupt is due next, all ones for never'),
+  dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
+  dirtyBitmap: exec('u32', "host offset of this hart's dirty bitmaps, one behind the other; 0: it has none"),
+  dirtyBitmapBytes: exec('u32', 'length of one of them'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
 
@@ -148,6 +155,12 @@ export const EXIT = {
   wfi: 3,
   /** An ecall from S mode for the built-in SBI. pc still names the ecall. */
   sbi: 4,
+  /**
+   * The guest spins: others may run. Given by every so many `pause` and by a stalling `wrs.nto` or `wrs.sto`; the
+   * instruction is done. Nobody tells when what it waits for has happened: whoever parks does so for a short time, or
+   * until the doorbell.
+   */
+  yield: 5,
 } as const;
 
 /** States of the pending access. */

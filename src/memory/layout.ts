@@ -4,6 +4,7 @@
  *     0           64 KiB  nothing: an address of 0 is a mistake
  *     64 KiB      64 KiB  doorbells, DOORBELL_BYTES for each vCPU
  *     128 KiB     N times an arena: a vCPU's private state (its layout: src/hart/state.ts)
+ *     then        N times the dirty bitmaps of a vCPU, one for each of DIRTY_CLIENTS
  *     then, at a multiple of 2 MiB: guest RAM
  */
 import { ConfigError } from '../util/config-error.ts';
@@ -16,12 +17,24 @@ const DOORBELLS = WASM_PAGE_BYTES;
 export const DOORBELL_BYTES = 128;
 const ARENAS = 2 * WASM_PAGE_BYTES;
 const RAM_ALIGNMENT = 2 * 1024 * 1024;
+const GUEST_PAGE_BYTES = 4096;
+
+/** Those for whom a hart can log which pages of RAM it has written, in the order of their bitmaps. */
+export const DIRTY_CLIENTS = ['migration', 'display'] as const;
+export type DirtyClient = (typeof DIRTY_CLIENTS)[number];
+
+/** Length of one dirty bitmap: a bit for each page of 4 KiB, page p is bit p % 8 of byte p / 8. */
+export function dirtyBitmapBytes(ramBytes: number): number {
+  return Math.ceil(ramBytes / GUEST_PAGE_BYTES / 8);
+}
 
 export interface MemoryLayout {
   /** Host offset of each vCPU's doorbell word (u32). */
   readonly doorbells: readonly number[];
   /** Host offset of each vCPU's arena. */
   readonly arenas: readonly number[];
+  /** Host offset of each vCPU's dirty bitmaps, owned by its hart alone. Resident once they are used. */
+  readonly dirty: readonly number[];
   /** Host offset of guest RAM. */
   readonly ram: number;
   readonly ramBytes: number;
@@ -33,7 +46,9 @@ export interface MemoryLayout {
 export function layOutMemory(machine: { vcpus: number; arenaBytes: number; ramBytes: number }): MemoryLayout {
   const { vcpus, arenaBytes, ramBytes } = machine;
   const indices = Array.from({ length: vcpus }, (_, i) => i);
-  const ram = Math.ceil((ARENAS + vcpus * arenaBytes) / RAM_ALIGNMENT) * RAM_ALIGNMENT;
+  const bitmaps = ARENAS + vcpus * arenaBytes;
+  const bitmapsBytes = alignUp(DIRTY_CLIENTS.length * dirtyBitmapBytes(ramBytes), GUEST_PAGE_BYTES);
+  const ram = alignUp(bitmaps + vcpus * bitmapsBytes, RAM_ALIGNMENT);
   const pages = Math.ceil((ram + ramBytes) / WASM_PAGE_BYTES);
   if (pages > MAX_MEMORY_PAGES) {
     const most = Math.floor((MAX_MEMORY_PAGES * WASM_PAGE_BYTES - ram) / 2 ** 20);
@@ -46,10 +61,15 @@ export function layOutMemory(machine: { vcpus: number; arenaBytes: number; ramBy
   return {
     doorbells: indices.map((i) => DOORBELLS + i * DOORBELL_BYTES),
     arenas: indices.map((i) => ARENAS + i * arenaBytes),
+    dirty: indices.map((i) => bitmaps + i * bitmapsBytes),
     ram,
     ramBytes,
     pages,
   };
+}
+
+function alignUp(value: number, to: number): number {
+  return Math.ceil(value / to) * to;
 }
 
 /** The memory itself: every page is there from the start, the host's kernel commits them as they are touched. */

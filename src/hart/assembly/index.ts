@@ -2,7 +2,8 @@
 
 export { clmul, clmulh, clmulr } from './clmul';
 export { csr } from './csr';
-export { sfenceVma } from './fence';
+export { dropWriteTags } from './dirty';
+export { fenceAddresses, sfenceVma } from './fence';
 export { fenceI, fetch, fetchCrossing, instructionAt } from './fetch';
 export * from './float-d';
 export * from './float-h';
@@ -24,3 +25,4 @@ export {
 export { flushTlb } from './mmu';
 export { afterLoad, reset } from './reset';
 export { ebreak, ecall, illegal, mret, sret, trap } from './trap';
+export { pause, stall } from './yield';

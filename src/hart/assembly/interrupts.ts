@@ -147,7 +147,7 @@ export function wfi(): void {
   store<u32>(hart, STATUS_EXIT_DONE, H_STATUS);
 }
 
-/** wrs.nto (sto 0), wrs.sto (1): the stall ends at once. */
+/** wrs.nto (sto 0), wrs.sto (1): whether it may be executed. The stall itself: yield.ts. */
 export function wrs(sto: u32): void {
   const isTimedOut = load<u32>(hart, H_PRIV) !== MACHINE && (load<u64>(hart, H_MSTATUS) & MSTATUS_TW) !== 0;
   if (sto === 0 && isTimedOut) illegal();

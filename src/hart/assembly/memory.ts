@@ -5,6 +5,9 @@
  * written, and a fault reports the part that faulted. What is not RAM is the host's: the access becomes the pending
  * access (PENDING in state.ts), the hart leaves, and executes the instruction again once it has been answered. Outside
  * RAM a misaligned access, an atomic and cbo.zero are access faults.
+ *
+ * Memory model: an aligned access within RAM is one access of the host's. A misaligned one is any number of accesses of
+ * its bytes, in any order, and so is cbo.zero. Atomics are sequentially consistent.
  */
 import {
   CAUSE_LOAD_ACCESS,
@@ -20,6 +23,7 @@ import {
   USER,
   WRITE,
 } from './architecture';
+import { markDirty } from './dirty';
 import { hart } from './hart';
 import {
   DTLB_ADDEND,
@@ -37,7 +41,8 @@ import {
   H_PENDING_STATE,
   H_PENDING_VALUE,
   H_PRIV,
-  H_RESERVATION_HOST,
+  H_RAM_HOST,
+  H_RESERVATION_OFFSET,
   H_RESERVATION_SIZE,
   H_RESERVATION_VALID,
   H_RESERVATION_VALUE,
@@ -63,6 +68,8 @@ const OUTSIDE: u32 = 2;
 let host: u32 = 0;
 /** The same of the lower part of an access across two pages. */
 let lowHost: u32 = 0;
+/** Set while it is not certain yet that the access resolved will write: the dirty log is marked by whoever does. */
+let mayNotWrite: bool = false;
 
 /** Looks va up in the TLB; sets `host` where it is found. */
 function isInTlb(va: u64, access: u32): bool {
@@ -85,6 +92,8 @@ function resolve(va: u64, size: u64, access: u32): u32 {
   }
   if (!isRam(gpa, size)) return OUTSIDE;
   host = gpaToHost(gpa);
+  // Before the TLB is filled: it lets stores to marked pages through.
+  if (access === WRITE && !mayNotWrite) markDirty(host);
   fillData(va, privilege);
   return IN_RAM;
 }
@@ -121,6 +130,16 @@ function loadCrossing(va: u64, size: u32, lowBytes: u32): u64 {
 
 /** Resolves both parts of an access across two pages, into lowHost and host. Takes the trap where it faults. */
 function resolveBoth(va: u64, size: u32, lowBytes: u32, access: u32): bool {
+  mayNotWrite = true;
+  const isResolved = resolveParts(va, size, lowBytes, access);
+  mayNotWrite = false;
+  if (!isResolved || access !== WRITE) return isResolved;
+  markDirty(lowHost);
+  markDirty(host);
+  return true;
+}
+
+function resolveParts(va: u64, size: u32, lowBytes: u32, access: u32): bool {
   const lowPlace = resolve(va, lowBytes, access);
   if (lowPlace === TRAPPED) return false;
   lowHost = host;
@@ -208,7 +227,7 @@ function storeOutside(va: u64, size: u32, value: u64): void {
   if (answer === PENDING_FAULT) trap(CAUSE_STORE_ACCESS, va);
 }
 
-// Atomics. WebAssembly's are sequentially consistent, so aq and rl need no care.
+// Atomics. WebAssembly's are sequentially consistent, so aq and rl need no care but at LR: lower-slow.ts.
 
 function isMisaligned(va: u64, size: u32, cause: u32): bool {
   if (!(va & (size - 1))) return false;
@@ -225,24 +244,37 @@ export function loadReserved(va: u64, size: u32): u64 {
   if (isMisaligned(va, size, CAUSE_LOAD_MISALIGNED) || !resolveInRam(va, size, READ)) return 0;
   const value = size === 8 ? atomic.load<u64>(host) : atomic.load<u32>(host);
   store<u64>(hart, value, H_RESERVATION_VALUE);
-  store<u32>(hart, host, H_RESERVATION_HOST);
+  store<u32>(hart, host - load<u32>(hart, H_RAM_HOST), H_RESERVATION_OFFSET);
   store<u32>(hart, size, H_RESERVATION_SIZE);
   store<u32>(hart, 1, H_RESERVATION_VALID);
   return signExtend(value, size);
 }
 
-/** SC. @returns 0 stored, 1 not; the address must be writable either way, and outside RAM nothing is reserved */
+/**
+ * SC: exchanges the value if it is still the one that LR read. Deviation: where others have changed it and changed it
+ * back meanwhile, SC succeeds. @returns 0 stored, 1 not; the address must be writable either way, and outside RAM
+ * nothing is reserved
+ */
 export function storeConditional(va: u64, size: u32, value: u64): u64 {
   if (isMisaligned(va, size, CAUSE_STORE_MISALIGNED)) return 0;
+  mayNotWrite = true;
   const place = resolve(va, size, WRITE);
+  mayNotWrite = false;
   if (place === TRAPPED) return 0;
   const isReserved = load<u32>(hart, H_RESERVATION_VALID) !== 0;
   store<u32>(hart, 0, H_RESERVATION_VALID);
   if (!isReserved || place === OUTSIDE) return 1;
-  if (load<u32>(hart, H_RESERVATION_HOST) !== host || load<u32>(hart, H_RESERVATION_SIZE) !== size) return 1;
-  const expected = load<u64>(hart, H_RESERVATION_VALUE);
-  if (size === 8) return atomic.cmpxchg<u64>(host, expected, value) === expected ? 0 : 1;
-  return atomic.cmpxchg<u32>(host, <u32>expected, <u32>value) === <u32>expected ? 0 : 1;
+  const offset = host - load<u32>(hart, H_RAM_HOST);
+  if (load<u32>(hart, H_RESERVATION_OFFSET) !== offset || load<u32>(hart, H_RESERVATION_SIZE) !== size) return 1;
+  if (!exchange(size, load<u64>(hart, H_RESERVATION_VALUE), value)) return 1;
+  markDirty(host);
+  return 0;
+}
+
+/** Puts a value in the place of the expected one at `host`. @returns false where there is another */
+function exchange(size: u32, expected: u64, value: u64): bool {
+  if (size === 8) return atomic.cmpxchg<u64>(host, expected, value) === expected;
+  return atomic.cmpxchg<u32>(host, <u32>expected, <u32>value) === <u32>expected;
 }
 
 /** AMO; op is an index into AMO_OPS of src/isa/ir.ts. @returns the old value, a word sign-extended */

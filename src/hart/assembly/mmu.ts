@@ -29,6 +29,7 @@ import {
   USER,
   WRITE,
 } from './architecture';
+import { isMarked, markDirty } from './dirty';
 import { hart } from './hart';
 import {
   ARENA_DTLB,
@@ -210,6 +211,7 @@ function acceptLeaf(va: u64, access: u32, privilege: u32, level: u32, entry: u64
     if (!pmpAllows(entry, 8, WRITE, SUPERVISOR)) return accessFault(access);
     accepted = pte | wanted;
     if (atomic.cmpxchg<u64>(gpaToHost(entry), pte, accepted) !== pte) return RETRY;
+    markDirty(gpaToHost(entry));
   }
   // Only a page already dirty may be written through the TLB.
   isWritable = (accepted & (PTE_W | PTE_D)) === (PTE_W | PTE_D);
@@ -229,7 +231,8 @@ export function fillData(va: u64, privilege: u32): void {
   const entry = table + (<u32>(va >> 12) & (DTLB_ENTRIES - 1)) * DTLB_ENTRY_BYTES;
   const tag = va & PAGE_MASK;
   store<u64>(entry, isReadable && (permissions & READ) !== 0 ? tag : DTLB_EMPTY, DTLB_READ_TAG);
-  store<u64>(entry, isWritable && (permissions & WRITE) !== 0 ? tag : DTLB_EMPTY, DTLB_WRITE_TAG);
+  const mayWrite = isWritable && (permissions & WRITE) !== 0 && isMarked(gpaToHost(page));
+  store<u64>(entry, mayWrite ? tag : DTLB_EMPTY, DTLB_WRITE_TAG);
   store<u32>(entry, gpaToHost(page) - <u32>tag, DTLB_ADDEND);
   noteUse((table - hart - ARENA_DTLB) / ARENA_DTLB_BYTES, va);
 }

@@ -1,0 +1,50 @@
+/**
+ * Where a spinning guest lets others run: pause (Zihintpause), and the stall of wrs.nto and wrs.sto (Zawrs). Host threads
+ * may be fewer than harts, and whom the guest waits for may be one that does not run.
+ */
+import { hart } from './hart';
+import { pendingInterrupts } from './interrupts';
+import {
+  EXIT_YIELD,
+  H_EXIT_REASON,
+  H_PAUSES,
+  H_PC,
+  H_RAM_HOST,
+  H_REMAINING,
+  H_RESERVATION_OFFSET,
+  H_RESERVATION_SIZE,
+  H_RESERVATION_VALID,
+  H_RESERVATION_VALUE,
+  H_STATUS,
+  STATUS_EXIT_DONE,
+} from './layout.generated';
+
+/** About five microseconds of spinning, which is longer than most locks are held. */
+const PAUSES_PER_YIELD: u32 = 64;
+
+/** pause: every so often the hart leaves, done with the instruction. */
+export function pause(): void {
+  const count = load<u32>(hart, H_PAUSES) + 1;
+  if (count < PAUSES_PER_YIELD) {
+    store<u32>(hart, count, H_PAUSES);
+    return;
+  }
+  store<u32>(hart, 0, H_PAUSES);
+  leave();
+}
+
+/** The stall of wrs: ends at once without a reservation, or where its value has changed, or for an interrupt. */
+export function stall(): void {
+  if (load<u32>(hart, H_RESERVATION_VALID) === 0) return;
+  const at = load<u32>(hart, H_RAM_HOST) + load<u32>(hart, H_RESERVATION_OFFSET);
+  const value = load<u32>(hart, H_RESERVATION_SIZE) === 8 ? atomic.load<u64>(at) : atomic.load<u32>(at);
+  if (value === load<u64>(hart, H_RESERVATION_VALUE) && pendingInterrupts() === 0) leave();
+}
+
+/** Leaves behind the instruction, which is four bytes long. */
+function leave(): void {
+  store<u64>(hart, load<u64>(hart, H_PC) + 4, H_PC);
+  store<u32>(hart, load<u32>(hart, H_REMAINING) - 1, H_REMAINING);
+  store<u32>(hart, EXIT_YIELD, H_EXIT_REASON);
+  store<u32>(hart, STATUS_EXIT_DONE, H_STATUS);
+}

@@ -4,7 +4,7 @@
  */
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
-import { ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
+import { AIA, ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
 
 const screaming = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
 
@@ -23,6 +23,7 @@ function constantsText(): string {
     ...constants('STATUS_', STATUS),
     ...constants('EXIT_', EXIT),
     ...constants('PENDING_', PENDING),
+    ...constants('AIA_', AIA),
     ...constants('FP_GATE_', FP_GATE),
     ...constants('DTLB_', DTLB),
     ...constants('FTLB_', FTLB),

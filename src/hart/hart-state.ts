@@ -48,7 +48,7 @@ const RULES: Readonly<Partial<Record<FieldName, readonly [allowed: (value: bigin
 };
 
 /** Fields named as CSRs that are not the whole of them, or that not every state lets one write. */
-const NO_CSRS: ReadonlySet<FieldName> = new Set(['mip', 'mhartid', 'fflags', 'frm']);
+const NO_CSRS: ReadonlySet<FieldName> = new Set(['mip', 'mhartid', 'fflags', 'frm', 'sie', 'mvip']);
 /** pmpcfg1 and pmpcfg3 do not exist at XLEN 64. */
 const PMPCFG_STEP = 2;
 

@@ -17,7 +17,7 @@ import {
   toHartState,
 } from './hart-state.ts';
 import { layoutHash } from './layout-text.ts';
-import { type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
+import { AIA, type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
 
 export interface HartModules {
   /** assembly/, compiled. */
@@ -41,6 +41,8 @@ export interface HartOptions {
   readonly mtime: () => number;
   /** Leave on an ecall from S mode, for the built-in SBI. */
   readonly sbi: boolean;
+  /** What the hart has of the Advanced Interrupt Architecture; left out: nothing. */
+  readonly aia?: keyof typeof AIA;
 }
 
 /** A trap as it is taken: unsigned 64-bit cause (bit 63: interrupt), pc and tval; 1 for a trap to S mode, 0 to M. */
@@ -54,6 +56,7 @@ interface RuntimeExports {
   reset(pc: bigint): void;
   afterLoad(): void;
   setInterruptLine(bit: number, level: number): void;
+  receiveMsi(file: number, identity: number): void;
   updateTimers(): void;
   interrupts(): void;
   pendingInterrupts(): bigint;
@@ -109,6 +112,7 @@ export class Hart {
     this.setWord('sbi', options.sbi ? 1 : 0);
     this.setWord('dirtyBitmap', options.dirty ?? 0);
     this.setWord('dirtyBitmapBytes', dirtyBitmapBytes(ram.lengthBytes));
+    this.setWord('aia', AIA[options.aia ?? 'none']);
   }
 
   /** Architectural reset; execution starts at `pc` in M mode. */
@@ -149,9 +153,18 @@ export class Hart {
     this.#view.setUint32(this.#address(field, 0, 'u32'), value, true);
   }
 
-  /** Drives a bit of mip. */
+  /** Drives a bit of mip. With an IMSIC the lines of external interrupts are the interrupt files': those are ignored. */
   setInterruptLine(bit: number, level: boolean): void {
     this.#runtime.setInterruptLine(bit, level ? 1 : 0);
+  }
+
+  /**
+   * A message-signalled interrupt for the machine-level or the supervisor-level interrupt file: `identity` becomes
+   * pending there. Ignored if it is not one of 1..255, or the hart has no IMSIC.
+   * @param identity what was written, an unsigned 32-bit number
+   */
+  receiveMsi(file: 'M' | 'S', identity: number): void {
+    this.#runtime.receiveMsi(file === 'M' ? 0 : 1, identity);
   }
 
   /** Whether an interrupt is pending that mie enables: what ends WFI. */

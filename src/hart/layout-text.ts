@@ -5,7 +5,7 @@
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { DIRTY_CLIENTS } from '../memory/layout.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
-import { ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
+import { AIA, ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
 
 const screaming = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
 
@@ -24,6 +24,7 @@ function constantsText(): string {
     ...constants('STATUS_', STATUS),
     ...constants('EXIT_', EXIT),
     ...constants('PENDING_', PENDING),
+    ...constants('AIA_', AIA),
     ...constants('FP_GATE_', FP_GATE),
     ...constants('DTLB_', DTLB),
     ...constants('FTLB_', FTLB),

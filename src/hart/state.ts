@@ -62,6 +62,15 @@ export const HART_FIELDS = {
     'u64',
     'mtime at which a timer interrupt is due next, all ones for never; as of the last look at the clock',
   ),
+  miselect: arch('u64', 'miselect'),
+  siselect: arch('u64', 'siselect'),
+  mvien: arch('u64', 'mvien: SSIE, SEIE'),
+  mvip: arch('u64', "mvip's own SSIP, in use while mvien.SSIE is set; its SEIP is the software-written SEIP of mip"),
+  sie: arch('u64', "sie's own bits, in use where mvien is set and mideleg is not"),
+  eidelivery: arch('u64', 'eidelivery of the IMSIC interrupt files: M level, S level', 2),
+  eithreshold: arch('u64', 'eithreshold of the two', 2),
+  eip: arch('u64', 'pending bits of identities 0..255 of the M-level file, then of the S-level file', 8),
+  eie: arch('u64', 'enable bits, in the same order', 8),
   priv: arch('u32', 'privilege mode: 0 U, 1 S, 3 M'),
   fflags: arch('u32', 'accrued exception flags NX 1, UF 2, OF 4, DZ 8, NV 16'),
   frm: arch('u32', 'dynamic rounding mode, 0..7'),
@@ -99,6 +108,7 @@ export const HART_FIELDS = {
   ramBytes: exec('u64', 'length of guest RAM in bytes'),
   ramBase: exec('u64', 'guest-physical address of guest RAM'),
   sbi: exec('u32', '1: an ecall from S mode leaves to the built-in SBI'),
+  aia: exec('u32', 'AIA: what the hart has of the Advanced Interrupt Architecture'),
   logTraps: exec('u32', '1: the host is told of every trap'),
   doorbell: exec('u32', 'host offset of the doorbell word that asks the run loop to return'),
   dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
@@ -172,6 +182,16 @@ export const PENDING = {
   done: 2,
   /** The target answered with a bus fault. */
   fault: 3,
+} as const;
+
+/** Values of `aia`. */
+export const AIA = {
+  /** Nothing. */
+  none: 0,
+  /** Smaia and Ssaia without an IMSIC: external interrupts are wires, of a PLIC or APLIC. */
+  csrs: 1,
+  /** Smaia and Ssaia with an IMSIC: external interrupts come from the two interrupt files. */
+  imsic: 2,
 } as const;
 
 /** Bits of `fpGate`. */

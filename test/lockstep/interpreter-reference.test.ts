@@ -13,11 +13,11 @@ const PROGRAMS = Number(process.env.BOTTOMHALF_FUZZ_PROGRAMS ?? 40);
 const FIRST_SEED = Number(process.env.BOTTOMHALF_FUZZ_SEED ?? 1);
 const TIMEOUT_MS = 60_000 + PROGRAMS * 1000;
 
-const interpreter = new InterpreterMachine();
-const reference = new ReferenceMachine();
-
-function differences(options: Partial<ProgramOptions>): string[] {
-  return Array.from({ length: PROGRAMS }, (_, i) => FIRST_SEED + i).flatMap((seed) => {
+function differences(options: Partial<ProgramOptions>, count = PROGRAMS): string[] {
+  const { aia = 'none' } = options;
+  const interpreter = new InterpreterMachine(aia);
+  const reference = new ReferenceMachine({ aia });
+  return Array.from({ length: count }, (_, i) => FIRST_SEED + i).flatMap((seed) => {
     const program = generateProgram(seed, options);
     const { difference } = compareMachines(program, reference, interpreter);
     if (difference === null) return reference.ended && interpreter.ended ? [] : [`seed ${seed}: does not end`];
@@ -39,6 +39,15 @@ describe('the interpreter and the reference', () => {
     'agree on floating point with hard operands in every rounding mode',
     () => {
       expect(differences({ floatOnly: true, sections: 4, pieces: 250, forQemu: false })).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'agree on the AIA: interrupt files, filtered and virtual interrupts',
+    () => {
+      expect(differences({ aia: 'imsic', forQemu: false })).toEqual([]);
+      expect(differences({ aia: 'csrs', forQemu: false }, Math.ceil(PROGRAMS / 4))).toEqual([]);
     },
     TIMEOUT_MS,
   );

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { INSTRUCTIONS } from '../../src/isa/table.ts';
 import { explain } from '../support/program-explain.ts';
 import { generateProgram, type ProgramOptions } from '../support/program-generator.ts';
+import type { ProgramAia } from '../support/program-imsic.ts';
 import { LAYOUT, type TestProgram } from '../support/program-layout.ts';
 import { ReferenceMachine } from '../support/program-reference.ts';
 import { type QemuCommand, runUnderQemu } from '../support/qemu-programs.ts';
@@ -26,20 +27,24 @@ function programs(count: number, options: Partial<ProgramOptions> = {}): TestPro
   return Array.from({ length: count }, (_, i) => generateProgram(FIRST_SEED + i, options));
 }
 
-function runOnReference(program: TestProgram): Uint8Array {
-  const machine = new ReferenceMachine();
+function runOnReference(program: TestProgram, aia: ProgramAia): Uint8Array {
+  const machine = new ReferenceMachine({ aia });
   machine.load(program);
   machine.step(MAX_INSTRUCTIONS);
   if (!machine.ended) throw new Error(`seed ${program.seed}: the program does not end on the reference`);
   return machine.memory(0, LAYOUT.imageBytes);
 }
 
-async function mismatches(qemu: QemuCommand, tested: readonly TestProgram[]): Promise<string[]> {
-  const theirs = await runUnderQemu(qemu, tested);
+async function mismatches(
+  qemu: QemuCommand,
+  tested: readonly TestProgram[],
+  aia: ProgramAia = 'none',
+): Promise<string[]> {
+  const theirs = await runUnderQemu(qemu, tested, aia);
   return tested.flatMap((program, i) => {
     const memory = theirs[i] ?? null;
     if (memory === null) return [`seed ${program.seed}: the program does not end under QEMU`];
-    const lines = explain(program, runOnReference(program), memory);
+    const lines = explain(program, runOnReference(program, aia), memory);
     if (lines.length === 0) return [];
     return [`seed ${program.seed} (${program.sections.join('; ')}), reference / QEMU`, ...lines.slice(0, SHOWN_LINES)];
   });
@@ -82,6 +87,17 @@ describe('the reference and QEMU 10', () => {
     async ({ skip }) => {
       if (qemu === null) return skip(reason);
       expect(await mismatches(qemu, programs(Math.ceil(PROGRAMS / 4), FLOAT))).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'agree on the AIA, with an IMSIC and without',
+    async ({ skip }) => {
+      if (qemu === null) return skip(reason);
+      const count = Math.ceil(PROGRAMS / 4);
+      expect(await mismatches(qemu, programs(count, { aia: 'imsic' }), 'imsic')).toEqual([]);
+      expect(await mismatches(qemu, programs(count, { aia: 'csrs' }), 'csrs')).toEqual([]);
     },
     TIMEOUT_MS,
   );

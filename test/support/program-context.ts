@@ -1,4 +1,5 @@
 /** What the pieces of a generated program must know of the place where they stand. */
+import type { ProgramAia } from './program-imsic.ts';
 import { PROGRAM_BASE, USER_WINDOW } from './program-layout.ts';
 
 /** Where the program stands: what the pieces must know. */
@@ -6,6 +7,8 @@ export interface Context {
   mode: 'm' | 's' | 'u';
   /** Keeps clear of what QEMU does its own way. */
   readonly forQemu: boolean;
+  /** What the hart has of the AIA. */
+  readonly aia: ProgramAia;
   readonly paged: boolean;
   /** Bits of supervisor interrupts that may be enabled; one alone for QEMU, which takes several in its own order. */
   readonly interrupts: bigint;

@@ -6,9 +6,11 @@
  * Deterministic on every conforming machine that makes the reference's choices: time and counters are read and
  * forgotten, nothing depends on a TLB, reservations are used at once.
  */
+import { aiaSettings, emitAiaClear, emitFileSettings } from './program-aia.ts';
 import { CodeBuilder } from './program-builder.ts';
 import { type Context, place } from './program-context.ts';
 import { address, csrNumber, emitHandlers, type Handlers, RETURN_TO_MACHINE } from './program-handlers.ts';
+import type { ProgramAia } from './program-imsic.ts';
 import { FINISHER, LAYOUT, PROGRAM_BASE, type TestProgram } from './program-layout.ts';
 import { PageTables, type Paging } from './program-paging.ts';
 import { ProgramRandom } from './program-random.ts';
@@ -23,9 +25,11 @@ export interface ProgramOptions {
   readonly floatOnly: boolean;
   /** Keeps clear of what QEMU does its own way. For machines that are to agree with the reference in all: false. */
   readonly forQemu: boolean;
+  /** What the hart has of the AIA: with an IMSIC interrupts come from its files. */
+  readonly aia: ProgramAia;
 }
 
-const DEFAULTS: ProgramOptions = { sections: 5, pieces: 60, floatOnly: false, forQemu: true };
+const DEFAULTS: ProgramOptions = { sections: 5, pieces: 60, floatOnly: false, forQemu: true, aia: 'none' };
 
 const SAVE_F = 256;
 const SCRATCH = 5;
@@ -63,6 +67,8 @@ class Generator {
   #trace: number = LAYOUT.trace;
   /** A locked entry guards for ever. */
   #locked = false;
+  /** The supervisor's handler claims external interrupts; otherwise mvien may keep it out of its file. */
+  readonly #supervisorClaims: boolean;
 
   constructor(seed: number, options: ProgramOptions) {
     this.#seed = seed;
@@ -71,7 +77,9 @@ class Generator {
     this.#code = new CodeBuilder(this.#image, LAYOUT.handlers);
     this.#tables = new PageTables(this.#code, this.#random);
     this.#snippets = new Snippets(this.#code, this.#random);
-    this.#handlers = emitHandlers(this.#code);
+    const { aia, forQemu } = options;
+    this.#supervisorClaims = aia === 'imsic' && (forQemu || this.#random.oneIn(2));
+    this.#handlers = emitHandlers(this.#code, { aia, supervisorClaims: this.#supervisorClaims });
     if (this.#code.at > LAYOUT.machineLog) throw new Error('the handlers have outgrown their room');
   }
 
@@ -103,6 +111,7 @@ class Generator {
     code.setCsr(csrNumber('mstatus'), FS_DIRTY, SCRATCH);
     for (const csr of CLEARED) code.emit('csrrw', { rd: 0, csr: csrNumber(csr), rs1: 0 });
     for (let f = 0; f < 32; f++) code.emit('fmv.d.x', { rd: f, rs1: 0 });
+    if (this.#options.aia !== 'none') emitAiaClear(code, this.#options.aia, SCRATCH);
   }
 
   #fillData(): void {
@@ -123,14 +132,16 @@ class Generator {
     const paged = (mode !== 'm' || mprv) && !random.oneIn(4) && this.#tables.hasRoom;
     const paging = paged ? this.#tables.build(3 + random.below(3), mode === 'u' || (mprv && random.oneIn(2))) : null;
     const guarded = !floatOnly && random.oneIn(4);
-    const interrupts = this.#options.forQemu ? 1n << random.pick([1n, 5n, 9n]) : 0x222n;
+    const interrupts = this.#options.forQemu && this.#options.aia === 'none' ? 1n << random.pick([1n, 5n, 9n]) : 0x222n;
     const settings = this.#settings(index, mode, mprv, paging, interrupts);
+    if (this.#options.aia !== 'none') this.#addAiaSettings(settings, mode, interrupts);
     const restore = new Map([...settings].map(([name, value]) => [csrNumber(name), value]));
     if (mode === 's') restore.set(csrNumber('sstatus'), settings.get('mstatus') ?? 0n);
     const edges = this.#enter(index, settings, guarded);
     const context: Context = {
       mode,
       forQemu: this.#options.forQemu,
+      aia: this.#options.aia,
       paged,
       interrupts,
       mprv,
@@ -181,6 +192,18 @@ class Generator {
     ]);
   }
 
+  #addAiaSettings(settings: Settings, mode: 'm' | 's' | 'u', interrupts: bigint): void {
+    const added = aiaSettings(this.#random, {
+      mode,
+      mideleg: settings.get('mideleg') ?? 0n,
+      sretWorks: ((settings.get('mstatus') ?? 0n) & TSR) === 0n,
+      mayFilterExternal: !this.#supervisorClaims,
+      interrupts,
+      forQemu: this.#options.forQemu,
+    });
+    for (const [name, value] of added) settings.set(name, value);
+  }
+
   /** M mode: keeps the f registers of the section before, sets everything up. */
   #enter(index: number, settings: Settings, guarded: boolean): number[] {
     const code = this.#code;
@@ -197,6 +220,7 @@ class Generator {
     const edges = this.#protect(guarded);
     const late = ['mstatus', 'mie'];
     for (const [name, value] of settings) if (!late.includes(name)) code.setCsr(csrNumber(name), value, SCRATCH);
+    if (this.#options.aia === 'imsic') emitFileSettings(code, random, SCRATCH);
     code.emit('sfence.vma');
     code.li(17, 0n);
     return edges;

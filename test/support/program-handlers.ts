@@ -2,9 +2,13 @@
  * The trap handlers and the end of a generated program. Each trap is logged (cause, epc, tval, status) and its
  * instruction skipped; a fetch that faulted goes on at the address in x1; an interrupt is disabled. `ecall` with
  * RETURN_TO_MACHINE in x17 goes on in M mode at the address in x16. A full log ends the program.
+ *
+ * With AIA an interrupt's record has, in place of tval, the handler's own topei (which it claims) and above that IID of
+ * topi; an external interrupt is disabled only when there was nothing to claim.
  */
 import { CSR_NUMBERS } from '../../src/isa/csr-names.ts';
 import type { CodeBuilder } from './program-builder.ts';
+import { FILE_REGISTERS, type ProgramAia } from './program-imsic.ts';
 import { FINISHER, LAYOUT, PROGRAM_BASE, REGION_BYTES } from './program-layout.ts';
 
 export const RETURN_TO_MACHINE = 0x5afe_c0de_0bad_cafen;
@@ -47,10 +51,15 @@ const FINAL_CSRS = [
   'pmpcfg2',
   ...Array.from({ length: 16 }, (_, i) => `pmpaddr${i}`),
 ] as const;
+/** Behind those, with AIA; the others with an IMSIC. */
+const FINAL_AIA_CSRS = ['miselect', 'siselect', 'mvien'] as const;
+const FINAL_REGISTERS = (['m', 's'] as const).flatMap((level) => FILE_REGISTERS.map((select) => ({ level, select })));
 export const SIGNATURE_NAMES: readonly string[] = [
   ...Array.from({ length: 32 }, (_, i) => `x${i}`),
   ...Array.from({ length: 32 }, (_, i) => `f${i}`),
   ...FINAL_CSRS,
+  ...FINAL_AIA_CSRS,
+  ...FINAL_REGISTERS.map(({ level, select }) => `${level} 0x${select.toString(16)}`),
 ];
 
 export function csrNumber(name: string): number {
@@ -66,11 +75,20 @@ interface Level {
   readonly log: number;
   readonly logPointer: number;
   readonly enable: string;
+  /** Major identity of its external interrupt. */
+  readonly external: bigint;
+}
+
+/** What the handlers do about the AIA. */
+export interface HandlerAia {
+  readonly aia: ProgramAia;
+  /** The supervisor's handler claims too: mvien must let it. */
+  readonly supervisorClaims: boolean;
 }
 
 const LEVELS: Record<'m' | 's', Level> = {
-  m: { prefix: 'm', log: LAYOUT.machineLog, logPointer: LAYOUT.machineLogPointer, enable: 'mie' },
-  s: { prefix: 's', log: LAYOUT.supervisorLog, logPointer: LAYOUT.supervisorLogPointer, enable: 'sie' },
+  m: { prefix: 'm', log: LAYOUT.machineLog, logPointer: LAYOUT.machineLogPointer, enable: 'mie', external: 11n },
+  s: { prefix: 's', log: LAYOUT.supervisorLog, logPointer: LAYOUT.supervisorLogPointer, enable: 'sie', external: 9n },
 };
 
 /** Offsets of the entry points. */
@@ -80,15 +98,15 @@ export interface Handlers {
   readonly finish: number;
 }
 
-export function emitHandlers(code: CodeBuilder): Handlers {
+export function emitHandlers(code: CodeBuilder, aia: HandlerAia): Handlers {
   const finish = code.at;
-  emitFinish(code);
+  emitFinish(code, aia.aia);
   align(code);
   const machine = code.at;
-  emitHandler(code, LEVELS.m, finish);
+  emitHandler(code, LEVELS.m, finish, aia);
   align(code);
   const supervisor = code.at;
-  emitHandler(code, LEVELS.s, finish);
+  emitHandler(code, LEVELS.s, finish, aia);
   for (const level of Object.values(LEVELS)) code.set64(level.logPointer, address(level.log));
   return { machine, supervisor, finish };
 }
@@ -106,7 +124,7 @@ const sd = (code: CodeBuilder, rs2: number, rs1: number, imm: number): void => c
 const ld = (code: CodeBuilder, rd: number, rs1: number, imm: number): void => code.emit('ld', { rd, rs1, imm });
 
 /** x31 holds the save area throughout. The first 16 words all jump to the handler, for vectored interrupts. */
-function emitHandler(code: CodeBuilder, level: Level, finish: number): void {
+function emitHandler(code: CodeBuilder, level: Level, finish: number, aia: HandlerAia): void {
   const { prefix } = level;
   const scratch = `${prefix}scratch`;
   const entries = Array.from({ length: 16 }, () => code.forward('jal', { rd: 0 }));
@@ -118,6 +136,7 @@ function emitHandler(code: CodeBuilder, level: Level, finish: number): void {
   const full = emitLog(code, level);
   emitReturnToMachine(code, level);
   const isException = code.forward('bge', { rs1: 5, rs2: 0 });
+  const claimed = aia.aia === 'none' ? null : emitClaim(code, level, aia);
   code.li(10, 1n);
   code.emit('sll', { rd: 10, rs1: 10, rs2: 5 });
   code.emit('csrrc', { rd: 0, csr: csrNumber(level.enable), rs1: 10 });
@@ -125,6 +144,7 @@ function emitHandler(code: CodeBuilder, level: Level, finish: number): void {
   isException();
   emitNextPc(code, `${prefix}epc`);
   interruptDone();
+  claimed?.();
   write(code, scratch, 31);
   for (let i = 1; i < 32; i++) ld(code, i, 31, 8 * i);
   code.emit(`${prefix}ret`);
@@ -153,6 +173,23 @@ function emitLog(code: CodeBuilder, level: Level): () => void {
   sd(code, 7, 6, 0);
   code.li(8, address(level.log + LAYOUT.logBytes - LOG_RECORD_BYTES));
   return code.forward('bgeu', { rs1: 7, rs2: 8 });
+}
+
+/** x5: the cause, x7: the log's end. Returns where to go with something claimed. */
+function emitClaim(code: CodeBuilder, { prefix, external }: Level, { aia, supervisorClaims }: HandlerAia): () => void {
+  read(code, 13, `${prefix}topi`);
+  code.emit('srli', { rd: 13, rs1: 13, shamt: 16 });
+  code.emit('slli', { rd: 13, rs1: 13, shamt: 32 });
+  code.li(12, 0n);
+  if (aia === 'imsic' && (prefix === 'm' || supervisorClaims)) {
+    code.li(10, (1n << 63n) | external);
+    const other = code.forward('bne', { rs1: 5, rs2: 10 });
+    code.emit('csrrw', { rd: 12, csr: csrNumber(`${prefix}topei`), rs1: 0 });
+    other();
+  }
+  code.emit('or', { rd: 13, rs1: 13, rs2: 12 });
+  sd(code, 13, 7, 16 - LOG_RECORD_BYTES);
+  return code.forward('bne', { rs1: 12, rs2: 0 });
 }
 
 function emitReturnToMachine(code: CodeBuilder, level: Level): void {
@@ -199,7 +236,7 @@ function emitNextPc(code: CodeBuilder, epc: string): void {
 }
 
 /** In M mode: writes the signature, then tells the test finisher. */
-function emitFinish(code: CodeBuilder): void {
+function emitFinish(code: CodeBuilder, aia: ProgramAia): void {
   const base = 31;
   const temporary = 30;
   code.emit('csrrw', { rd: base, csr: csrNumber('mscratch'), rs1: base });
@@ -220,9 +257,25 @@ function emitFinish(code: CodeBuilder): void {
     sd(code, temporary, base, 8 * (64 + i));
     if (csr === 'fcsr') write(code, 'mstatus', 28);
   }
+  if (aia !== 'none') emitFinalAia(code, aia, base, temporary);
   code.li(base, address(LAYOUT.exitWord));
   code.emit('lw', { rd: base, rs1: base, imm: 0 });
   code.li(temporary, FINISHER.address);
   code.emit('sw', { rs2: base, rs1: temporary, imm: 0 });
   code.to('jal', { rd: 0 }, code.at);
+}
+
+function emitFinalAia(code: CodeBuilder, aia: ProgramAia, base: number, temporary: number): void {
+  let at = 8 * (64 + FINAL_CSRS.length);
+  const keep = (csr: string): void => {
+    read(code, temporary, csr);
+    sd(code, temporary, base, at);
+    at += 8;
+  };
+  for (const csr of FINAL_AIA_CSRS) keep(csr);
+  if (aia !== 'imsic') return;
+  for (const { level, select } of FINAL_REGISTERS) {
+    code.setCsr(csrNumber(`${level}iselect`), BigInt(select), temporary);
+    keep(`${level}ireg`);
+  }
 }

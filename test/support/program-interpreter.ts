@@ -1,6 +1,6 @@
 /** The WebAssembly interpreter as a machine of the lockstep harness: RAM of one program region, the test finisher. */
 import { readFileSync } from 'node:fs';
-import { Hart } from '../../src/hart/hart.ts';
+import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { ARENA, EXIT, type FieldName, HART_FIELDS, PENDING } from '../../src/hart/state.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
 import type { LoadableProgram, Machine, MachineState } from '../lockstep/harness.ts';
@@ -25,11 +25,11 @@ export class InterpreterMachine implements Machine {
   readonly #hart: Hart;
   #ended = false;
 
-  constructor() {
+  constructor(aia: NonNullable<HartOptions['aia']> = 'none') {
     const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
     const ram = { base: Number(0x8000_0000n), host: layout.ram, lengthBytes: REGION_BYTES };
-    const options = { memory: this.#memory, modules, arena, doorbell, ram, hartId: 0, mtime: () => MTIME, sbi: false };
-    this.#hart = new Hart(options);
+    const common = { memory: this.#memory, modules, arena, doorbell, ram };
+    this.#hart = new Hart({ ...common, hartId: 0, mtime: () => MTIME, sbi: false, aia });
   }
 
   get ended(): boolean {

@@ -1,5 +1,5 @@
 /** The reference as a machine of the lockstep harness: RAM of one program region, the test finisher, nothing else. */
-import { ReferenceHart } from '../../src/hart/reference/hart.ts';
+import { ReferenceHart, type ReferenceOptions } from '../../src/hart/reference/hart.ts';
 import { ReferenceMemory } from '../../src/hart/reference/memory.ts';
 import { hartFields } from '../../src/hart/reference/state.ts';
 import type { LoadableProgram, Machine, MachineState } from '../lockstep/harness.ts';
@@ -12,8 +12,13 @@ const MTIME = 1n << 40n;
 
 export class ReferenceMachine implements Machine {
   readonly name = 'reference';
+  readonly #options: Partial<ReferenceOptions>;
   #hart = new ReferenceHart(new ReferenceMemory(new Uint8Array(0), 0n));
   #ended = false;
+
+  constructor(options: Partial<ReferenceOptions> = {}) {
+    this.#options = options;
+  }
 
   get hart(): ReferenceHart {
     return this.#hart;
@@ -35,7 +40,7 @@ export class ReferenceMachine implements Machine {
         return gpa === FINISHER.address;
       },
     };
-    this.#hart = new ReferenceHart(new ReferenceMemory(ram, program.base, devices));
+    this.#hart = new ReferenceHart(new ReferenceMemory(ram, program.base, devices), this.#options);
     this.#hart.pc = program.base;
     this.#hart.mtime = MTIME;
   }

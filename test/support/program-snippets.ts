@@ -1,6 +1,7 @@
 /** The pieces of which generated programs consist. */
 import { bodyOperand } from '../../src/isa/insn.ts';
 import { findInsn } from '../../src/isa/table.ts';
+import { AIA_CSR_NUMBERS, emitAiaPiece } from './program-aia.ts';
 import type { CodeBuilder } from './program-builder.ts';
 import { type Context, place } from './program-context.ts';
 import { COUNTERS, CSR_CHOICES, csrValue, isUncomparable } from './program-csrs.ts';
@@ -53,6 +54,7 @@ export class Snippets {
       [2, () => this.selfModify(context)],
       [3, () => this.fetchOdd(context)],
       [1, () => this.changeMode(context)],
+      [context.aia === 'none' ? 0 : 30, () => emitAiaPiece(this.#code, this.#random, context, this.#distinct([]))],
     ];
     let left = this.#random.below(weighted.reduce((sum, [weight]) => sum + weight, 0));
     for (const [weight, emit] of weighted) {
@@ -207,7 +209,7 @@ export class Snippets {
     const random = this.#random;
     const code = this.#code;
     const name = random.pick(['csrrw', 'csrrs', 'csrrc', 'csrrwi', 'csrrsi', 'csrrci'] as const);
-    const csr = this.#csrNumber();
+    const csr = this.#csrNumber(context);
     const [rd, rs1] = this.#distinct([]);
     const destination = random.oneIn(5) ? 0 : rd;
     // A small number would turn paging off, or Sstc.
@@ -445,11 +447,12 @@ export class Snippets {
     return [take(), take(), take(), take()];
   }
 
-  #csrNumber(): number {
+  #csrNumber({ aia, forQemu }: Context): number {
     const random = this.#random;
     if (random.oneIn(6)) {
       const number = random.below(4096);
-      return isUncomparable(number) ? 0x5c0 : number;
+      const isAia = aia !== 'none' && forQemu && AIA_CSR_NUMBERS.has(number);
+      return isUncomparable(number) || isAia ? 0x5c0 : number;
     }
     return random.pick(CSR_CHOICES);
   }

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CodeBuilder } from './program-builder.ts';
 import { csrNumber } from './program-handlers.ts';
+import type { ProgramAia } from './program-imsic.ts';
 import { FINISHER, LAYOUT, PROGRAM_BASE, REGION_BYTES, type TestProgram } from './program-layout.ts';
 
 /** The hart of the specification as QEMU calls it: what Bottomhalf has on, everything else that is on by default off. */
@@ -17,6 +18,9 @@ const ON = [
   ...['zba', 'zbb', 'zbc', 'zbs', 'zfh', 'zfa', 'zcb', 'zicond', 'zawrs', 'zicbom', 'zicboz', 'zicbop', 'zihintpause'],
   ...['sv39', 'sv48', 'sv57', 'svnapot', 'svinval', 'svpbmt', 'svade', 'svadu', 'sstc'],
 ];
+/** With AIA, and the machine that has an IMSIC, or only an APLIC. */
+const AIA_ON = ['smaia=on', 'ssaia=on'];
+const AIA_MACHINE: Readonly<Record<ProgramAia, string>> = { none: '', csrs: ',aia=aplic', imsic: ',aia=aplic-imsic' };
 const OFF = ['h', 'v', 'b', 'zihintntl', 'smepmp', 'debug'];
 const CPU = [
   'rv64',
@@ -47,14 +51,18 @@ export type QemuResult = Uint8Array | null;
 /** How to start QEMU's system emulator for riscv64: the command and the arguments that come first. */
 export type QemuCommand = readonly string[];
 
-/** Runs the programs in order. */
-export async function runUnderQemu(qemu: QemuCommand, programs: readonly TestProgram[]): Promise<QemuResult[]> {
+/** Runs the programs in order, all on a hart with the same of the AIA. */
+export async function runUnderQemu(
+  qemu: QemuCommand,
+  programs: readonly TestProgram[],
+  aia: ProgramAia = 'none',
+): Promise<QemuResult[]> {
   const results: QemuResult[] = [];
   const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-qemu-'));
   try {
     while (results.length < programs.length) {
       const batch = nextBatch(programs, results.length);
-      results.push(...(await runBatch(qemu, batch, join(directory, 'ram'))));
+      results.push(...(await runBatch(qemu, aia, batch, join(directory, 'ram'))));
     }
   } finally {
     rmSync(directory, { recursive: true });
@@ -69,7 +77,12 @@ function nextBatch(programs: readonly TestProgram[], from: number): readonly Tes
 }
 
 /** Results up to the first program that does not end, that one included. */
-async function runBatch(qemu: QemuCommand, programs: readonly TestProgram[], ram: string): Promise<QemuResult[]> {
+async function runBatch(
+  qemu: QemuCommand,
+  aia: ProgramAia,
+  programs: readonly TestProgram[],
+  ram: string,
+): Promise<QemuResult[]> {
   const file = openSync(ram, 'w+');
   try {
     ftruncateSync(file, RAM_BYTES);
@@ -79,7 +92,7 @@ async function runBatch(qemu: QemuCommand, programs: readonly TestProgram[], ram
     }
     writeSync(file, driver(), 0, null, DRIVER);
     writeSync(file, new Uint8Array(8), 0, null, CONTROL);
-    const isFinished = await runToEnd(qemu, ram, programs.length);
+    const isFinished = await runToEnd(qemu, aia, ram, programs.length);
     const started = Number(readAt(file, CONTROL, 8).readBigUInt64LE());
     const done = isFinished ? programs.length : Math.max(0, started - 1);
     const results: QemuResult[] = programs.slice(0, done).map((_, i) => {
@@ -157,14 +170,29 @@ function driver(): Uint8Array {
 }
 
 /** True if QEMU ended by itself, by the last program's write to the finisher; false if a program hung. */
-function runToEnd([command = '', ...args]: QemuCommand, ram: string, programs: number): Promise<boolean> {
+function runToEnd(
+  [command = '', ...args]: QemuCommand,
+  aia: ProgramAia,
+  ram: string,
+  programs: number,
+): Promise<boolean> {
   const start = `0x${(PROGRAM_BASE + BigInt(DRIVER)).toString(16)}`;
   const backend = `memory-backend-file,id=ram,size=${RAM_BYTES},mem-path=${ram},share=on`;
-  const machine = ['-object', backend, '-M', 'virt,memory-backend=ram', '-m', String(RAM_BYTES >> 20), '-cpu', CPU];
+  const machine = [
+    '-object',
+    backend,
+    '-M',
+    `virt,memory-backend=ram${AIA_MACHINE[aia]}`,
+    '-m',
+    String(RAM_BYTES >> 20),
+  ];
+  const cpu = ['-cpu', [CPU, ...(aia === 'none' ? [] : AIA_ON)].join(',')];
   const quiet = ['-display', 'none', '-serial', 'none', '-monitor', 'none', '-nodefaults', '-bios', 'none'];
   const loader = ['-device', `loader,addr=${start},cpu-num=0`];
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...args, ...machine, ...quiet, ...loader], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(command, [...args, ...machine, ...cpu, ...quiet, ...loader], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     const messages: Buffer[] = [];
     let isLate = false;
     const timer = setTimeout(

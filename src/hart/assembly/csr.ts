@@ -1,12 +1,14 @@
 /**
  * Control and status registers: who may access them, what reads, and what a write leaves (WARL). Privileged
- * specification chapters 2 to 4, Zicsr, Zicntr, Sstc.
+ * specification chapters 2 to 4, Zicsr, Zicntr, Sstc. Those of the AIA: aia.ts.
  *
  * Where the specification leaves a choice: misa is read-only; a reserved mtvec or stvec mode and an unsupported satp
  * mode leave the register as it was, a reserved MPP the field; the ASID has sixteen bits; mhpmcounter3..31 and
  * mhpmevent3..31 are read-only zero and their mcounteren bits too. Not there, so illegal: the debug triggers
  * (tselect, tdata), mseccfg, pmpcfg4.., pmpaddr16.., and everything of extensions the hart does not have.
  */
+
+import { hasAiaCsr, readAia, writeAia } from './aia';
 import {
   ALL_INTERRUPTS,
   ENVCFG_CBCFE,
@@ -34,13 +36,12 @@ import {
   S_INTERRUPTS,
   SEIP,
   SSIP,
-  STIP,
   SUPERVISOR,
 } from './architecture';
 import { mtime } from './env';
 import { fpGateChanged } from './fp-gate';
 import { hart } from './hart';
-import { instret, pendingBits, updateTimers } from './interrupts';
+import { instret, isStipWritable, pendingBits, updateTimers, virtualMask, virtualPending } from './interrupts';
 import {
   CSR_CYCLE,
   CSR_FCSR,
@@ -109,6 +110,8 @@ import {
   H_MSTATUS,
   H_MTVAL,
   H_MTVEC,
+  H_MVIEN,
+  H_MVIP,
   H_PMPADDR,
   H_PMPCFG,
   H_PRIV,
@@ -117,6 +120,7 @@ import {
   H_SCOUNTEREN,
   H_SENVCFG,
   H_SEPC,
+  H_SIE,
   H_SSCRATCH,
   H_STIMECMP,
   H_STVAL,
@@ -225,7 +229,7 @@ function readSupervisor(num: u32): u64 {
     case CSR_SSTATUS:
       return readStatus() & (SSTATUS_WRITABLE | UXL | SD);
     case CSR_SIE:
-      return load<u64>(hart, H_MIE) & load<u64>(hart, H_MIDELEG);
+      return (load<u64>(hart, H_MIE) & load<u64>(hart, H_MIDELEG)) | (load<u64>(hart, H_SIE) & virtualMask());
     case CSR_STVEC:
       return load<u64>(hart, H_STVEC);
     case CSR_SCOUNTEREN:
@@ -241,13 +245,13 @@ function readSupervisor(num: u32): u64 {
     case CSR_STVAL:
       return load<u64>(hart, H_STVAL);
     case CSR_SIP:
-      return pendingNow() & load<u64>(hart, H_MIDELEG);
+      return (pendingNow() & load<u64>(hart, H_MIDELEG)) | virtualPending();
     case CSR_STIMECMP:
       return load<u64>(hart, H_STIMECMP);
     case CSR_SATP:
       return load<u64>(hart, H_SATP);
     default:
-      return absent();
+      return hasAiaCsr(num) ? readAia(num) : absent();
   }
 }
 
@@ -294,7 +298,8 @@ function readMachine(num: u32): u64 {
       return 0;
     default:
       if (num >= CSR_PMPADDR0 && num <= CSR_PMPADDR15) return load<u64>(hart + (num - CSR_PMPADDR0) * 8, H_PMPADDR);
-      return isPerformanceCounter(num) ? 0 : absent();
+      if (isPerformanceCounter(num)) return 0;
+      return hasAiaCsr(num) ? readAia(num) : absent();
   }
 }
 
@@ -340,6 +345,7 @@ function writeSupervisor(num: u32, value: u64): void {
       break;
     case CSR_SIE:
       writeMasked(H_MIE, value, load<u64>(hart, H_MIDELEG) & S_INTERRUPTS);
+      writeMasked(H_SIE, value, virtualMask());
       break;
     case CSR_STVEC:
       writeVector(H_STVEC, value);
@@ -364,6 +370,7 @@ function writeSupervisor(num: u32, value: u64): void {
       break;
     case CSR_SIP:
       writeMasked(H_MIP, value, load<u64>(hart, H_MIDELEG) & SSIP);
+      writeMasked(H_MVIP, value, virtualMask() & SSIP);
       break;
     case CSR_STIMECMP:
       store<u64>(hart, value, H_STIMECMP);
@@ -372,6 +379,8 @@ function writeSupervisor(num: u32, value: u64): void {
     case CSR_SATP:
       writeSatp(value);
       break;
+    default:
+      writeAia(num, value);
   }
 }
 
@@ -421,7 +430,7 @@ function writeMachine(num: u32, value: u64): void {
       store<u64>(hart, value, H_MTVAL);
       break;
     case CSR_MIP:
-      writeMasked(H_MIP, value, load<u64>(hart, H_MENVCFG) & MENVCFG_STCE ? SSIP | SEIP : SSIP | SEIP | STIP);
+      writeMasked(H_MIP, value, (isStipWritable() ? S_INTERRUPTS : SSIP | SEIP) & ~(load<u64>(hart, H_MVIEN) & SEIP));
       break;
     case CSR_PMPCFG0:
     case CSR_PMPCFG2:
@@ -429,7 +438,10 @@ function writeMachine(num: u32, value: u64): void {
       flushTlb();
       break;
     default:
-      if (num < CSR_PMPADDR0 || num > CSR_PMPADDR15) break; // misa and what reads as zero
+      if (num < CSR_PMPADDR0 || num > CSR_PMPADDR15) {
+        writeAia(num, value); // or misa, or what reads as zero
+        break;
+      }
       writePmpAddress(num - CSR_PMPADDR0, value);
       flushTlb();
   }

@@ -10,6 +10,7 @@ export * from './float-h';
 export * from './float-s';
 export { requireFp } from './fp-require';
 export { init, layoutHash } from './hart';
+export { receiveMsi } from './imsic';
 export { interrupts, pendingInterrupts, setInterruptLine, updateTimers, wfi, wrs } from './interrupts';
 export {
   amo,

@@ -1,9 +1,10 @@
 /**
- * Interrupts (privileged specification 3.1.9, 3.3.3; 4.1.3), the timers of Sstc and ACLINT, wfi, wrs (Zawrs).
+ * Interrupts (privileged specification 3.1.9, 3.3.3; 4.1.3; AIA 1.0, chapter 5), the timers of Sstc and ACLINT, wfi,
+ * wrs (Zawrs).
  *
  * mip as read is its software-written bits or'ed with `lines`: what devices drive, and the timers as they stood when
  * the clock was last looked at. Asking the host for the time costs more than a hundred instructions, so a running hart
- * asks once in CLOCK_INTERVAL instructions at most. Not modelled: AIA, local interrupts above 12, Sscofpmf.
+ * asks once in CLOCK_INTERVAL instructions at most. Not modelled: local interrupts above 12, Sscofpmf.
  */
 import {
   MACHINE,
@@ -16,7 +17,9 @@ import {
   MTI,
   MTIP,
   SEI,
+  SEIP,
   SSI,
+  SSIP,
   STI,
   STIP,
   SUPERVISOR,
@@ -25,7 +28,9 @@ import {
 import { mtime } from './env';
 import { hart } from './hart';
 import {
+  AIA_IMSIC,
   EXIT_WFI,
+  H_AIA,
   H_CLOCK_LOOK,
   H_DEADLINE,
   H_EXIT_REASON,
@@ -37,10 +42,13 @@ import {
   H_MIP,
   H_MSTATUS,
   H_MTIMECMP,
+  H_MVIEN,
+  H_MVIP,
   H_PC,
   H_PENDING_STATE,
   H_PRIV,
   H_REMAINING,
+  H_SIE,
   H_STATUS,
   H_STIMECMP,
   H_WAITING,
@@ -58,11 +66,37 @@ export function instret(): u64 {
   return load<u64>(hart, H_INSTRET_END) - <u64>(<i64>load<i32>(hart, H_REMAINING));
 }
 
-/** mip as it is read. */
+/** Whether STIP of mip is software's; otherwise it is stimecmp's. */
+export function isStipWritable(): bool {
+  return !(load<u64>(hart, H_MENVCFG) & MENVCFG_STCE);
+}
+
+/** mip as it is read. While mvien.SEIE is set, the SEIP that software wrote is mvip's alone. */
 export function pendingBits(): u64 {
   const lines = load<u64>(hart, H_LINES);
-  const mip = load<u64>(hart, H_MIP);
-  return load<u64>(hart, H_MENVCFG) & MENVCFG_STCE ? lines | (mip & ~STIP) : mip | (lines & ~STIP);
+  const mip = load<u64>(hart, H_MIP) & ~(load<u64>(hart, H_MVIEN) & SEIP);
+  return isStipWritable() ? mip | (lines & ~STIP) : lines | (mip & ~STIP);
+}
+
+/** Interrupts that S mode sees in sie and sip without their being delegated to it: mvip's (AIA 5.3). */
+export function virtualMask(): u64 {
+  return load<u64>(hart, H_MVIEN) & ~load<u64>(hart, H_MIDELEG);
+}
+
+/** Their bits in sip. */
+export function virtualPending(): u64 {
+  return ((load<u64>(hart, H_MVIP) & SSIP) | (load<u64>(hart, H_MIP) & SEIP)) & virtualMask();
+}
+
+/** Interrupts, pending and enabled, that trap to M mode. */
+export function pendingForMachine(): u64 {
+  return pendingBits() & load<u64>(hart, H_MIE) & ~load<u64>(hart, H_MIDELEG);
+}
+
+/** Interrupts, pending and enabled, that trap to S mode. */
+export function pendingForSupervisor(): u64 {
+  const delegated = pendingBits() & load<u64>(hart, H_MIE) & load<u64>(hart, H_MIDELEG);
+  return delegated | (virtualPending() & load<u64>(hart, H_SIE));
 }
 
 /** Looks at the clock: sets the timers' levels and the next deadline. To be called when a comparator was written. */
@@ -82,12 +116,12 @@ export function updateTimers(): void {
 }
 
 /**
- * Interrupts pending and enabled in mie, whatever the global enables say: not 0 wakes a waiting hart. Looks at the
- * clock.
+ * Interrupts pending and enabled at any level, whatever the global enables say: not 0 wakes a waiting hart. Looks at
+ * the clock.
  */
 export function pendingInterrupts(): u64 {
   if (load<u64>(hart, H_DEADLINE) !== NEVER) updateTimers();
-  return pendingBits() & load<u64>(hart, H_MIE);
+  return pendingForMachine() | pendingForSupervisor();
 }
 
 /** Takes the interrupt of highest priority that may be taken; the hart no longer waits. */
@@ -97,22 +131,21 @@ export function interrupts(): void {
   const isDue = load<u64>(hart, H_DEADLINE) !== NEVER && instret() - load<u64>(hart, H_CLOCK_LOOK) >= CLOCK_INTERVAL;
   if (isDue || load<u32>(hart, H_WAITING) !== 0) updateTimers();
   store<u32>(hart, 0, H_WAITING);
-  const pending = pendingBits() & load<u64>(hart, H_MIE);
-  if (pending === 0) return;
+  const forMachine = pendingForMachine();
+  const forSupervisor = pendingForSupervisor();
+  if ((forMachine | forSupervisor) === 0) return;
   const privilege = load<u32>(hart, H_PRIV);
   const mstatus = load<u64>(hart, H_MSTATUS);
-  const mideleg = load<u64>(hart, H_MIDELEG);
-  const forMachine = pending & ~mideleg;
   if (forMachine !== 0 && (privilege !== MACHINE || (mstatus & MSTATUS_MIE) !== 0)) {
     takeInterrupt(highestPriority(forMachine), false);
     return;
   }
-  const forSupervisor = pending & mideleg;
   if (forSupervisor === 0 || privilege === MACHINE) return;
   if (privilege === USER || (mstatus & MSTATUS_SIE) !== 0) takeInterrupt(highestPriority(forSupervisor), true);
 }
 
-function highestPriority(pending: u64): u32 {
+/** The default order of major interrupts (AIA 1.0, 5.1), of those that there are. */
+export function highestPriority(pending: u64): u32 {
   if (pending & (1 << MEI)) return MEI;
   if (pending & (1 << MSI)) return MSI;
   if (pending & (1 << MTI)) return MTI;
@@ -122,10 +155,12 @@ function highestPriority(pending: u64): u32 {
 
 /**
  * Sets a line to level 0 or 1; bit is its number in mip. SSIP (an inter-processor interrupt) and, without Sstc, STIP
- * are software's bits: they are set in mip itself, and cleared by whoever serves them.
+ * are software's bits: they are set in mip itself, and cleared by whoever serves them. With an IMSIC MEIP and SEIP are
+ * the interrupt files' alone.
  */
 export function setInterruptLine(bit: u32, level: u32): void {
-  const isSoftware = bit === SSI || (bit === STI && !(load<u64>(hart, H_MENVCFG) & MENVCFG_STCE));
+  if ((bit === MEI || bit === SEI) && load<u32>(hart, H_AIA) === AIA_IMSIC) return;
+  const isSoftware = bit === SSI || (bit === STI && isStipWritable());
   const at = hart + (isSoftware ? H_MIP : H_LINES);
   const mask = (<u64>1) << bit;
   store<u64>(at, level ? load<u64>(at) | mask : load<u64>(at) & ~mask);

@@ -3,6 +3,7 @@ import { MACHINE } from './architecture';
 import { dropDecodedPages } from './fetch';
 import { fpGateChanged } from './fp-gate';
 import { hart } from './hart';
+import { updateExternalLines } from './imsic';
 import { updateTimers } from './interrupts';
 import {
   H_INSTRET_END,
@@ -20,8 +21,8 @@ import { contextChanged, flushTlb } from './mmu';
 import { forgetSpans } from './pmp';
 
 /**
- * Architectural reset: M mode at pc, every register, CSR and counter 0, the timers' comparators all ones. mhartid and
- * the levels of the lines stay, and so does what is left of the slice.
+ * Architectural reset: M mode at pc, every register, CSR and counter 0, the timers' comparators all ones, the interrupt
+ * files empty. mhartid and the levels of the lines stay, and so does what is left of the slice.
  */
 export function reset(pc: u64): void {
   const mhartid = load<u64>(hart, H_MHARTID);
@@ -46,5 +47,6 @@ export function afterLoad(): void {
   fpGateChanged();
   flushTlb();
   dropDecodedPages();
+  updateExternalLines();
   updateTimers();
 }

@@ -7,15 +7,18 @@
  * sixteen-bit ASID is kept whole.
  * Hardware performance counters 3..31 and their events read as zero. No vendor, debug or hypervisor CSRs.
  */
+import { AIA_CSRS, virtualBits } from './aia.ts';
 import { ALL_INTERRUPTS, CAUSE, ENVCFG, FS_DIRTY, IRQ, M, MSTATUS, mask64, S, S_INTERRUPTS, U } from './constants.ts';
 import type { ReferenceHart } from './hart.ts';
 import { PMP_ADDRESS_BITS, PMP_ENTRIES, pmpAddressWritable, pmpConfigWrite } from './pmp.ts';
-import { mipRead } from './privileged.ts';
+import { mipRead, sipVirtual } from './privileged.ts';
 
-interface Csr {
+export interface Csr {
   readonly name: string;
   readonly read: (hart: ReferenceHart) => bigint;
   readonly write: (hart: ReferenceHart, value: bigint) => void;
+  /** What setting and clearing bits starts from, where that is not what is read. */
+  readonly base?: (hart: ReferenceHart) => bigint;
   /** Refuses beyond what the number says, by hart.illegal(). */
   readonly check?: (hart: ReferenceHart) => void;
 }
@@ -135,25 +138,31 @@ const sstatus: Csr = {
 const mip: Csr = {
   name: 'mip',
   read: mipRead,
+  // SEIP reads with the external interrupt or'ed in; that is not to become software's (3.1.9).
+  base: (hart) => hart.mip,
   write: (hart, value) => {
-    const writable = IRQ.ssi | IRQ.sei | ((hart.menvcfg & ENVCFG.stce) === 0n ? IRQ.sti : 0n);
+    const sei = (hart.mvien & IRQ.sei) === 0n ? IRQ.sei : 0n;
+    const writable = IRQ.ssi | sei | ((hart.menvcfg & ENVCFG.stce) === 0n ? IRQ.sti : 0n);
     hart.mip = (hart.mip & ~writable) | (value & writable);
   },
 };
 
-/** sie and sip show the delegated bits; of sip only SSIP can be written. */
+/** sie and sip show the delegated bits, and mvien's on their own; of sip only SSIP can be written. */
 const sie: Csr = {
   name: 'sie',
-  read: (hart) => hart.mie & hart.mideleg,
+  read: (hart) => (hart.mie & hart.mideleg) | (hart.sie & virtualBits(hart)),
   write: (hart, value) => {
+    const own = virtualBits(hart);
+    hart.sie = (hart.sie & ~own) | (value & own);
     const writable = hart.mideleg & S_INTERRUPTS;
     hart.mie = (hart.mie & ~writable) | (value & writable);
   },
 };
 const sip: Csr = {
   name: 'sip',
-  read: (hart) => mipRead(hart) & hart.mideleg,
+  read: (hart) => (mipRead(hart) & hart.mideleg) | sipVirtual(hart),
   write: (hart, value) => {
+    if ((virtualBits(hart) & IRQ.ssi) !== 0n) hart.mvip = value & IRQ.ssi;
     const writable = hart.mideleg & IRQ.ssi;
     hart.mip = (hart.mip & ~writable) | (value & writable);
   },
@@ -280,6 +289,7 @@ function build(): ReadonlyMap<number, Csr> {
     [0xf14, readOnly('mhartid', (hart) => hart.options.mhartid)],
     [0xf15, constant('mconfigptr', 0n)],
   ]);
+  for (const [number, csr] of AIA_CSRS) csrs.set(number, csr);
   for (let i = 0; i < PMP_ENTRIES; i++) csrs.set(0x3b0 + i, pmpAddress(i));
   for (let i = 3; i < 32; i++) {
     csrs.set(0xb00 + i, constant(`mhpmcounter${i}`, 0n));
@@ -311,6 +321,6 @@ export function accessCsr(
   if (hart.priv < lowestPrivilege || (readOnlyNumber && modify !== null)) hart.illegal();
   csr.check?.(hart);
   const old = reads || modify !== null ? csr.read(hart) : 0n;
-  if (modify !== null) csr.write(hart, mask64(modify(old)));
+  if (modify !== null) csr.write(hart, mask64(modify(csr.base?.(hart) ?? old)));
   return reads ? old : 0n;
 }

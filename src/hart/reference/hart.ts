@@ -13,6 +13,7 @@ import { decode } from '../../isa/decode.ts';
 import type { Decoded } from '../../isa/insn.ts';
 import { CAUSE, FS_DIRTY, M, MSTATUS, mask64, type Privilege } from './constants.ts';
 import { evaluate } from './evaluate.ts';
+import { InterruptFile } from './imsic.ts';
 import type { ReferenceMemory } from './memory.ts';
 import { fetchHalf } from './mmu.ts';
 import { PmpRules } from './pmp.ts';
@@ -22,6 +23,8 @@ export interface ReferenceOptions {
   /** Svpbmt: menvcfg.PBMTE is writable. Memory types have no effect here. */
   readonly svpbmt: boolean;
   readonly mhartid: bigint;
+  /** Smaia and Ssaia: not there, without an IMSIC, with one. */
+  readonly aia: 'none' | 'csrs' | 'imsic';
 }
 
 /** What LR read, and where. */
@@ -65,6 +68,15 @@ export class ReferenceHart {
   senvcfg = 0n;
   satp = 0n;
   stimecmp = mask64(-1n);
+  miselect = 0n;
+  siselect = 0n;
+  mvien = 0n;
+  /** The SSIP of its own that mvip has while mvien's is set. */
+  mvip = 0n;
+  /** The bits of its own that sie has where mvien is set and mideleg is not. */
+  sie = 0n;
+  /** The interrupt files, with an IMSIC. */
+  readonly files: { readonly m: InterruptFile; readonly s: InterruptFile } | null;
   pmpaddr: bigint[] = new Array<bigint>(16).fill(0n);
   pmpcfg: bigint[] = [0n, 0n];
   /** What pmpaddr and pmpcfg say; to be told of every change. */
@@ -85,7 +97,8 @@ export class ReferenceHart {
 
   constructor(memory: ReferenceMemory, options: Partial<ReferenceOptions> = {}) {
     this.memory = memory;
-    this.options = { svpbmt: true, mhartid: 0n, ...options };
+    this.options = { svpbmt: true, mhartid: 0n, aia: 'none', ...options };
+    this.files = this.options.aia === 'imsic' ? { m: new InterruptFile(), s: new InterruptFile() } : null;
   }
 
   /** The trap the last step entered, if it did. */

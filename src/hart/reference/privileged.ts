@@ -1,6 +1,6 @@
 /**
  * Traps, interrupts, returns from traps, and the instructions that may be refused by privilege (Privileged 20240411,
- * sections 3.1.6 to 3.1.9, 3.3, 10.1, 12.2).
+ * sections 3.1.6 to 3.1.9, 3.3, 10.1, 12.2; AIA 1.0, chapter 5).
  *
  * Choices, as QEMU 10 makes them: mtval of an illegal instruction is the instruction, of ebreak its address, of ecall
  * zero; WFI in U mode is illegal; traps and returns from them drop the LR reservation; WRS does not wait.
@@ -20,39 +20,70 @@ import {
 } from './constants.ts';
 import type { ReferenceHart } from './hart.ts';
 
-/** A trap on its way to its handler. `cause` has the interrupt bit where it is one. */
+/**
+ * A trap on its way to its handler. `cause` has the interrupt bit where it is one; an interrupt knows which mode it
+ * traps to, an exception is delegated as it is taken.
+ */
 export class Trap extends Error {
   readonly trapCause: bigint;
   readonly tval: bigint;
+  readonly interruptTo: typeof M | typeof S | null;
 
-  constructor(cause: bigint, tval: bigint) {
+  constructor(cause: bigint, tval: bigint, interruptTo: typeof M | typeof S | null = null) {
     super(`trap, cause ${cause}, value ${tval.toString(16)}`);
     this.trapCause = cause;
     this.tval = tval;
+    this.interruptTo = interruptTo;
   }
 }
 
-/** mip as it reads: STIP follows stimecmp while menvcfg.STCE. */
+/**
+ * mip as it reads: STIP follows stimecmp while menvcfg.STCE; the software-written SEIP leaves it for mvip while mvien
+ * has that bit; the interrupt files are or'ed in.
+ */
 export function mipRead(hart: ReferenceHart): bigint {
-  if ((hart.menvcfg & ENVCFG.stce) === 0n) return hart.mip;
-  return (hart.mip & ~IRQ.sti) | (hart.mtime >= hart.stimecmp ? IRQ.sti : 0n);
+  let mip = hart.mip;
+  if ((hart.mvien & IRQ.sei) !== 0n) mip &= ~IRQ.sei;
+  if ((hart.menvcfg & ENVCFG.stce) !== 0n) mip = (mip & ~IRQ.sti) | (hart.mtime >= hart.stimecmp ? IRQ.sti : 0n);
+  if (hart.files?.m.signal === true) mip |= IRQ.mei;
+  if (hart.files?.s.signal === true) mip |= IRQ.sei;
+  return mip;
 }
 
-/** Interrupts that are pending and enabled in mie, whatever the mode: what ends a WFI. */
+/** What sip shows of interrupts that are not delegated: mvip's bits, by mvien (AIA 5.3). */
+export function sipVirtual(hart: ReferenceHart): bigint {
+  return (hart.mvip | (hart.mip & IRQ.sei)) & hart.mvien & ~hart.mideleg;
+}
+
+/** Pending and enabled interrupts that trap to M mode. */
+export function pendingForM(hart: ReferenceHart): bigint {
+  return mipRead(hart) & hart.mie & ~hart.mideleg;
+}
+
+/** Pending and enabled interrupts that trap to S mode. */
+export function pendingForS(hart: ReferenceHart): bigint {
+  return (mipRead(hart) & hart.mie & hart.mideleg) | (sipVirtual(hart) & hart.sie);
+}
+
+/** The most urgent of a set of interrupts, as a cause; null if it is empty. */
+export function firstInterrupt(pending: bigint): bigint | null {
+  const number = INTERRUPT_ORDER.find((candidate) => ((pending >> candidate) & 1n) === 1n);
+  return number === undefined ? null : INTERRUPT | number;
+}
+
+/** Interrupts that are pending and enabled at some level, whatever the mode: what ends a WFI. */
 export function pendingSet(hart: ReferenceHart): bigint {
-  return mipRead(hart) & hart.mie;
+  return pendingForM(hart) | pendingForS(hart);
 }
 
 /** The interrupt to take before the next instruction, if any. */
 export function pendingInterrupt(hart: ReferenceHart): Trap | null {
-  const pending = pendingSet(hart);
   const mEnabled = hart.priv < M || (hart.mstatus & MSTATUS.mie) !== 0n;
   const sEnabled = hart.priv < S || (hart.priv === S && (hart.mstatus & MSTATUS.sie) !== 0n);
-  const forM = mEnabled ? pending & ~hart.mideleg : 0n;
-  const forS = sEnabled ? pending & hart.mideleg : 0n;
-  const chosen = forM !== 0n ? forM : forS;
-  const number = INTERRUPT_ORDER.find((candidate) => ((chosen >> candidate) & 1n) === 1n);
-  return number === undefined ? null : new Trap(INTERRUPT | number, 0n);
+  const forM = mEnabled ? firstInterrupt(pendingForM(hart)) : null;
+  if (forM !== null) return new Trap(forM, 0n, M);
+  const forS = sEnabled ? firstInterrupt(pendingForS(hart)) : null;
+  return forS === null ? null : new Trap(forS, 0n, S);
 }
 
 function vector(tvec: bigint, cause: bigint): bigint {
@@ -61,11 +92,10 @@ function vector(tvec: bigint, cause: bigint): bigint {
   return vectored ? mask64(base + 4n * (cause & ~INTERRUPT)) : base;
 }
 
-export function enterTrap(hart: ReferenceHart, { trapCause: cause, tval }: Trap): void {
-  const number = cause & ~INTERRUPT;
-  const delegated = (((cause & INTERRUPT) !== 0n ? hart.mideleg : hart.medeleg) >> number) & 1n;
+export function enterTrap(hart: ReferenceHart, { trapCause: cause, tval, interruptTo }: Trap): void {
+  const isDelegated = hart.priv <= S && interruptTo === null && ((hart.medeleg >> cause) & 1n) === 1n;
   hart.reservation = null;
-  if (hart.priv <= S && delegated === 1n) {
+  if (interruptTo === S || isDelegated) {
     hart.scause = cause;
     hart.sepc = hart.pc;
     hart.stval = tval;

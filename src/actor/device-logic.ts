@@ -48,6 +48,8 @@ export interface DeviceAttachment {
   /** Nothing of the device runs from here on, and nothing is forgotten. */
   hold(): void;
   release(): void;
+  /** What the device had begun before its reset ends. */
+  reset(): void;
   /** For ever, or until another device is attached. */
   close(): void;
 }
@@ -229,6 +231,7 @@ class TypedBody<S, E> implements DeviceBody {
         return this.#live(event as DeviceLifeEvent, scope);
       case 'device.reset':
         this.#held = [];
+        for (const attachment of this.#attached) attachment.reset();
         this.#core?.reset();
         return this.registers.abort();
       case 'device.failed':

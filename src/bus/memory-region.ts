@@ -47,9 +47,13 @@ export interface PlacedRegion {
   readonly priority: number;
 }
 
-/** @throws ConfigError for a length that is none */
-export function leaf(name: string, window: RegisterWindow, kind: Region['kind'] = 'mmio'): MemoryRegion {
-  const { lengthBytes } = window;
+/** @param lengthBytes of the window, or less; @throws ConfigError for a length that is none */
+export function leaf(
+  name: string,
+  window: RegisterWindow,
+  kind: Region['kind'] = 'mmio',
+  lengthBytes = window.lengthBytes,
+): MemoryRegion {
   return Object.freeze({ type: 'leaf', name, lengthBytes: checked(name, lengthBytes, 1), kind, window });
 }
 

@@ -12,11 +12,22 @@ import type { LoopPort } from '../loop/port.ts';
 import { toErrorRecord } from '../util/errors.ts';
 import type { AccessSize, DeviceCore, DeviceDefinition } from './device-core.ts';
 import { GatedPort } from './gated-port.ts';
-import { ACCESS_OK, BUS_FAULT, type ReadDone, type RegisterRegistry, type RegisterWindow } from './register-window.ts';
+import {
+  ACCESS_OK,
+  BUS_FAULT,
+  MUST_ASK,
+  MUST_WAIT,
+  type ReadDone,
+  type RegisterRegistry,
+  type RegisterWindow,
+  type WriteDone,
+} from './register-window.ts';
 import { isStopEvent } from './xstate.ts';
 
 /** Messages that wait while the device is quiesced; one more is a failure of whoever sends them. */
 const HELD_MESSAGES_MAX = 1024;
+/** Accesses that a device has taken and not answered; one more is a bus fault. */
+export const UNANSWERED_ACCESSES_MAX = 256;
 
 /** What a board gives a device. It belongs to the logic, not to its input: a restored actor gets no input. */
 export interface DeviceWiring<P extends object, C> {
@@ -26,6 +37,21 @@ export interface DeviceWiring<P extends object, C> {
   readonly config: C;
   /** Told the device's registers once the actor has started. */
   readonly registers?: RegisterRegistry;
+  /** What works for the device outside its core, and must rest and end with it, e.g. its DMA. */
+  readonly attached?: readonly DeviceAttachment[];
+}
+
+/** Follows the life of one device, as the loop port does that the device is handed. */
+export interface DeviceAttachment {
+  /** A new device, held. @param onError takes what code of the device throws: it fails the device, not the caller */
+  attach(onError: (error: unknown) => void): void;
+  /** Nothing of the device runs from here on, and nothing is forgotten. */
+  hold(): void;
+  release(): void;
+  /** What the device had begun before its reset ends. */
+  reset(): void;
+  /** For ever, or until another device is attached. */
+  close(): void;
 }
 
 /** Every message a device actor takes: its life's, and its core's own. */
@@ -110,6 +136,7 @@ export function deviceActorLogic<P extends object, C, S, E>(
       (loop) => definition.create({ ...wiring.ports, loop } as P & { loop: LoopPort }, wiring.config),
       // The failure is a message, so that it reaches the supervisor from wherever it happened.
       (error) => scope.self.send({ type: 'device.failed', error }),
+      wiring.attached ?? [],
     );
   return {
     getInitialSnapshot: (scope) => new DeviceSnapshot(make(scope), 0),
@@ -158,6 +185,7 @@ class TypedBody<S, E> implements DeviceBody {
   readonly registers: CoreRegisters;
   readonly #identity: { readonly name: string; readonly version: number };
   readonly #port: GatedPort;
+  readonly #attached: readonly DeviceAttachment[];
   #core: DeviceCore<S, E> | null;
   #chart: DeviceChart = deviceMachine.resolveState({ value: 'realized' });
   #held: E[] = [];
@@ -167,6 +195,7 @@ class TypedBody<S, E> implements DeviceBody {
     loop: LoopPort,
     create: (loop: LoopPort) => DeviceCore<S, E>,
     fail: (error: unknown) => void,
+    attached: readonly DeviceAttachment[],
   ) {
     const onError = (error: unknown): void => {
       this.close();
@@ -174,6 +203,8 @@ class TypedBody<S, E> implements DeviceBody {
     };
     this.#identity = definition;
     this.#port = new GatedPort(loop, onError);
+    this.#attached = attached;
+    for (const attachment of attached) attachment.attach(onError);
     this.#core = create(this.#port);
     this.registers = new CoreRegisters(this.#core, definition.lengthBytes, onError);
   }
@@ -187,7 +218,7 @@ class TypedBody<S, E> implements DeviceBody {
   }
 
   start(): void {
-    if (this.life === 'running') this.#port.release();
+    if (this.life === 'running') this.#release();
   }
 
   /** One message. @param scope the actor's, as the chart is handed it; @throws what the core throws */
@@ -200,7 +231,9 @@ class TypedBody<S, E> implements DeviceBody {
         return this.#live(event as DeviceLifeEvent, scope);
       case 'device.reset':
         this.#held = [];
-        return this.#core?.reset();
+        for (const attachment of this.#attached) attachment.reset();
+        this.#core?.reset();
+        return this.registers.abort();
       case 'device.failed':
         throw (event as DeviceFailure).error;
       default:
@@ -212,8 +245,9 @@ class TypedBody<S, E> implements DeviceBody {
   close(): void {
     this.#core = null;
     this.#held = [];
-    this.registers.close();
     this.#port.close();
+    for (const attachment of this.#attached) attachment.close();
+    this.registers.close();
   }
 
   view(): object {
@@ -245,11 +279,21 @@ class TypedBody<S, E> implements DeviceBody {
     // The chart has no actions and no children, so the scope is only there for the inspector.
     this.#chart = deviceMachine.transition(this.#chart, event, scope as never) as DeviceChart;
     if (this.life === 'removed') return this.close();
-    if (this.life !== 'running') return this.#port.hold();
-    this.#port.release();
+    if (this.life !== 'running') return this.#hold();
+    this.#release();
     const held = this.#held;
     this.#held = [];
     for (const message of held) this.#core?.handle?.(message);
+  }
+
+  #hold(): void {
+    this.#port.hold();
+    for (const attachment of this.#attached) attachment.hold();
+  }
+
+  #release(): void {
+    this.#port.release();
+    for (const attachment of this.#attached) attachment.release();
   }
 
   #message(event: E): void {
@@ -261,23 +305,36 @@ class TypedBody<S, E> implements DeviceBody {
   }
 }
 
-/** The one entry for register accesses: it does not allocate, and what a core throws fails the actor, not the caller. */
+/** An access that the core has taken and not answered. */
+interface Unanswered {
+  readonly done: (result: number) => void;
+}
+
+/**
+ * The one entry for register accesses: one that is answered at once does not allocate, and what a core throws fails the
+ * actor, not the caller. An access that the core answers later ends with the device at the latest: with a bus fault.
+ */
 class CoreRegisters implements RegisterWindow {
   readonly lengthBytes: number;
+  readonly writeAsync?: NonNullable<RegisterWindow['writeAsync']>;
   readonly #onError: (error: unknown) => void;
+  readonly #unanswered = new Set<Unanswered>();
   #core: DeviceCore<never, never> | null;
 
   constructor(core: unknown, lengthBytes: number, onError: (error: unknown) => void) {
     this.#core = core as DeviceCore<never, never>;
     this.lengthBytes = lengthBytes;
     this.#onError = onError;
+    if (this.#core.mmioWriteLater !== undefined) {
+      this.writeAsync = (offset, value, size, done) => this.#writeLater(offset, value, size, done);
+    }
   }
 
   read(offset: number, size: AccessSize): number {
     const core = this.#core;
-    if (core === null || core.mmioRead === undefined || offset < 0 || offset + size > this.lengthBytes) {
-      return BUS_FAULT;
-    }
+    if (core === null || offset < 0 || offset + size > this.lengthBytes) return BUS_FAULT;
+    if (core.mmioReadLater !== undefined) return MUST_WAIT;
+    if (core.mmioRead === undefined) return BUS_FAULT;
     try {
       return core.mmioRead(offset, size) >>> 0;
     } catch (error) {
@@ -288,9 +345,9 @@ class CoreRegisters implements RegisterWindow {
 
   write(offset: number, value: number, size: AccessSize): number {
     const core = this.#core;
-    if (core === null || core.mmioWrite === undefined || offset < 0 || offset + size > this.lengthBytes) {
-      return BUS_FAULT;
-    }
+    if (core === null || offset < 0 || offset + size > this.lengthBytes) return BUS_FAULT;
+    if (core.mmioWriteLater !== undefined) return MUST_ASK;
+    if (core.mmioWrite === undefined) return BUS_FAULT;
     try {
       core.mmioWrite(offset, value >>> 0, size);
       return ACCESS_OK;
@@ -301,11 +358,44 @@ class CoreRegisters implements RegisterWindow {
   }
 
   readAsync(offset: number, size: AccessSize, done: ReadDone): boolean {
-    done(this.read(offset, size));
+    const result = this.read(offset, size);
+    if (result === MUST_WAIT) {
+      this.#defer(done, (answer) => this.#core?.mmioReadLater?.(offset, size, (value) => answer(value >>> 0)));
+    } else done(result);
     return true;
+  }
+
+  /** Nobody waits any longer for what the core has not answered. */
+  abort(): void {
+    const unanswered = [...this.#unanswered];
+    this.#unanswered.clear();
+    for (const access of unanswered) access.done(BUS_FAULT);
   }
 
   close(): void {
     this.#core = null;
+    this.abort();
+  }
+
+  #writeLater(offset: number, value: number, size: AccessSize, done: WriteDone): boolean {
+    const result = this.write(offset, value, size);
+    if (result === MUST_ASK) {
+      this.#defer(done, (answer) => this.#core?.mmioWriteLater?.(offset, value >>> 0, size, () => answer(ACCESS_OK)));
+    } else done(result);
+    return true;
+  }
+
+  /** Hands an access to the core; the first answer counts, and none after the device has ended. */
+  #defer(done: (result: number) => void, start: (answer: (result: number) => void) => void): void {
+    if (this.#unanswered.size >= UNANSWERED_ACCESSES_MAX) return done(BUS_FAULT);
+    const access: Unanswered = { done };
+    this.#unanswered.add(access);
+    try {
+      start((result) => {
+        if (this.#unanswered.delete(access)) access.done(result);
+      });
+    } catch (error) {
+      this.#onError(error);
+    }
   }
 }

@@ -1,4 +1,5 @@
 /** Actors: what devices, boards and the library import. */
+export { AccessOrigin, continueOrigin, type OriginLink } from './access-origin.ts';
 export { type ChartOwned, chartActorLogic } from './chart-logic.ts';
 export {
   type AccessSize,
@@ -9,6 +10,7 @@ export {
 } from './device-core.ts';
 export {
   type DeviceActorLogic,
+  type DeviceAttachment,
   type DeviceEvent,
   DeviceSnapshot,
   type DeviceWiring,
@@ -22,14 +24,16 @@ export { ChannelFullError, Link, type LinkMessage, LocalPipe, type MessagePipe }
 export {
   ACCESS_OK,
   BUS_FAULT,
+  MUST_ASK,
   MUST_WAIT,
   type ReadDone,
   type RegisterRegistry,
   type RegisterWindow,
   RegisterWindows,
+  type WriteDone,
 } from './register-window.ts';
-export { remoteRegisterWindow, WindowServer } from './remote-window.ts';
 export { loadThreadWork, type ThreadWork } from './thread-work.ts';
+export { type RemoteWindowOptions, remoteRegisterWindow, WindowServer } from './remote-window.ts';
 export { spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
 export { nodeStripsTypes, workerEntry } from './worker-entry.ts';
 export * from './xstate.ts';

@@ -18,7 +18,7 @@ export interface MessagePipe {
   reply(token: number, message: unknown): void;
   replyError(token: number, error: ErrorRecord): void;
   set onMessage(handler: (message: unknown, token: number) => void);
-  /** `handler` is called whenever there is room again after a send was refused. */
+  /** `handler` is called after a send was refused: when there is room again, and when the other end has gone. */
   onSpace(handler: () => void): void;
   /** The other end has gone: every send is refused from now on. */
   readonly closed: boolean;

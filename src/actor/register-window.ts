@@ -24,14 +24,17 @@ export interface RegisterWindow {
   readonly lengthBytes: number;
   /** @param offset bytes from the window's start; @returns the unsigned value, BUS_FAULT or MUST_WAIT */
   read(offset: number, size: AccessSize): number;
-  /** A posted write: it may fault later than it is accepted. @returns ACCESS_OK, BUS_FAULT or MUST_WAIT */
+  /** A posted write: it may fault later than it is accepted. @returns ACCESS_OK, BUS_FAULT, MUST_WAIT or MUST_ASK */
   write(offset: number, value: number, size: AccessSize): number;
   /**
    * A read that is answered later, or at once where the device is on this thread.
    * @returns false when it could not even be asked, for want of credits or room; `done` is not called then
    */
   readAsync(offset: number, size: AccessSize, done: ReadDone): boolean;
-  /** A write that is answered when it has taken effect; of windows whose write() answers MUST_ASK. @returns as readAsync() */
+  /**
+   * A write that is answered when it has taken effect. A window whose write() may answer MUST_ASK has it, no other does.
+   * @returns as readAsync()
+   */
   writeAsync?(offset: number, value: number, size: AccessSize, done: WriteDone): boolean;
 }
 

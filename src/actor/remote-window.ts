@@ -1,30 +1,59 @@
 /**
- * Register windows across threads: a write is posted, a read is a request that is answered later. No allocation on the
- * writing side, one closure for a read.
+ * Register windows across threads. A write is posted, or a request that is answered when the device has taken it; a read
+ * is a request that is answered later. No allocation on the side that posts a write, one closure for a request.
+ *
+ * The serving thread may itself have to wait for its device: an answer comes when it comes, and it is a bus fault once
+ * the window is withdrawn. What is served reaches devices of the serving thread; a way on to a third thread that is full
+ * at that moment is a bus fault, since nobody here could wait for room.
  */
 import { type Channel, FIRST_WORDS_KIND, REPLY_ABORTED } from '../channel/channel.ts';
-import { assert } from '../util/errors.ts';
+import { type AccessOrigin, farOrigin } from './access-origin.ts';
 import type { AccessSize } from './device-core.ts';
-import { ACCESS_OK, BUS_FAULT, MUST_WAIT, type ReadDone, type RegisterWindow } from './register-window.ts';
+import { ACCESS_OK, BUS_FAULT, MUST_ASK, MUST_WAIT, type ReadDone, type RegisterWindow } from './register-window.ts';
 
-/** Words: window, offset, size, value. */
+/** Words: window, offset, size and length of the origin's chain, value. */
 const KIND_READ = FIRST_WORDS_KIND;
 const KIND_WRITE = FIRST_WORDS_KIND + 1;
+/** A write that wants an answer. */
+const KIND_ASK = FIRST_WORDS_KIND + 2;
+
+/** The size takes the low bits of its word, the length of the chain those above. */
+const DEPTH_SHIFT = 8;
+const SIZE_MASK = 0xff;
+
+/** A request that its device has not answered yet. */
+interface Unanswered {
+  readonly windowId: number;
+  readonly token: number;
+}
 
 /** The device's side: answers for the windows it was given. One per channel. */
 export class WindowServer {
   readonly #windows = new Map<number, RegisterWindow>();
+  readonly #unanswered = new Set<Unanswered>();
   readonly #channel: Channel;
+  readonly #origin: AccessOrigin | null;
   /** Posted writes that faulted: nobody waited for the answer. */
   faultedWrites = 0;
 
-  constructor(channel: Channel) {
+  /** @param origin of the loop that serves, when its devices do DMA */
+  constructor(channel: Channel, origin: AccessOrigin | null = null) {
     this.#channel = channel;
-    channel.onWords(KIND_READ, (id, offset, size, _value, token) => this.#read(id, offset, size as AccessSize, token));
-    channel.onWords(KIND_WRITE, (id, offset, size, value) => {
-      const result = this.#window(id).write(offset, value >>> 0, size as AccessSize);
-      assert(result !== MUST_WAIT, 'a window is served by the thread its device lives on');
-      if (result === BUS_FAULT) this.faultedWrites++;
+    this.#origin = origin;
+    channel.onWords(KIND_READ, (id, offset, sized, _value, token) => {
+      this.#enter(sized);
+      this.#read(id, offset, (sized & SIZE_MASK) as AccessSize, token);
+      this.#leave();
+    });
+    channel.onWords(KIND_WRITE, (id, offset, sized, value) => {
+      this.#enter(sized);
+      this.#write(id, offset, value >>> 0, (sized & SIZE_MASK) as AccessSize);
+      this.#leave();
+    });
+    channel.onWords(KIND_ASK, (id, offset, sized, value, token) => {
+      this.#enter(sized);
+      this.#ask(id, offset, value >>> 0, (sized & SIZE_MASK) as AccessSize, token);
+      this.#leave();
     });
   }
 
@@ -33,12 +62,65 @@ export class WindowServer {
     this.#windows.set(id, window);
   }
 
+  /** Serves the window no longer: what is in flight to it, and whatever comes, is answered with a bus fault. */
+  withdraw(id: number): void {
+    this.#windows.delete(id);
+    for (const request of this.#unanswered) if (request.windowId === id) this.#answer(request, BUS_FAULT);
+  }
+
+  /** A record is handled in no other's name: the loop turns outside of every access, and windows do not throw. */
+  #enter(sized: number): void {
+    if (this.#origin !== null) this.#origin.current = farOrigin(sized >>> DEPTH_SHIFT);
+  }
+
+  #leave(): void {
+    if (this.#origin !== null) this.#origin.current = null;
+  }
+
   #read(id: number, offset: number, size: AccessSize, token: number): void {
-    const asked = this.#window(id).readAsync(offset, size, (result) => {
-      if (result === BUS_FAULT) this.#channel.replyWords(token, BUS_FAULT, 0);
-      else this.#channel.replyWords(token, ACCESS_OK, result);
-    });
-    assert(asked, 'a window is served by the thread its device lives on');
+    const window = this.#window(id);
+    const result = window.read(offset, size);
+    if (result !== MUST_WAIT) return this.#reply(token, result);
+    const request = this.#await(id, token);
+    const asked = window.readAsync(offset, size, (value) => this.#answer(request, value));
+    if (!asked) this.#answer(request, BUS_FAULT);
+  }
+
+  #write(id: number, offset: number, value: number, size: AccessSize): void {
+    const window = this.#window(id);
+    const result = window.write(offset, value, size);
+    if (result === ACCESS_OK) return;
+    const countFault = (late: number): void => {
+      if (late !== ACCESS_OK) this.faultedWrites++;
+    };
+    if (result === MUST_ASK && window.writeAsync?.(offset, value, size, countFault) === true) return;
+    this.faultedWrites++;
+  }
+
+  #ask(id: number, offset: number, value: number, size: AccessSize, token: number): void {
+    const window = this.#window(id);
+    const result = window.write(offset, value, size);
+    if (result !== MUST_ASK) return this.#reply(token, result === ACCESS_OK ? ACCESS_OK : BUS_FAULT);
+    const request = this.#await(id, token);
+    const asked = window.writeAsync?.(offset, value, size, (late) => this.#answer(request, late)) ?? false;
+    if (!asked) this.#answer(request, BUS_FAULT);
+  }
+
+  #await(windowId: number, token: number): Unanswered {
+    const request = { windowId, token };
+    this.#unanswered.add(request);
+    return request;
+  }
+
+  /** The first answer counts. */
+  #answer(request: Unanswered, result: number): void {
+    if (this.#unanswered.delete(request)) this.#reply(request.token, result);
+  }
+
+  /** @param result a value, or below 0 for a bus fault */
+  #reply(token: number, result: number): void {
+    if (result < 0) this.#channel.replyWords(token, BUS_FAULT, 0);
+    else this.#channel.replyWords(token, ACCESS_OK, result);
   }
 
   #window(id: number): RegisterWindow {
@@ -46,26 +128,43 @@ export class WindowServer {
   }
 }
 
+export interface RemoteWindowOptions {
+  /** Whether the device takes writes without an answer. */
+  readonly posted: boolean;
+  /** Of the loop that makes the accesses, when it does DMA. */
+  readonly origin?: AccessOrigin;
+}
+
 /** The accessing side's window of a device on the thread at the other end of the channel. */
-export function remoteRegisterWindow(channel: Channel, id: number, lengthBytes: number): RegisterWindow {
-  const outside = (offset: number, size: number): boolean => offset < 0 || offset + size > lengthBytes;
-  return {
-    lengthBytes,
-    read: (offset, size) => (outside(offset, size) || channel.closed ? BUS_FAULT : MUST_WAIT),
-    write: (offset, value, size) => {
-      if (outside(offset, size) || channel.closed) return BUS_FAULT;
-      return channel.postWords(KIND_WRITE, id, offset, size, value | 0) ? ACCESS_OK : MUST_WAIT;
-    },
-    readAsync: (offset, size, done) => {
-      if (outside(offset, size) || channel.closed) {
-        done(BUS_FAULT);
-        return true;
-      }
-      return channel.requestWords(KIND_READ, id, offset, size, 0, (status, value) => {
-        done(status === BUS_FAULT || status === REPLY_ABORTED ? BUS_FAULT : value >>> 0);
-      });
-    },
+export function remoteRegisterWindow(
+  channel: Channel,
+  id: number,
+  lengthBytes: number,
+  { posted, origin }: RemoteWindowOptions = { posted: true },
+): RegisterWindow {
+  const faults = (offset: number, size: number): boolean => offset < 0 || offset + size > lengthBytes || channel.closed;
+  const sizeWord = (size: number): number => size | ((origin?.current?.depth ?? 0) << DEPTH_SHIFT);
+  const request = (kind: number, offset: number, value: number, size: number, done: ReadDone): boolean => {
+    if (faults(offset, size)) {
+      done(BUS_FAULT);
+      return true;
+    }
+    return channel.requestWords(kind, id, offset, sizeWord(size), value | 0, (status, result) => {
+      done(status === BUS_FAULT || status === REPLY_ABORTED ? BUS_FAULT : result >>> 0);
+    });
   };
+  const window: RegisterWindow = {
+    lengthBytes,
+    read: (offset, size) => (faults(offset, size) ? BUS_FAULT : MUST_WAIT),
+    write: (offset, value, size) => {
+      if (faults(offset, size)) return BUS_FAULT;
+      if (!posted) return MUST_ASK;
+      return channel.postWords(KIND_WRITE, id, offset, sizeWord(size), value | 0) ? ACCESS_OK : MUST_WAIT;
+    },
+    readAsync: (offset, size, done) => request(KIND_READ, offset, 0, size, done),
+  };
+  if (posted) return window;
+  return { ...window, writeAsync: (offset, value, size, done) => request(KIND_ASK, offset, value, size, done) };
 }
 
 const NO_WINDOW: RegisterWindow = {

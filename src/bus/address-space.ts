@@ -6,7 +6,8 @@
  * Addresses are numbers. RISC-V physical addresses have up to 56 bits, a number holds 53 exactly: no region can lie at
  * or above 2^53, and whatever is up there answers with a bus fault.
  *
- * Not modelled: overlapping regions with priorities, aliases. Overlap is a configuration error.
+ * A space is flat: overlap is a configuration error here. Priorities, aliases and containers are memory-region.ts's, which
+ * flattens them to what this takes.
  */
 
 import type { RegisterWindow } from '../actor/index.ts';
@@ -23,6 +24,8 @@ export interface Region {
   readonly lengthBytes: number;
   readonly kind: 'rom' | 'mmio';
   readonly window: RegisterWindow;
+  /** What offset of the window `base` is; 0 when absent. Not 0 for the visible rest of a window that is partly covered. */
+  readonly windowOffset?: number;
 }
 
 export interface AddressSpace {

@@ -6,17 +6,28 @@
  * Register accesses must be naturally aligned and lie within one region, or they fault; memory may be read unaligned.
  * An access of 8 bytes becomes two of 4, low half first. A fault in the first half skips the second.
  */
-import { ACCESS_OK, type AccessSize, BUS_FAULT, MUST_WAIT, type RegisterWindow } from '../actor/index.ts';
+import {
+  ACCESS_OK,
+  type AccessSize,
+  BUS_FAULT,
+  MUST_ASK,
+  MUST_WAIT,
+  type RegisterWindow,
+  type WriteDone,
+} from '../actor/index.ts';
 import type { AddressSpace, Region } from './address-space.ts';
 
 /** Widths a hart can ask for. */
 export type BusSize = AccessSize | 8;
 
-/** How an access ended: ACCESS_OK, BUS_FAULT, or MUST_WAIT as at RegisterWindow. */
-export type BusStatus = typeof ACCESS_OK | typeof BUS_FAULT | typeof MUST_WAIT;
+/** How an access ended: ACCESS_OK, BUS_FAULT, or MUST_WAIT and MUST_ASK as at RegisterWindow. */
+export type BusStatus = typeof ACCESS_OK | typeof BUS_FAULT | typeof MUST_WAIT | typeof MUST_ASK;
 
 /** Called exactly once; `lo` and `hi` are unsigned 32-bit halves, `hi` is 0 below 8 bytes. */
 export type WideReadDone = (fault: boolean, lo: number, hi: number) => void;
+
+/** Called exactly once. */
+export type WideWriteDone = (fault: boolean) => void;
 
 export class FlatView {
   readonly space: AddressSpace;
@@ -25,12 +36,14 @@ export class FlatView {
   hi = 0;
   readonly #regions: readonly Region[];
   #last: Region | null = null;
-  /** The low half of an 8-byte write is out, the high half found no room: it alone is sent when the write comes again. */
+  /** The low half of an 8-byte write is out, the high half must wait: it alone is sent when the write comes again. */
   #halfWritten = false;
 
-  constructor(space: AddressSpace) {
+  /** @param before the same owner's view of the version before: an 8-byte write half of which is out goes on here */
+  constructor(space: AddressSpace, before: FlatView | null = null) {
     this.space = space;
     this.#regions = space.regions;
+    if (before !== null) this.#halfWritten = before.#halfWritten;
   }
 
   /** The region that holds this address, or null. Takes any number. */
@@ -59,7 +72,7 @@ export class FlatView {
     const region = this.#reach(gpa, size);
     if (region === null) return BUS_FAULT;
     const { window } = region;
-    const offset = gpa - region.base;
+    const offset = offsetIn(region, gpa);
     const lo = window.read(offset, size === 8 ? 4 : size);
     if (lo < 0) return lo as BusStatus;
     const hi = size === 8 ? window.read(offset + 4, 4) : 0;
@@ -69,19 +82,22 @@ export class FlatView {
     return ACCESS_OK;
   }
 
-  /** @param hi the upper half of an 8-byte value, otherwise ignored; after MUST_WAIT make the same call again */
+  /**
+   * @param hi the upper half of an 8-byte value, otherwise ignored; after MUST_WAIT make the same call again, after
+   *   MUST_ASK call writeAsync() with the same arguments
+   */
   write(gpa: number, size: BusSize, lo: number, hi = 0): BusStatus {
     const region = this.#reach(gpa, size);
     if (region === null) return BUS_FAULT;
     const { window } = region;
-    const offset = gpa - region.base;
+    const offset = offsetIn(region, gpa);
     if (size !== 8) return window.write(offset, narrow(lo, size), size) as BusStatus;
     if (!this.#halfWritten) {
       const low = window.write(offset, lo >>> 0, 4);
       if (low !== ACCESS_OK) return low as BusStatus;
     }
     const high = window.write(offset + 4, hi >>> 0, 4);
-    this.#halfWritten = high === MUST_WAIT;
+    this.#halfWritten = high === MUST_WAIT || high === MUST_ASK;
     return high as BusStatus;
   }
 
@@ -96,10 +112,35 @@ export class FlatView {
       return true;
     }
     const { window } = region;
-    const offset = gpa - region.base;
+    const offset = offsetIn(region, gpa);
     return window.readAsync(offset, size === 8 ? 4 : size, (lo) => {
       if (lo < 0 || size !== 8) done(lo < 0, lo, 0);
       else readHigh(window, offset + 4, lo, done);
+    });
+  }
+
+  /**
+   * For writes that are not posted; works for all others too.
+   * @returns false when it could not even be asked: try again when the link has room; `done` is not called then
+   */
+  writeAsync(gpa: number, size: BusSize, lo: number, hi: number, done: WideWriteDone): boolean {
+    const region = this.#reach(gpa, size);
+    if (region === null) {
+      done(true);
+      return true;
+    }
+    const { window } = region;
+    const offset = offsetIn(region, gpa);
+    if (size !== 8) return ask(window, offset, narrow(lo, size), size, (result) => done(result < 0));
+    if (this.#halfWritten) {
+      const asked = ask(window, offset + 4, hi >>> 0, 4, (result) => done(result < 0));
+      if (asked) this.#halfWritten = false;
+      return asked;
+    }
+    return ask(window, offset, lo >>> 0, 4, (low) => {
+      if (low < 0) return done(true);
+      // As with reads: the credit of the first half has just come back.
+      if (!ask(window, offset + 4, hi >>> 0, 4, (high) => done(high < 0))) done(true);
     });
   }
 
@@ -115,6 +156,19 @@ export class FlatView {
 function readHigh(window: RegisterWindow, offset: number, lo: number, done: WideReadDone): void {
   const asked = window.readAsync(offset, 4, (hi) => done(hi < 0, lo, hi));
   if (!asked) done(true, 0, 0);
+}
+
+/** A write with an answer, whether the window posts or not. @returns as RegisterWindow.writeAsync() */
+function ask(window: RegisterWindow, offset: number, value: number, size: AccessSize, done: WriteDone): boolean {
+  if (window.writeAsync !== undefined) return window.writeAsync(offset, value, size, done);
+  const result = window.write(offset, value, size);
+  if (result === MUST_WAIT) return false;
+  done(result);
+  return true;
+}
+
+function offsetIn(region: Region, gpa: number): number {
+  return gpa - region.base + (region.windowOffset ?? 0);
 }
 
 function narrow(value: number, size: AccessSize): number {

@@ -82,6 +82,8 @@ export class Channel {
   #onMessage: MessageHandler | null = null;
   readonly #onSpace: (() => void)[] = [];
   #refused = false;
+  /** A request was refused for want of a credit. */
+  #starved = false;
   #closed: ErrorRecord | null = null;
 
   /** @param peer the other thread's doorbell */
@@ -104,7 +106,10 @@ export class Channel {
     this.#onMessage = handler;
   }
 
-  /** `handler` is called whenever the other end has made room after a send was refused. */
+  /**
+   * `handler` is called after a send was refused: when the other end has made room or answered, and when it has gone (a
+   * send is refused then, for good: look at `closed`).
+   */
   onSpace(handler: () => void): void {
     this.#onSpace.push(handler);
   }
@@ -180,6 +185,7 @@ export class Channel {
       this.#handle();
     }
     if (handled > 0 && this.#reader.takeSpaceWanted()) this.#peer.ring();
+    if (this.#starved && this.#freeTokens.length > 0) this.#tellRefused();
     return handled === limit && this.#closed === null && !this.#reader.empty();
   }
 
@@ -192,6 +198,7 @@ export class Channel {
       if (pending?.words === true) pending.done(REPLY_ABORTED, 0);
       else pending?.done(undefined, error);
     }
+    if (this.#refused || this.#starved) this.#tellRefused();
   }
 
   get closed(): boolean {
@@ -238,6 +245,11 @@ export class Channel {
       if (this.#writer.freeBytes() <= this.#reservedBytes) return;
     }
     this.#refused = false;
+    this.#tellRefused();
+  }
+
+  #tellRefused(): void {
+    this.#starved = false;
     for (const handler of this.#onSpace) handler();
   }
 
@@ -278,7 +290,10 @@ export class Channel {
   #takeToken(pending: Pending): number {
     if (this.#closed !== null) return 0;
     const token = this.#freeTokens.pop();
-    if (token === undefined) return 0;
+    if (token === undefined) {
+      this.#starved = true;
+      return 0;
+    }
     this.#pending[token] = pending;
     return token;
   }

@@ -44,7 +44,7 @@ const RULES: readonly { readonly name: RegExp; readonly users: readonly string[]
     instead: 'channels and signals',
   },
   {
-    name: /\.mmio(Read|Write)\s*\(/,
+    name: /\.mmio(Read|Write)(Later)?(\?\.)?\s*\(/,
     users: ['src/actor/device-logic.ts'],
     instead: "a RegisterWindow: only an actor's logic holds its core",
   },

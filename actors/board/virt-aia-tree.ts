@@ -91,6 +91,7 @@ interface Level {
 function filesNode(base: number, { cause, status }: Level, phandle: number, intcs: readonly number[]): FdtNode {
   return fdtNode(unit(base), {
     compatible: ['qemu,imsics', 'riscv,imsics'],
+    '#address-cells': 0,
     '#interrupt-cells': 0,
     'interrupt-controller': true,
     'msi-controller': true,

@@ -104,6 +104,8 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
   readonly #lines: readonly (IrqLine | undefined)[];
   /** topi of each hart, of the state as it stands. */
   readonly #top: Uint32Array;
+  /** The lines as last set; empty where they are to be set anew. */
+  readonly #driven: (boolean | undefined)[] = [];
   #state: AplicState;
 
   constructor(ports: AplicPorts, config: AplicConfig) {
@@ -180,6 +182,7 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
 
   load(state: AplicState): void {
     this.#state = readAplicState(state, this.#sources, this.#harts);
+    this.#driven.length = 0;
     this.#deliver();
   }
 
@@ -433,7 +436,10 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
     const isOn = (domaincfg & DOMAINCFG.ie) !== 0;
     for (let hart = 0; hart < this.#harts; hart++) {
       const isAsserted = iforce[hart] === 1 || top[hart] !== 0;
-      this.#lines[hart]?.set(isOn && idelivery[hart] === 1 && isAsserted);
+      const level = isOn && idelivery[hart] === 1 && isAsserted;
+      if (this.#driven[hart] === level) continue;
+      this.#driven[hart] = level;
+      this.#lines[hart]?.set(level);
     }
   }
 

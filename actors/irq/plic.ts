@@ -210,7 +210,7 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
     if (source === 0) return 0;
     setBit(this.#state.pending, source, false);
     setBit(this.#state.claimed, source, true);
-    this.#updateAll();
+    this.#updateOf(source);
     return source;
   }
 
@@ -225,11 +225,18 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
     const { pending, claimed } = this.#state;
     if (bit(claimed, source) || bit(pending, source)) return;
     setBit(pending, source, true);
-    this.#updateAll();
+    this.#updateOf(source);
   }
 
   #updateAll(): void {
     for (let context = 0; context < this.#contexts; context++) this.#update(context);
+  }
+
+  /** After a change of one source: other contexts than those that have enabled it do not see it. */
+  #updateOf(source: number): void {
+    for (let context = 0; context < this.#contexts; context++) {
+      if (this.#isEnabled(context, source)) this.#update(context);
+    }
   }
 
   #update(context: number): void {

@@ -36,6 +36,15 @@ export {
   uart16550,
   uart16550Registers,
 } from './char/uart16550.ts';
+export {
+  type AplicChild,
+  type AplicConfig,
+  type AplicEvent,
+  type AplicPorts,
+  type AplicState,
+  aplic,
+  aplicRegisters,
+} from './irq/aplic.ts';
 export { type PlicConfig, type PlicEvent, type PlicPorts, type PlicState, plic, plicRegisters } from './irq/plic.ts';
 export { type AclintHartPort, type AclintPorts, type AclintState, aclint, aclintRegisters } from './misc/aclint.ts';
 export {

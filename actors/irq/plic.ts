@@ -10,9 +10,10 @@
 import { type AccessSize, type DeviceCore, defineDevice, type IrqLine } from '../../src/actor/device-core.ts';
 import { StateReader } from '../../src/bus/device-state.ts';
 import { elementAt, registerTable } from '../../src/bus/register-table.ts';
+import { bit, listOf, lowest, setBit, sourceMask } from './source-bits.ts';
 
 export interface PlicPorts {
-  /** The wire to a hart's external interrupt input. */
+  /** The wire to a hart's external interrupt input. Asked for once per context. */
   context(index: number): IrqLine;
 }
 
@@ -94,16 +95,16 @@ const R = plicRegisters;
 const ENABLE_ROW_WORDS = 32;
 
 class PlicCore implements DeviceCore<PlicState, PlicEvent> {
-  readonly #ports: PlicPorts;
+  readonly #lines: readonly IrqLine[];
   readonly #sources: number;
   readonly #contexts: number;
   readonly #words: number;
   #state: PlicState;
 
   constructor(ports: PlicPorts, config: PlicConfig) {
-    this.#ports = ports;
     this.#sources = Math.min(config.sources, SOURCES_MAX);
     this.#contexts = Math.min(config.contexts, CONTEXTS_MAX);
+    this.#lines = Array.from({ length: this.#contexts }, (_, index) => ports.context(index));
     this.#words = (this.#sources >>> 5) + 1;
     this.#state = this.#initialState();
   }
@@ -148,8 +149,7 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
 
   view(): object {
     const { pending, claimed, level, threshold } = this.#state;
-    const list = (words: number[]) => this.#listOf(words);
-    return { pending: list(pending), claimed: list(claimed), level: list(level), threshold: [...threshold] };
+    return { pending: listOf(pending), claimed: listOf(claimed), level: listOf(level), threshold: [...threshold] };
   }
 
   save(): PlicState {
@@ -193,7 +193,7 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
   #writeEnable(offset: number, value: number): void {
     const index = this.#enableIndex(offset);
     if (index < 0) return;
-    this.#state.enable[index] = (value & this.#sourceMask(index % this.#words)) >>> 0;
+    this.#state.enable[index] = (value & sourceMask(this.#sources, index % this.#words)) >>> 0;
     this.#update(Math.floor(index / this.#words));
   }
 
@@ -210,7 +210,7 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
     if (source === 0) return 0;
     setBit(this.#state.pending, source, false);
     setBit(this.#state.claimed, source, true);
-    this.#updateAll();
+    this.#updateOf(source);
     return source;
   }
 
@@ -225,17 +225,24 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
     const { pending, claimed } = this.#state;
     if (bit(claimed, source) || bit(pending, source)) return;
     setBit(pending, source, true);
-    this.#updateAll();
+    this.#updateOf(source);
   }
 
   #updateAll(): void {
     for (let context = 0; context < this.#contexts; context++) this.#update(context);
   }
 
+  /** After a change of one source: other contexts than those that have enabled it do not see it. */
+  #updateOf(source: number): void {
+    for (let context = 0; context < this.#contexts; context++) {
+      if (this.#isEnabled(context, source)) this.#update(context);
+    }
+  }
+
   #update(context: number): void {
     const best = this.#best(context);
     const priority = this.#state.priority[best] ?? 0;
-    this.#ports.context(context).set(best !== 0 && priority > (this.#state.threshold[context] ?? 0));
+    this.#lines[context]?.set(best !== 0 && priority > (this.#state.threshold[context] ?? 0));
   }
 
   /** The pending, enabled source of the highest priority above 0, the lowest number first; 0 when there is none. */
@@ -246,7 +253,7 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
     for (let word = 0; word < this.#words; word++) {
       let bits = (pending[word] ?? 0) & (enable[context * this.#words + word] ?? 0);
       while (bits !== 0) {
-        const source = word * 32 + (31 - Math.clz32(bits & -bits));
+        const source = word * 32 + lowest(bits);
         bits &= bits - 1;
         const candidate = priority[source] ?? 0;
         if (candidate > bestPriority) {
@@ -273,25 +280,4 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
   #isSource(source: number): boolean {
     return Number.isInteger(source) && source >= 1 && source <= this.#sources;
   }
-
-  /** The bits of a word that stand for sources that exist. */
-  #sourceMask(word: number): number {
-    const upTo = this.#sources - word * 32;
-    const mask = upTo >= 31 ? 0xffff_ffff : 2 ** (upTo + 1) - 1;
-    return word === 0 ? mask & ~1 : mask;
-  }
-
-  #listOf(words: number[]): number[] {
-    return Array.from({ length: this.#sources }, (_, index) => index + 1).filter((source) => bit(words, source));
-  }
-}
-
-function bit(words: readonly number[], index: number): boolean {
-  return (((words[index >>> 5] ?? 0) >>> (index & 31)) & 1) !== 0;
-}
-
-function setBit(words: number[], index: number, on: boolean): void {
-  const mask = 1 << (index & 31);
-  const word = words[index >>> 5] ?? 0;
-  words[index >>> 5] = (on ? word | mask : word & ~mask) >>> 0;
 }

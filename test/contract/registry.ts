@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { uart16550, uart16550Registers } from '../../actors/char/uart16550.ts';
+import { aplic, aplicRegisters } from '../../actors/irq/aplic.ts';
 import { plic, plicRegisters } from '../../actors/irq/plic.ts';
 import { aclint, aclintRegisters } from '../../actors/misc/aclint.ts';
 import { testFinisher, testFinisherRegisters } from '../../actors/misc/test-finisher.ts';
@@ -99,6 +100,21 @@ export const devices: readonly DeviceEntry[] = [
     }),
     { sources: 96, contexts: 4 },
     ({ irq }) => ({ context: (index) => irq(`context ${index}`) }),
+  ),
+  entry(
+    aplic,
+    aplicRegisters,
+    fc.record({
+      type: fc.constant('aplic.source' as const),
+      source: fc.integer({ min: -1, max: 98 }),
+      level: fc.boolean(),
+    }),
+    // The root, delivering directly; the other kinds of domain are in test/devices.
+    { level: 'machine', delivery: 'direct', sources: 96, harts: 3, delegateAll: false },
+    ({ irq, say }) => ({
+      context: (hart) => irq(`context ${hart}`),
+      child: { send: (event) => say('child', event) },
+    }),
   ),
   entry(aclint, aclintRegisters, null, undefined, ({ say }, loop) => ({
     harts: [0, 1].map((hart) => ({

@@ -6,8 +6,8 @@ const enableOf = (context: number, word = 0) => 0x2000 + context * 0x80 + word *
 const thresholdOf = (context: number) => 0x20_0000 + context * 0x1000;
 const claimOf = (context: number) => thresholdOf(context) + 4;
 
-function rig() {
-  const lines = [false, false, false, false];
+function rig(contexts = 4) {
+  const lines = new Array<boolean>(contexts).fill(false);
   const ports = {
     loop: new SimLoop(),
     context: (index: number) => ({
@@ -40,6 +40,27 @@ describe('the PLIC', () => {
     expect(lines).toEqual([false, true, false, false]);
     wire(96, true);
     expect(lines).toEqual([false, true, false, true]);
+  });
+
+  it('serves two contexts of each of 64 harts', () => {
+    const { core, lines, read, write, wire, enable } = rig(128);
+    // Hart 63 in S mode is the last, hart 63 in M mode the one before it.
+    enable(127, 10, 96);
+    enable(126, 96);
+    write(enableOf(128), 0xffff_ffff);
+    expect(read(enableOf(128))).toBe(0);
+    wire(10, true);
+    expect(lines.flatMap((level, context) => (level ? [context] : []))).toEqual([127]);
+    wire(96, true);
+    expect(lines.flatMap((level, context) => (level ? [context] : []))).toEqual([126, 127]);
+    expect([read(claimOf(126)), read(claimOf(127)), read(claimOf(127))]).toEqual([96, 10, 0]);
+    expect(lines).not.toContain(true);
+    const second = rig(128);
+    second.core.load(core.save());
+    write(claimOf(127), 96);
+    second.write(claimOf(127), 96);
+    expect([lines[126], lines[127]]).toEqual([true, true]);
+    expect(second.lines).toEqual(lines);
   });
 
   it('hands out a source once, and again after completion while the wire is high', () => {

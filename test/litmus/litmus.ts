@@ -47,11 +47,11 @@ const CLEARED = [VARIABLES.x, VARIABLES.x + 8, VARIABLES.x + 56, VARIABLES.x + 6
 const RESULTS = 384;
 /** Each value is two bits of the outcome's number. */
 const VALUE_BITS = 2;
-/** Slots between barriers; more where harts outnumber this machine's likely cores, since then a barrier sleeps. */
-const slotsOf = (harts: number): number => (harts > 2 ? 128 : 16);
+/** Between barriers. Where harts outnumber the host's free cores a barrier sleeps, so there are not too many of them. */
+const SLOTS_AT_ONCE = 128;
 
 export async function runLitmus(pool: HartPool, litmus: Litmus, iterations: number): Promise<LitmusResult> {
-  const slots = slotsOf(litmus.harts.length);
+  const slots = SLOTS_AT_ONCE;
   const batches = Math.ceil(iterations / slots);
   await pool.run(programOf(litmus, batches, slots), litmus.harts.length);
   const names = namesOf(litmus);

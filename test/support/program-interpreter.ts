@@ -17,6 +17,7 @@ const compile = (name: string): WebAssembly.Module =>
 const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: REGION_BYTES });
 const [arena = 0] = layout.arenas;
 const [doorbell = 0] = layout.doorbells;
+const [dirty = 0] = layout.dirty;
 
 export class InterpreterMachine implements Machine {
   readonly name = 'interpreter';
@@ -28,8 +29,19 @@ export class InterpreterMachine implements Machine {
   constructor(aia: NonNullable<HartOptions['aia']> = 'none') {
     const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
     const ram = { base: Number(0x8000_0000n), host: layout.ram, lengthBytes: REGION_BYTES };
-    const common = { memory: this.#memory, modules, arena, doorbell, ram };
-    this.#hart = new Hart({ ...common, hartId: 0, mtime: () => MTIME, sbi: false, aia });
+    const places = { memory: this.#memory, arena, doorbell, dirty, ram };
+    this.#hart = new Hart({ ...places, modules, hartId: 0, mtime: () => MTIME, sbi: false, aia });
+  }
+
+  get hart(): Hart {
+    return this.#hart;
+  }
+
+  /** Goes on where another is. */
+  copyFrom(other: InterpreterMachine): void {
+    this.#ram.set(other.#ram);
+    this.#ended = other.#ended;
+    this.#hart.load(structuredClone(other.#hart.save()));
   }
 
   get ended(): boolean {

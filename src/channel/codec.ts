@@ -1,6 +1,9 @@
 /**
- * A compact encoding for messages: undefined, null, booleans, numbers, bigints, strings, byte arrays, arrays and plain
+ * A compact encoding for messages: undefined, null, booleans, numbers, bigints, strings, typed arrays, arrays and plain
  * objects of these. Anything else (functions, class instances, cycles) is an error of the sender.
+ *
+ * Snapshots (src/snapshot) are written with it too: a tag, and the place of a class in VIEWS, keep their number for
+ * ever. What a file holds may be anything, so a decoder reads no byte beyond its end and allocates in proportion to it.
  *
  * Property names, and the value of a property `type`, are sent once per channel and by number from then on: both ends
  * keep the same dictionary, which works because a ring is ordered and loses nothing.
@@ -22,7 +25,22 @@ const TAG = {
   object: 12,
   name: 13,
   newName: 14,
+  view: 15,
 } as const;
+
+/** Typed arrays other than Uint8Array, which has a tag of its own. They are written as they lie, little-endian. */
+const VIEWS = [
+  Int8Array,
+  Uint8ClampedArray,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  Float32Array,
+  Float64Array,
+  BigInt64Array,
+  BigUint64Array,
+] as const;
 
 const MAX_NAMES = 4096;
 const MAX_DEPTH = 32;
@@ -89,7 +107,7 @@ export class Encoder {
       case 'object':
         return value === null ? this.#byte(TAG.null) : this.#object(value, depth + 1);
       default:
-        throw new TypeError(`a ${typeof value} cannot be sent to another thread`);
+        throw new TypeError(`a ${typeof value} is not plain data`);
     }
   }
 
@@ -138,7 +156,7 @@ export class Encoder {
   }
 
   #object(value: object, depth: number): void {
-    if (depth > MAX_DEPTH) throw new TypeError('a message is nested too deeply, or contains itself');
+    if (depth > MAX_DEPTH) throw new TypeError('the data is nested too deeply, or contains itself');
     if (Array.isArray(value)) {
       this.#room(5);
       this.#out[this.#at++] = TAG.array;
@@ -149,16 +167,30 @@ export class Encoder {
     if (value instanceof Uint8Array) {
       this.#room(5 + value.length);
       this.#out[this.#at++] = TAG.bytes;
-      this.#uint32(value.length);
-      this.#out.set(value, this.#at);
-      this.#at += value.length;
-      return;
+      return this.#bytes(value);
     }
+    if (ArrayBuffer.isView(value)) return this.#view(value);
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== Object.prototype && prototype !== null) {
-      throw new TypeError(`a ${value.constructor.name} cannot be sent to another thread: only plain data can`);
+      throw new TypeError(`a ${value.constructor.name} is not plain data`);
     }
     this.#properties(value as Record<string, unknown>, depth);
+  }
+
+  #view(view: ArrayBufferView): void {
+    const number = (VIEWS as readonly unknown[]).indexOf(view.constructor);
+    if (number < 0) throw new TypeError(`a ${view.constructor.name} is not plain data`);
+    this.#room(6 + view.byteLength);
+    this.#out[this.#at++] = TAG.view;
+    this.#out[this.#at++] = number;
+    this.#bytes(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  }
+
+  /** Length and bytes, for which there is room. */
+  #bytes(bytes: Uint8Array): void {
+    this.#uint32(bytes.length);
+    this.#out.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
   #properties(value: Record<string, unknown>, depth: number): void {
@@ -167,7 +199,7 @@ export class Encoder {
     const countAt = this.#at++;
     let count = 0;
     for (const key in value) {
-      if (++count > 255) throw new TypeError('an object in a message has at most 255 properties');
+      if (++count > 255) throw new TypeError('an object has at most 255 properties');
       this.#name(key);
       const property = value[key];
       if (key === 'type' && typeof property === 'string') this.#name(property);
@@ -185,7 +217,7 @@ export class Encoder {
       this.#out[this.#at++] = known >> 8;
       return;
     }
-    if (name === FORBIDDEN_NAME) throw new TypeError(`a message cannot have a property ${name}`);
+    if (name === FORBIDDEN_NAME) throw new TypeError(`an object cannot have a property ${name}`);
     if (this.#names.length < MAX_NAMES) {
       this.#numbers.set(name, this.#names.length);
       this.#names.push(name);
@@ -218,18 +250,22 @@ export class Decoder {
   #in: Uint8Array = new Uint8Array(0);
   readonly #float = new Float64Array(1);
   readonly #floatBytes = new Uint8Array(this.#float.buffer);
+  #start = 0;
   #at = 0;
+  #end = 0;
 
   /** The message in bytes[start..end), copied out. @throws Error when the bytes are not what an Encoder wrote */
   decode(bytes: Uint8Array, start: number, end: number): unknown {
     this.#in = bytes;
+    this.#start = start;
     this.#at = start;
-    const value = this.#value();
-    if (this.#at !== end) throw new Error(`a message ends at byte ${this.#at - start} of ${end - start}`);
+    this.#end = end;
+    const value = this.#value(0);
+    if (this.#at !== end) this.#fail('something follows the data');
     return value;
   }
 
-  #value(): unknown {
+  #value(depth: number): unknown {
     const tag = this.#byte();
     switch (tag) {
       case TAG.undefined:
@@ -248,42 +284,51 @@ export class Decoder {
         for (let i = 0; i < 8; i++) this.#floatBytes[i] = this.#byte();
         return this.#float[0];
       case TAG.bigint:
-        return parseBigInt(this.#value() as string);
+        return parseBigInt(this.#text(this.#byte()));
       case TAG.bytes:
-        return this.#copy(this.#uint32());
+        return this.#copy();
+      case TAG.view:
+        return this.#view();
       case TAG.array:
-        return Array.from({ length: this.#uint32() }, () => this.#value());
+        return this.#array(depth + 1);
       case TAG.object:
-        return this.#object();
+        return this.#object(depth + 1);
       default:
         return this.#text(tag);
     }
   }
 
   #text(tag: number): string {
-    switch (tag) {
-      case TAG.ascii:
-        return this.#ascii(this.#uint32());
-      case TAG.utf16:
-        return this.#utf16(this.#uint32());
-      case TAG.name:
-        return this.#names[this.#byte() | (this.#byte() << 8)] as string;
-      case TAG.newName: {
-        const name = this.#text(this.#byte());
-        this.#names.push(name);
-        return name;
-      }
-      default:
-        throw new Error(`a message has an unknown tag ${tag}`);
+    if (tag === TAG.name) {
+      const number = this.#byte() | (this.#byte() << 8);
+      return this.#names[number] ?? this.#fail(`there is no name ${number}`);
     }
+    if (tag !== TAG.newName) return this.#characters(tag);
+    const name = this.#characters(this.#byte());
+    this.#names.push(name);
+    return name;
   }
 
-  #object(): Record<string, unknown> {
+  #characters(tag: number): string {
+    if (tag === TAG.ascii) return this.#ascii(this.#length(1));
+    if (tag === TAG.utf16) return this.#utf16(this.#length(2));
+    return this.#fail(`an unknown tag ${tag}`);
+  }
+
+  #array(depth: number): unknown[] {
+    const length = this.#length(1);
+    this.#checkDepth(depth);
+    return Array.from({ length }, () => this.#value(depth));
+  }
+
+  #object(depth: number): Record<string, unknown> {
+    this.#checkDepth(depth);
     const object: Record<string, unknown> = {};
     const count = this.#byte();
     for (let i = 0; i < count; i++) {
       const name = this.#text(this.#byte());
-      object[name] = this.#value();
+      if (name === FORBIDDEN_NAME) this.#fail(`a property ${name}`);
+      object[name] = this.#value(depth);
     }
     return object;
   }
@@ -301,7 +346,16 @@ export class Decoder {
     return text;
   }
 
-  #copy(lengthBytes: number): Uint8Array {
+  #view(): ArrayBufferView {
+    const number = this.#byte();
+    const View = VIEWS[number] ?? this.#fail(`an unknown typed array ${number}`);
+    const bytes = this.#copy();
+    if (bytes.length % View.BYTES_PER_ELEMENT !== 0) this.#fail(`a ${View.name} of ${bytes.length} bytes`);
+    return new View(bytes.buffer);
+  }
+
+  #copy(): Uint8Array<ArrayBuffer> {
+    const lengthBytes = this.#length(1);
     // Not slice(): of a view of shared memory it would give shared memory again.
     const copy = new Uint8Array(lengthBytes);
     copy.set(this.#in.subarray(this.#at, this.#at + lengthBytes));
@@ -310,15 +364,32 @@ export class Decoder {
   }
 
   #byte(): number {
+    if (this.#at >= this.#end) this.#fail('it ends too early');
     return this.#in[this.#at++] as number;
+  }
+
+  /** A number of things of so many bytes at least, which must all be there. */
+  #length(bytesEach: number): number {
+    const length = this.#uint32();
+    if (length * bytesEach > this.#end - this.#at) this.#fail('it ends too early');
+    return length;
   }
 
   #uint32(): number {
     const at = this.#at;
+    if (at + 4 > this.#end) this.#fail('it ends too early');
     this.#at += 4;
     const bytes = this.#in;
     const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16);
     return (low | ((bytes[at + 3] as number) << 24)) >>> 0;
+  }
+
+  #checkDepth(depth: number): void {
+    if (depth > MAX_DEPTH) this.#fail('it is nested too deeply');
+  }
+
+  #fail(problem: string): never {
+    throw new Error(`not what was encoded, at byte ${this.#at - this.#start} of ${this.#end - this.#start}: ${problem}`);
   }
 }
 

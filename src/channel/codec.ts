@@ -389,7 +389,9 @@ export class Decoder {
   }
 
   #fail(problem: string): never {
-    throw new Error(`not what was encoded, at byte ${this.#at - this.#start} of ${this.#end - this.#start}: ${problem}`);
+    throw new Error(
+      `not what was encoded, at byte ${this.#at - this.#start} of ${this.#end - this.#start}: ${problem}`,
+    );
   }
 }
 

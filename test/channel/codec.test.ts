@@ -20,6 +20,9 @@ const leaf = fc.oneof(
   fc.constant(null),
   fc.constant(undefined),
   fc.uint8Array({ maxLength: 40 }),
+  fc.uint16Array({ maxLength: 5 }),
+  fc.float64Array({ maxLength: 5 }),
+  fc.bigUint64Array({ maxLength: 5 }),
 );
 const name = fc.string({ maxLength: 8 }).filter((key) => key !== '__proto__');
 const message = fc.letrec((tie) => ({
@@ -70,6 +73,25 @@ describe('codec', () => {
     ['a property that reaches the prototype', JSON.parse('{"__proto__":1}')],
   ])('refuses %s', (_what, value) => {
     expect(() => new Encoder().encode({ value }, out, 0, out.length)).toThrow(TypeError);
+  });
+
+  it('reads no byte beyond the end, and nothing that was not encoded', () => {
+    const message = {
+      type: 'x',
+      list: [1, -5, 1.5, 7n],
+      text: 'ä',
+      bytes: new Uint8Array(3),
+      words: new Int16Array(2),
+    };
+    const length = new Encoder().encode(message, out, 0, out.length);
+    for (let end = 0; end < length; end++) expect(() => new Decoder().decode(out, 0, end)).toThrow(/not what was/);
+    const decode = (...bytes: number[]) => new Decoder().decode(Uint8Array.from(bytes), 0, bytes.length);
+    expect(() => decode(13, 0, 0)).toThrow(/there is no name 0/);
+    expect(() => decode(16)).toThrow(/unknown tag 16/);
+    expect(() => decode(15, 10, 0, 0, 0, 0)).toThrow(/unknown typed array 10/);
+    expect(() => decode(15, 2, 3, 0, 0, 0, 1, 2, 3)).toThrow(/Int16Array of 3 bytes/);
+    expect(() => decode(1, 1)).toThrow(/something follows/);
+    expect(() => decode(12, 1, 8, 9, 0, 0, 0, ...Buffer.from('__proto__'), 1)).toThrow(/a property __proto__/);
   });
 
   it('refuses a cycle', () => {

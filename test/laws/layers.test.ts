@@ -21,6 +21,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/dma': ['src/bus', 'src/actor', 'src/loop', 'src/channel', 'src/memory', 'src/util'],
   'src/pci': ['src/bus', 'src/dma', 'src/actor', 'src/loop', 'src/util'],
   'src/fdt': ['src/util'],
+  'src/snapshot': ['src/channel', 'src/util'],
   'src/sbi': ['src/bus', 'src/actor', 'src/loop', 'src/isa', 'src/memory', 'src/util'],
   'src/boot': ['src/fdt', 'src/bus', 'src/isa', 'src/memory', 'src/util'],
   'src/guest': ['src/util'],
@@ -53,6 +54,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'src/actor',
     'src/loop',
     'src/channel',
+    'src/snapshot',
   ].concat(['src/jit', 'src/hart', 'src/isa', 'src/memory', 'src/util']),
   'src/cli': ['src', 'src/guest', 'src/boot', 'src/isa', 'src/util'],
 };
@@ -73,7 +75,14 @@ const RESERVED: readonly { readonly modules: RegExp; readonly users: readonly st
   },
   {
     modules: /^(node:)?(fs|net|child_process|http|https|dgram|tls|os)(\/|$)/,
-    users: ['src/cli/', 'src/guest/', 'src/hart/build.ts', 'src/vm-modules.ts', 'actors/backend/'],
+    users: [
+      'src/cli/',
+      'src/guest/',
+      'src/hart/build.ts',
+      'src/vm-modules.ts',
+      'src/snapshot/file.ts',
+      'actors/backend/',
+    ],
     why: 'the host is reached by back ends and the command line',
   },
 ];

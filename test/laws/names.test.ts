@@ -11,6 +11,10 @@ const EDGES = [
   'src/actor/worker-main.ts',
   'src/vm.ts',
   'src/vm-modules.ts',
+  // A machine that stands, on its way to a file and back.
+  'src/snapshot/file.ts',
+  'src/snapshot/read.ts',
+  'src/snapshot/write.ts',
   // Waits for its thread's end, when no actor is left.
   'actors/board/virt.ts',
 ];

@@ -3,7 +3,7 @@
 export type { MachineEnd } from '../actors/board/machine-end.ts';
 export type { VmDevice } from '../actors/board/virt-devices.ts';
 export { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
-export type { VcpuState } from '../actors/cpu/vcpu-work.ts';
+export type { HartAccess } from '../actors/cpu/vcpu-work.ts';
 export type { RunState } from '../machines/machine.ts';
 export type { WorkerCode } from './actor/index.ts';
 export type { ImageSource } from './boot/image-source.ts';

@@ -148,7 +148,7 @@ export class Vm {
   /**
    * Runs a function on a vCPU's thread between two guest instructions, with the hart's state in its hands; also while the
    * machine is paused, and before it has started.
-   * @param code names the function: `(state: VcpuState, parameters) => result`; plain data goes in and comes back
+   * @param code names the function: `(state: HartAccess, parameters) => result`; plain data goes in and comes back
    * @returns settles with what it returned; rejects with what it threw, or when the machine has ended
    */
   runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {

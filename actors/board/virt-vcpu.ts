@@ -1,14 +1,13 @@
 /**
  * Board `virt` on the thread of a vCPU: the address space of its hart. The first one has beside it the devices whose
- * registers must not be a thread trip away (PLIC, ACLINT, UART); the others reach those as they reach the devices of the
+ * registers must not be a thread trip away (interrupt controllers, ACLINT, UART); the others reach those as they reach the devices of the
  * main loop. The worker's main function.
  */
-import { type AnyActorRef, type IrqLine, remoteRegisterWindow, WindowServer } from '../../src/actor/index.ts';
+import { remoteRegisterWindow, WindowServer } from '../../src/actor/index.ts';
 import type { Region } from '../../src/bus/address-space.ts';
-import { memoryWindow } from '../../src/bus/window.ts';
+import { addressSpaceWindow, memoryWindow } from '../../src/bus/window.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
-import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { ConsolePort } from '../char/console-port.ts';
 import { uart16550 } from '../char/uart16550.ts';
 import { RelayedConsole, serveRelayedConsole } from '../cpu/relayed-console.ts';
@@ -22,9 +21,10 @@ import {
   vcpuThreadName,
 } from '../cpu/vcpu-thread.ts';
 import { WORDS } from '../cpu/words.ts';
-import { type PlicEvent, plic } from '../irq/plic.ts';
+import { type ImsicLevel, imsicWindow } from '../irq/imsic-window.ts';
 import { type AclintHartPort, aclint } from '../misc/aclint.ts';
-import { FarHartTimer, FarWire } from './hart-wires.ts';
+import { FarHartTimer } from './hart-wires.ts';
+import { type ImsicReach, imsicLevels, interruptControllers, msiPortOf, startInterrupts } from './virt-interrupts.ts';
 
 /** Where a window lies, as the board's table says. */
 export interface MappedWindow {
@@ -37,19 +37,19 @@ export interface MappedWindow {
 export interface RemoteDevice extends MappedWindow {
   /** What that loop's WindowServer serves it under. */
   readonly windowId: number;
+  /** Whether its writes need no answer; left out, they need none. */
+  readonly posted?: boolean;
 }
 
 export interface VirtVcpuParameters extends VcpuThreadParameters {
   readonly rom: MappedWindow & { readonly bytes: Uint8Array };
   readonly uart: MappedWindow & { readonly source: number };
-  readonly plic: MappedWindow & { readonly sources: number };
   readonly aclint: MappedWindow;
+  readonly pio: MappedWindow;
   /** Devices of the main loop. */
   readonly remote: readonly RemoteDevice[];
 }
 
-/** The PLIC's contexts of a hart: M, then S. */
-const CONTEXTS = [INTERRUPT.mei, INTERRUPT.sei] as const;
 /** The thread that has the board's devices. */
 const FIRST = vcpuThreadName(0);
 
@@ -59,17 +59,20 @@ export function virtVcpuMain(parameters: VirtVcpuParameters, thread: Thread): vo
 
 /** What the board puts beside the vCPU, for VcpuThread. */
 function virtThreadDevices(parameters: VirtVcpuParameters): (host: VcpuHost) => ThreadDevices {
-  return (host) => (parameters.hartId === 0 ? startDevices(host, parameters) : reachDevices(host, parameters));
+  return (host) => {
+    const { hartId, remote } = parameters;
+    const { console, regions } = hartId === 0 ? startDevices(host, parameters) : reachDevices(host, parameters);
+    const everywhere = [romRegion(parameters), pioRegion(host, parameters), ...imsicRegions(host, parameters)];
+    return { console, regions: [...everywhere, ...regions, ...farRegions(host.channel, remote)] };
+  };
 }
 
 function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): ThreadDevices {
   const { loop, link, channel, thread } = host;
-  const { uart, plic: controller, aclint: timer } = parameters;
+  const { uart, aclint: timer, aia, harts, start } = parameters;
   const port = new ConsolePort(link, loop, (handler) => channel.onSpace(handler));
-  const lines = contextLines(host, parameters);
-  const ports = { context: (index: number) => lines[index] ?? NO_LINE };
-  const config = { sources: controller.sources, contexts: lines.length };
-  const wires = new Wires(host.startDevice(controller.name, plic, ports, config));
+  const msi = msiPortOf(aia, imsicReach(host, parameters));
+  const wires = startInterrupts(host, { aia, harts, supervisorOnly: start.mode === 'S' }, msi);
   channel.onWords(WORDS.wire, (source, level) => wires.set(source, level !== 0));
   const uartPorts = { irq: { set: (level: boolean) => wires.set(uart.source, level) }, char: port };
   const uartActor = host.startDevice(uart.name, uart16550, uartPorts, undefined);
@@ -83,34 +86,35 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): ThreadDev
   };
   host.startDevice(timer.name, aclint, { harts: hartTimers(host, parameters), readMtime }, undefined);
   const servers = thread.peers.map((peer) => new WindowServer(thread.channel(peer)));
-  const local = firstDevices(parameters).map(({ windowId, ...place }): Region => {
+  const regions = firstDevices(parameters).map(({ windowId, ...place }): Region => {
     const window = host.windows.get(place.name);
     if (window === undefined) throw new Error(`device ${place.name} has announced no registers`);
     for (const server of servers) server.serve(windowId, window);
     return { ...place, kind: 'mmio', window };
   });
   for (const peer of vcpuPeers(thread)) serveRelayedConsole(thread.channel(peer), port);
-  return { console: port, regions: [romRegion(parameters), ...local, ...farRegions(channel, parameters.remote)] };
+  return { console: port, regions };
 }
 
-function reachDevices({ thread, channel }: VcpuHost, parameters: VirtVcpuParameters): ThreadDevices {
+function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): ThreadDevices {
   const first = thread.channel(FIRST);
-  const regions = [
-    romRegion(parameters),
-    ...farRegions(first, firstDevices(parameters)),
-    ...farRegions(channel, parameters.remote),
-  ];
-  return { console: new RelayedConsole(first), regions };
+  return { console: new RelayedConsole(first), regions: farRegions(first, firstDevices(parameters)) };
 }
 
 /** The devices beside the first vCPU, as the others and the main loop reach them. */
-function firstDevices({ uart, plic: controller, aclint: timer }: VirtVcpuParameters): RemoteDevice[] {
-  return [uart, controller, timer].map(({ name, base, lengthBytes }, windowId) => ({
-    name,
-    base,
-    lengthBytes,
-    windowId,
-  }));
+export function firstDevices(machine: Pick<VirtVcpuParameters, 'uart' | 'aclint' | 'aia'>): RemoteDevice[] {
+  const { uart, aclint: timer, aia } = machine;
+  return [uart, timer, ...interruptControllers(aia)].map(({ name, base, lengthBytes }, windowId) => {
+    return { name, base, lengthBytes, windowId };
+  });
+}
+
+/** Regions of devices at the other end of a channel. */
+export function farRegions(channel: Channel, devices: readonly RemoteDevice[]): Region[] {
+  return devices.map(({ name, base, lengthBytes, windowId, posted = true }) => {
+    const window = remoteRegisterWindow(channel, windowId, lengthBytes, { posted });
+    return { name, base, lengthBytes, kind: 'mmio', window };
+  });
 }
 
 function romRegion({ rom }: VirtVcpuParameters): Region {
@@ -120,48 +124,29 @@ function romRegion({ rom }: VirtVcpuParameters): Region {
   return { name, base, lengthBytes, kind: 'rom', window: memoryWindow(bytes, false) };
 }
 
-function farRegions(channel: Channel, devices: readonly RemoteDevice[]): Region[] {
-  return devices.map(({ name, base, lengthBytes, windowId }) => {
-    return { name, base, lengthBytes, kind: 'mmio', window: remoteRegisterWindow(channel, windowId, lengthBytes) };
-  });
+/** The port I/O address space, seen through the host bridge's window. */
+function pioRegion({ views }: VcpuHost, { pio }: VirtVcpuParameters): Region {
+  return { ...pio, kind: 'mmio', window: addressSpaceWindow(() => views().io, pio.lengthBytes) };
+}
+
+function imsicRegions(host: VcpuHost, parameters: VirtVcpuParameters): Region[] {
+  if (parameters.aia !== 'aplic-imsic') return [];
+  const [machine, supervisor] = imsicLevels(imsicReach(host, parameters));
+  const region = (name: string, level: ImsicLevel): Region => {
+    const window = imsicWindow(level);
+    return { name, base: level.base, lengthBytes: window.lengthBytes, kind: 'mmio', window };
+  };
+  return [region('imsic-m', machine), region('imsic-s', supervisor)];
+}
+
+function imsicReach({ thread, vcpu }: VcpuHost, { harts, hartId }: VirtVcpuParameters): ImsicReach {
+  return { thread, harts, own: { hart: hartId, receive: (file, id) => vcpu.runner.receiveMsi(file, id) } };
 }
 
 const vcpuPeers = (thread: Thread): string[] => thread.peers.filter((peer) => peer !== MAIN_THREAD);
-
-const NO_LINE: IrqLine = { set: () => {} };
-
-/** The PLIC's outputs: for each hart M, then S. */
-function contextLines({ vcpu, thread }: VcpuHost, { harts }: VirtVcpuParameters): IrqLine[] {
-  return Array.from({ length: harts }, (_, hart) =>
-    CONTEXTS.map((bit): IrqLine => {
-      if (hart === 0) return { set: (level) => vcpu.runner.setInterruptLine(bit, level) };
-      return new FarWire(thread.channel(vcpuThreadName(hart)), WORDS.hartWire, bit);
-    }),
-  ).flat();
-}
 
 function hartTimers({ vcpu, thread }: VcpuHost, { harts }: VirtVcpuParameters): AclintHartPort[] {
   return Array.from({ length: harts }, (_, hart) =>
     hart === 0 ? vcpu.timer : new FarHartTimer(thread.channel(vcpuThreadName(hart))),
   );
-}
-
-/** The PLIC's inputs: one event object for each wire and level. */
-class Wires {
-  readonly #plic: AnyActorRef;
-  readonly #events = new Map<number, PlicEvent>();
-  readonly #levels = new Map<number, boolean>();
-
-  constructor(controller: AnyActorRef) {
-    this.#plic = controller;
-  }
-
-  set(source: number, level: boolean): void {
-    if ((this.#levels.get(source) ?? false) === level) return;
-    this.#levels.set(source, level);
-    const key = source * 2 + (level ? 1 : 0);
-    const event = this.#events.get(key) ?? { type: 'plic.source', source, level };
-    this.#events.set(key, event);
-    this.#plic.send(event);
-  }
 }

@@ -29,7 +29,17 @@ export interface WorkDone extends LinkMessage {
   readonly result: unknown;
   readonly error: ErrorRecord | null;
 }
-export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText | WorkDone;
+/** An actor of the thread, saved. */
+export interface SavedActor extends LinkMessage {
+  readonly type: 'board.saved';
+  readonly name: string;
+  readonly state: unknown;
+}
+/** Behind the last of them. */
+export interface SavedThread extends LinkMessage {
+  readonly type: 'board.saved-thread';
+}
+export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText | WorkDone | SavedActor | SavedThread;
 
 /** From the board: virtual time goes on, in step with the board's clock, or stands still. */
 export type ClockMessage = LinkMessage & { readonly originNs: number; readonly atNs: number };
@@ -42,4 +52,14 @@ export interface VcpuWorkMessage extends LinkMessage {
   readonly type: 'vcpu.work';
   readonly id: number;
   readonly code: WorkerCode;
+}
+
+/** From the board, while the machine stands: the thread answers with a SavedActor for each of its own. */
+export type SaveRequest = LinkMessage & { readonly type: 'thread.save' };
+
+/** From the board, as a request, before the machine runs: the reply is an error where the actor cannot be there. */
+export interface RestoreRequest extends LinkMessage {
+  readonly type: 'thread.restore';
+  readonly name: string;
+  readonly state: unknown;
 }

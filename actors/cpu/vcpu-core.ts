@@ -5,15 +5,17 @@
  * An access that cannot be answered at once stays in the hart's state as its pending access; the vCPU does not run on
  * until it is answered, but its loop goes on turning.
  */
-import { BUS_FAULT, MUST_WAIT } from '../../src/actor/index.ts';
+import { BUS_FAULT, MUST_ASK, MUST_WAIT } from '../../src/actor/index.ts';
+import { StateError } from '../../src/bus/device-state.ts';
 import { type BusSize, FlatView } from '../../src/bus/flat-view.ts';
 import type { Hart } from '../../src/hart/hart.ts';
+import type { HartState } from '../../src/hart/hart-state.ts';
 import { EXIT, PENDING } from '../../src/hart/state.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
 import { finishSbiCall, makeSbiCall } from '../../src/sbi/call.ts';
 import {
   type HartEntry,
-  type HartState,
+  type HartState as HsmState,
   hartState,
   type RemoteFence,
   type SbiHost,
@@ -22,7 +24,7 @@ import {
 import { VIRT_TIMEBASE_HZ } from '../board/virt-table.ts';
 import type { HartLog } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
-import type { VcpuState } from './vcpu-work.ts';
+import type { HartAccess } from './vcpu-work.ts';
 
 /** Instructions after which the thread's loop turns at the latest; the doorbell ends a slice much sooner. */
 const SLICE = 200_000;
@@ -35,10 +37,23 @@ const A7 = 17;
 
 /**
  * What the hart is waiting for, besides being told to run. `room`: the way to the device is full; `retry`: there is
- * room now, the next slice begins with the access. `sbi`: other harts are to answer a call. `call`: they could not be
+ * room now, the next slice begins with the access. `yield`: it spins, and lets others run for a moment. `sbi`: other harts are to answer a call. `call`: they could not be
  * asked for want of room.
  */
-type Waiting = 'nothing' | 'interrupt' | 'access' | 'room' | 'retry' | 'sbi' | 'call' | 'reset';
+type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'retry' | 'sbi' | 'call' | 'reset';
+
+/** Times in a row that the guest may spin before its thread gives way to others, and for how long it then does. */
+const YIELDS_BEFORE_PARKING = 16;
+const YIELD_NS = 20_000;
+/** Instructions between two yields that still count as in a row. */
+const YIELDS_APART = 20_000n;
+
+/** What a vCPU saves, beside its life. */
+export interface VcpuCoreState {
+  readonly waiting: 'nothing' | 'interrupt' | 'reset';
+  readonly suspended: boolean;
+  readonly hart: HartState;
+}
 
 export interface VcpuCoreOptions {
   readonly hart: Hart;
@@ -53,11 +68,15 @@ export class VcpuCore {
   #view: FlatView;
   readonly #sbiHost: SbiHost;
   readonly #log: HartLog | null;
+  readonly #loop: LoopPort;
   readonly #deadline: Timer;
   #waiting: Waiting = 'nothing';
   #running = false;
   /** Counts resets: the answer to an access from before one belongs to nobody. */
   #life = 0;
+  /** Spinning: yields in a row, and when the last one was. */
+  #yields = 0;
+  #yieldedAt = 0n;
   /** Counts SBI calls that wait for others. */
   #call = 0;
   /** The hart asked to be suspended: where it goes on, null for behind the call. */
@@ -70,6 +89,7 @@ export class VcpuCore {
     this.#view = options.view;
     this.#sbiHost = options.sbiHost;
     this.#log = options.log;
+    this.#loop = options.loop;
     this.#deadline = options.loop.timer('vcpu deadline', () => this.wake());
   }
 
@@ -97,19 +117,25 @@ export class VcpuCore {
   }
 
   reset(): void {
+    this.#forget();
+    this.#hart.reset(0n);
+  }
+
+  /** Whatever was under way. */
+  #forget(): void {
     this.#waiting = 'nothing';
     this.#life += 1;
     this.#suspend = null;
     this.#suspended = false;
+    this.#yields = 0;
     // With a half-made access, if there is one.
     this.#view = new FlatView(this.#view.space);
     this.#deadline.cancel();
-    this.#hart.reset(0n);
   }
 
   /** An interrupt line changed, or the deadline came: a hart in WFI looks again. */
   wake(): void {
-    if (this.#waiting !== 'interrupt') return;
+    if (this.#waiting !== 'interrupt' && this.#waiting !== 'yield') return;
     this.#waiting = 'nothing';
     this.#suspended = false;
   }
@@ -133,13 +159,29 @@ export class VcpuCore {
   }
 
   /** HSM state of a hart that was started. */
-  get hartState(): HartState {
+  get hartState(): HsmState {
     return this.#suspended ? hartState.suspended : hartState.started;
   }
 
   /** A fence that another hart, or this one, asked for. */
-  fence(_fence: Omit<RemoteFence, 'harts'>): void {
-    this.#hart.flush();
+  fence({ kind, start, lengthBytes, asid }: Omit<RemoteFence, 'harts'>): void {
+    if (kind === 'instruction') this.#hart.fence('fence.i');
+    else this.#hart.fence('sfence.vma', start, lengthBytes, kind === 'address-asid' ? asid : null);
+  }
+
+  /**
+   * The next version of the topology, between two instructions.
+   * @param flush translations that were kept may be wrong
+   */
+  setView(view: FlatView, flush: boolean): void {
+    this.#view = view;
+    if (flush) this.#hart.flush();
+  }
+
+  /** A message-signalled interrupt. */
+  receiveMsi(file: 'M' | 'S', identity: number): void {
+    this.#hart.receiveMsi(file, identity);
+    this.wake();
   }
 
   /** The SBI call in progress waits for others. @returns takes its result, once */
@@ -177,14 +219,38 @@ export class VcpuCore {
       case EXIT.sbi:
         this.#sbiCall();
         break;
+      case EXIT.yield:
+        this.#yield();
+        break;
       default:
     }
   }
 
+  /** What is in flight elsewhere is not part of it: an access or a call that is not answered is made again. */
+  save(): VcpuCoreState {
+    const waiting = this.#waiting === 'interrupt' || this.#waiting === 'reset' ? this.#waiting : 'nothing';
+    return { waiting, suspended: this.#suspended, hart: this.#hart.save() };
+  }
+
+  /** @throws Error for what no save() of this version has given; the hart is then as it was */
+  load(state: VcpuCoreState): void {
+    const { waiting, suspended, hart } = state;
+    if (waiting !== 'nothing' && waiting !== 'interrupt' && waiting !== 'reset') {
+      throw new StateError('vcpu.waiting', 'nothing, interrupt or reset');
+    }
+    if (typeof suspended !== 'boolean') throw new StateError('vcpu.suspended', 'true or false');
+    this.#hart.load(hart);
+    this.#forget();
+    this.#waiting = waiting;
+    this.#suspended = suspended;
+    if (waiting === 'interrupt') this.#waitForInterrupt();
+    if (this.#hart.word('pendingState') === PENDING.issued) this.#waiting = 'retry';
+  }
+
   /** Lends the hart's state to `run`. */
-  lend<T>(run: (state: VcpuState) => T): T {
+  lend<T>(run: (state: HartAccess) => T): T {
     const hart = this.#hart;
-    const lent: VcpuState = {
+    const lent: HartAccess = {
       hart: Number(hart.get('mhartid')),
       get instret() {
         return hart.instret;
@@ -218,8 +284,10 @@ export class VcpuCore {
     const size = hart.word('pendingSize') as BusSize;
     if (hart.word('pendingIsWrite') === 1) {
       const value = hart.get('pendingValue');
-      const result = this.#view.write(gpa, size, Number(value & 0xffff_ffffn), Number(value >> 32n));
-      if (result === MUST_WAIT) this.#waiting = 'room';
+      const [lo, hi] = [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+      const result = this.#view.write(gpa, size, lo, hi);
+      if (result === MUST_ASK) this.#writeAnswered(gpa, size, lo, hi);
+      else if (result === MUST_WAIT) this.#waiting = 'room';
       else this.#complete(result === BUS_FAULT, value);
       return;
     }
@@ -234,6 +302,17 @@ export class VcpuCore {
     const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => {
       if (life === this.#life) this.#complete(fault, wide(lo, hi));
       // The answer to a read from before a reset: it leaves its place to this life's.
+      else this.retry();
+    });
+    if (!asked) this.#waiting = 'room';
+  }
+
+  /** A write that is not posted: the guest goes on when it has taken effect. */
+  #writeAnswered(gpa: number, size: BusSize, lo: number, hi: number): void {
+    this.#waiting = 'access';
+    const life = this.#life;
+    const asked = this.#view.writeAsync(gpa, size, lo, hi, (fault) => {
+      if (life === this.#life) this.#complete(fault, wide(lo, hi));
       else this.retry();
     });
     if (!asked) this.#waiting = 'room';
@@ -258,6 +337,15 @@ export class VcpuCore {
     const deadline = this.#hart.get('deadline');
     if (deadline === NEVER) this.#deadline.cancel();
     else this.#deadline.arm(Number(deadline) * TICK_NS);
+  }
+
+  #yield(): void {
+    const now = this.#hart.instret;
+    this.#yields = now - this.#yieldedAt < YIELDS_APART ? this.#yields + 1 : 1;
+    this.#yieldedAt = now;
+    if (this.#yields < YIELDS_BEFORE_PARKING) return;
+    this.#waiting = 'yield';
+    this.#deadline.arm(this.#loop.nowNs() + YIELD_NS);
   }
 
   #sbiCall(): void {

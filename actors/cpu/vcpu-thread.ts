@@ -14,7 +14,9 @@ import {
   RegisterWindows,
   type Snapshot,
 } from '../../src/actor/index.ts';
-import { createAddressSpace, type Region } from '../../src/bus/address-space.ts';
+import type { Region } from '../../src/bus/address-space.ts';
+import { TopologyParticipant } from '../../src/bus/topology-participant.ts';
+import { type AddressViews, firstViews } from '../../src/bus/topology-views.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
@@ -30,28 +32,43 @@ import type { LogConfig } from './hart-log.ts';
 import { HartPeers } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif, type HtifPort, HtifWatch } from './htif.ts';
-import type { BoardMessage, ClockMessage, DrainRequest, VcpuWorkMessage } from './messages.ts';
+import type {
+  BoardMessage,
+  ClockMessage,
+  DrainRequest,
+  RestoreRequest,
+  SaveRequest,
+  VcpuWorkMessage,
+} from './messages.ts';
 import { Outbox } from './outbox.ts';
-import { createVcpu, type Vcpu } from './vcpu.ts';
-import type { VcpuState } from './vcpu-work.ts';
-import { SIGNAL, WORDS } from './words.ts';
+import { createVcpu, type Vcpu, type VcpuState } from './vcpu.ts';
+import type { HartAccess } from './vcpu-work.ts';
+import { MSI_IDENTITIES, SIGNAL, WORDS } from './words.ts';
 
 export interface VcpuThreadParameters {
   readonly memory: WebAssembly.Memory;
   readonly modules: HartModules;
   /** Host offsets. */
   readonly arena: number;
+  readonly dirty: number;
   readonly attention: number;
   readonly ram: { readonly base: number; readonly host: number; readonly lengthBytes: number };
   readonly hartId: number;
   /** Of the machine. */
   readonly harts: number;
   readonly sbi: boolean;
+  readonly aia: Aia;
   readonly start: Omit<HartStart, 'pcGpa' | 'a1'>;
   readonly htif: { readonly tohost: number; readonly fromhost: number | null } | null;
   readonly log: LogConfig | null;
   readonly seed: number;
 }
+
+/** Which interrupt controllers a machine has (QEMU's `aia`): the PLIC, an APLIC, or an APLIC and an IMSIC per hart. */
+export type Aia = 'none' | 'aplic' | 'aplic-imsic';
+
+/** What a hart has of the Advanced Interrupt Architecture then. */
+const HART_AIA = { none: 'none', aplic: 'csrs', 'aplic-imsic': 'imsic' } as const;
 
 /** The board's thread, and the caller's. */
 export const MAIN_THREAD = 'main';
@@ -73,6 +90,8 @@ export interface VcpuHost {
   readonly vcpu: Pick<Vcpu, 'runner' | 'timer'>;
   /** The registers of the devices started here. */
   readonly windows: RegisterWindows;
+  /** The address spaces as they are now; not before the vCPU has started. */
+  views(): AddressViews;
   /** Starts a device under a name that the board's gateway knows. */
   startDevice<P extends object, C, S, E>(
     name: string,
@@ -110,6 +129,9 @@ export class VcpuThread {
   readonly #gateway: ActorGateway;
   readonly #inspection: InspectionSource;
   readonly #devices: ThreadDevices;
+  readonly #topology: TopologyParticipant;
+  /** Started here, by name; the vCPU and the loop are not among them. */
+  readonly #deviceActors = new Map<string, AnyActorRef>();
   readonly #peers = new HartPeers();
   readonly #htif: HtifPort | null;
   #loopActor: AnyActorRef | null = null;
@@ -140,7 +162,15 @@ export class VcpuThread {
       channel: this.#channel,
       vcpu: this.#vcpu,
       windows: this.#windows,
+      views: () => this.#topology.views,
       startDevice: (name, definition, ports, config) => this.#startDevice(name, definition, ports, config),
+    });
+    this.#topology = new TopologyParticipant({
+      link: this.#link,
+      channel: this.#channel,
+      role: 'cpu',
+      views: firstViews(this.#devices.regions),
+      swap: (views, flush) => this.#vcpu.runner.setView(views.memory, flush),
     });
     this.#htif = this.#createHtif(ram);
     this.#startActor(vcpuActorName(parameters.hartId), this.#vcpu.logic);
@@ -178,11 +208,24 @@ export class VcpuThread {
   }
 
   #createVcpu(ram: Uint8Array): Vcpu {
-    const { memory, modules, arena, attention, ram: place, hartId, harts, sbi, start, log } = this.#parameters;
+    const {
+      memory,
+      modules,
+      arena,
+      dirty,
+      attention,
+      ram: place,
+      hartId,
+      harts,
+      sbi,
+      aia,
+      start,
+      log,
+    } = this.#parameters;
     const { base } = place;
     return createVcpu({
       loop: this.#loop,
-      hart: { memory, modules, arena, doorbell: attention, ram: place, hartId, sbi },
+      hart: { memory, modules, arena, dirty, doorbell: attention, ram: place, hartId, sbi, aia: HART_AIA[aia] },
       sbi: {
         ram: { base, bytes: ram },
         peers: this.#peers,
@@ -192,7 +235,7 @@ export class VcpuThread {
         consoleRead: (maxBytes) => readSome(this.#devices.console, maxBytes),
       },
       log,
-      addressSpace: () => createAddressSpace(this.#devices.regions),
+      firstView: () => this.#topology.views.memory,
       startOf: (pc, argument) => ({ ...start, pcGpa: Number(pc), a1: argument }),
       paused: () => this.#tellPaused(),
       writeLog: (text) => this.#outbox.post({ type: 'board.log', text }),
@@ -209,7 +252,9 @@ export class VcpuThread {
     config: C,
   ): AnyActorRef {
     const logic = deviceActorLogic(definition, { loop: this.#loop, ports, config, registers: this.#windows });
-    return this.#startActor(name, logic);
+    const actor = this.#startActor(name, logic);
+    this.#deviceActors.set(name, actor);
+    return actor;
   }
 
   #startActor(name: string, logic: Parameters<typeof createActor>[0]): AnyActorRef {
@@ -230,6 +275,8 @@ export class VcpuThread {
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
     this.#link.on<DrainRequest>('thread.drain', (_, token) => this.#drain(token));
     this.#link.on<VcpuWorkMessage>('vcpu.work', (message) => this.#work(message));
+    this.#link.on<SaveRequest>('thread.save', () => this.#save());
+    this.#link.on<RestoreRequest>('thread.restore', (request, token) => this.#restore(request, token));
     this.#thread.doorbell.onSignal(SIGNAL.close, () => this.#loopActor?.send({ type: 'loop.stop' }));
   }
 
@@ -245,6 +292,13 @@ export class VcpuThread {
     const { runner, timer, server } = this.#vcpu;
     this.#peers.serve(server);
     this.#thread.doorbell.onSignal(SIGNAL.ipi, () => runner.setInterruptLine(INTERRUPT.ssi, true));
+    const receiveMsi = (signal: number): void => {
+      const index = signal - SIGNAL.msi;
+      runner.receiveMsi(index < MSI_IDENTITIES ? 'M' : 'S', index % MSI_IDENTITIES);
+    };
+    for (let index = 0; index < 2 * MSI_IDENTITIES; index++) {
+      this.#thread.doorbell.onSignal(SIGNAL.msi + index, receiveMsi);
+    }
     for (const peer of this.#thread.peers) {
       const channel = this.#thread.channel(peer);
       channel.onWords(WORDS.hartWire, (bit, level) => runner.setInterruptLine(bit, level !== 0));
@@ -278,12 +332,34 @@ export class VcpuThread {
     let result: unknown;
     let error: ErrorRecord | null = null;
     try {
-      const work = loadThreadWork<VcpuState>(code);
+      const work = loadThreadWork<HartAccess>(code);
       result = this.#vcpu.runner.lend((state) => work(state, code.parameters));
     } catch (thrown) {
       error = toErrorRecord(thrown, this.#thread.name);
     }
     this.#outbox.post({ type: 'board.work-done', id, result, error });
+  }
+
+  #save(): void {
+    const cpu = vcpuActorName(this.#parameters.hartId);
+    this.#outbox.post({ type: 'board.saved', name: cpu, state: this.#vcpu.runner.save() });
+    for (const [name, actor] of this.#deviceActors) {
+      this.#outbox.post({ type: 'board.saved', name, state: actor.getPersistedSnapshot() });
+    }
+    this.#outbox.post({ type: 'board.saved-thread' });
+  }
+
+  #restore({ name, state }: RestoreRequest, token: number): void {
+    let failure: unknown = null;
+    try {
+      const device = this.#deviceActors.get(name);
+      if (device === undefined) this.#vcpu.runner.restore(state as VcpuState);
+      else device.send({ type: 'device.restore', persisted: state, failed: (error: unknown) => (failure = error) });
+    } catch (error) {
+      failure = error;
+    }
+    if (failure === null) this.#link.reply(token, null);
+    else this.#link.replyError(token, toErrorRecord(failure));
   }
 
   /** What the guest has printed so far comes before the news. */

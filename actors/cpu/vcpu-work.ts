@@ -5,7 +5,7 @@
 import type { FieldName } from '../../src/hart/state.ts';
 
 /** A hart's state, field by field as src/hart/state.ts names them; unsigned values. Of no use after the call. */
-export interface VcpuState {
+export interface HartAccess {
   readonly hart: number;
   /** Instructions retired since reset. */
   readonly instret: bigint;

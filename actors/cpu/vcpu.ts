@@ -12,8 +12,8 @@ import {
   type ChartOwned,
   chartActorLogic,
 } from '../../src/actor/index.ts';
-import type { AddressSpace } from '../../src/bus/address-space.ts';
-import { FlatView } from '../../src/bus/flat-view.ts';
+import { StateError } from '../../src/bus/device-state.ts';
+import type { FlatView } from '../../src/bus/flat-view.ts';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
@@ -32,16 +32,25 @@ import { HartLog, type LogConfig } from './hart-log.ts';
 import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
-import { TICK_NS, VcpuCore } from './vcpu-core.ts';
-import type { VcpuState } from './vcpu-work.ts';
+import { TICK_NS, VcpuCore, type VcpuCoreState } from './vcpu-core.ts';
+import type { HartAccess } from './vcpu-work.ts';
+
+const VCPU_STATE_VERSION = 1;
+
+/** A vCPU as plain data. */
+export interface VcpuState extends VcpuCoreState {
+  readonly version: number;
+  /** The guest wants this hart to execute. */
+  readonly started: boolean;
+}
 
 export interface VcpuOptions {
   readonly loop: LoopPort;
   readonly hart: Omit<HartOptions, 'mtime'>;
   readonly sbi: SbiPorts;
   readonly log: LogConfig | null;
-  /** What the hart sees besides RAM; asked for once, when the actor is made. */
-  addressSpace(): AddressSpace;
+  /** What the hart sees besides RAM, in the beginning; asked for once, when the actor is made. */
+  firstView(): FlatView;
   /** How this hart begins when the board or another hart starts it. */
   startOf(pc: bigint, argument: bigint): HartStart;
   /** Told when the vCPU stands, having been asked to. */
@@ -62,8 +71,15 @@ export interface VcpuRunner {
   setInterruptLine(bit: number, level: boolean): void;
   /** The hart asked for its machine's end: it does not go on. */
   halt(): void;
+  /** The next version of the topology. */
+  setView(view: FlatView, flush: boolean): void;
+  receiveMsi(file: 'M' | 'S', identity: number): void;
+  /** The vCPU as plain data; null when the actor has ended. */
+  save(): VcpuState | null;
+  /** Of a vCPU that has not run yet, in a machine that stands. @throws Error where the state is none of this version */
+  restore(state: VcpuState): void;
   /** Lends the hart's state. @throws Error when the actor has ended, and what `run` throws */
-  lend<T>(run: (state: VcpuState) => T): T;
+  lend<T>(run: (state: HartAccess) => T): T;
 }
 
 export interface Vcpu {
@@ -114,7 +130,32 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
     this.#core?.halt();
   }
 
-  lend<T>(run: (state: VcpuState) => T): T {
+  setView(view: FlatView, flush: boolean): void {
+    this.#core?.setView(view, flush);
+  }
+
+  receiveMsi(file: 'M' | 'S', identity: number): void {
+    this.#core?.receiveMsi(file, identity);
+  }
+
+  save(): VcpuState | null {
+    const core = this.#core?.save();
+    return core === undefined ? null : { version: VCPU_STATE_VERSION, started: this.#started, ...core };
+  }
+
+  /** Of one that the guest has started the chart must know it; what its hart then is, is overwritten. */
+  restore(state: VcpuState): void {
+    if (state.version !== VCPU_STATE_VERSION) {
+      throw new StateError('vcpu.version', `${VCPU_STATE_VERSION}, but ${String(state.version)}`);
+    }
+    if (typeof state.started !== 'boolean') throw new StateError('vcpu.started', 'true or false');
+    if (this.#core === null) throw new Error('the vCPU has ended');
+    this.#self?.send({ type: 'vcpu.pause' });
+    if (state.started) this.#self?.send({ type: 'vcpu.start', pc: 0n, argument: 0n });
+    this.#core.load(state);
+  }
+
+  lend<T>(run: (state: HartAccess) => T): T {
     if (this.#core === null) throw new Error('the vCPU has ended');
     return this.#core.lend(run);
   }
@@ -196,13 +237,13 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
   }
 
   #createCore(): VcpuCore {
-    const { loop, sbi, log, writeLog, addressSpace } = this.#options;
+    const { loop, sbi, log, writeLog, firstView } = this.#options;
     const mtime = (): number => Math.floor(loop.nowNs() / TICK_NS);
     const hart = new Hart({ ...this.#options.hart, mtime });
     const sbiHost = createSbiHost(hart, this, sbi);
     return new VcpuCore({
       hart,
-      view: new FlatView(addressSpace()),
+      view: firstView(),
       loop,
       sbiHost,
       log: log === null ? null : new HartLog(hart, log, writeLog),

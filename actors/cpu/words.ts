@@ -40,5 +40,10 @@ export const SIGNAL = {
 /** Identities of an interrupt file, 0 included. */
 export const MSI_IDENTITIES = 256;
 
+/** The signal of an identity of a hart's interrupt file. */
+export function msiSignal(file: 'M' | 'S', identity: number): number {
+  return SIGNAL.msi + (file === 'M' ? 0 : MSI_IDENTITIES) + identity;
+}
+
 /** Words of signals in a vCPU's doorbell. */
 export const VCPU_SIGNAL_WORDS: number = (SIGNAL.msi + 2 * MSI_IDENTITIES) / 32;

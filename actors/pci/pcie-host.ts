@@ -184,8 +184,8 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
 }
 
 function placedWindow(route: PciRoute): PlacedWindow {
-  const { name, base, lengthBytes } = route;
-  return { name, space: 'memory', base, lengthBytes, window: routeWindow(route) };
+  const { name, space, base, lengthBytes } = route;
+  return { name, space, base, lengthBytes, window: routeWindow(route) };
 }
 
 /** The host bridge as a function on its own bus, 00:00.0; it has nothing but its identity (QEMU's gpex-root). */

@@ -55,7 +55,15 @@ export interface DeviceAttachment {
 }
 
 /** Every message a device actor takes: its life's, and its core's own. */
-export type DeviceEvent<E> = DeviceLifeEvent | (E & EventObject) | DeviceFailure;
+export type DeviceEvent<E> = DeviceLifeEvent | (E & EventObject) | DeviceFailure | DeviceRestore;
+
+/** Puts a device where another one of its kind was saved; both stand. */
+export interface DeviceRestore {
+  readonly type: 'device.restore';
+  readonly persisted: unknown;
+  /** Called when the device cannot be there. */
+  readonly failed: (error: unknown) => void;
+}
 
 /** Our own bug surfaced outside a message: the actor fails when it handles this. */
 interface DeviceFailure {
@@ -234,6 +242,8 @@ class TypedBody<S, E> implements DeviceBody {
         for (const attachment of this.#attached) attachment.reset();
         this.#core?.reset();
         return this.registers.abort();
+      case 'device.restore':
+        return this.#restoreFrom(event as DeviceRestore);
       case 'device.failed':
         throw (event as DeviceFailure).error;
       default:
@@ -273,6 +283,14 @@ class TypedBody<S, E> implements DeviceBody {
     this.#held = [...(held ?? [])] as E[];
     if (life === 'removed') this.close();
     else this.#core?.load(state as S);
+  }
+
+  #restoreFrom({ persisted, failed }: DeviceRestore): void {
+    try {
+      this.restore(persisted);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   #live(event: DeviceLifeEvent, scope: unknown): void {

@@ -32,8 +32,8 @@ export {
   RegisterWindows,
   type WriteDone,
 } from './register-window.ts';
-export { loadThreadWork, type ThreadWork } from './thread-work.ts';
 export { type RemoteWindowOptions, remoteRegisterWindow, WindowServer } from './remote-window.ts';
+export { loadThreadWork, type ThreadWork } from './thread-work.ts';
 export { spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
 export { nodeStripsTypes, workerEntry } from './worker-entry.ts';
 export * from './xstate.ts';

@@ -64,6 +64,10 @@ export class Link {
     this.#pipe.reply(token, message);
   }
 
+  replyError(token: number, error: ErrorRecord): void {
+    this.#pipe.replyError(token, error);
+  }
+
   /** `handler` is called whenever there is room again after a send was refused. */
   onSpace(handler: () => void): void {
     this.#pipe.onSpace(handler);

@@ -23,6 +23,7 @@ export interface PciHostWindow {
 export interface PciRoute {
   /** Unique: `edu0.bar0`, of the second piece on with its offset. */
   readonly name: string;
+  readonly space: PciSpace;
   readonly base: number;
   readonly lengthBytes: number;
   /** Null where nobody answers. */
@@ -115,6 +116,7 @@ function fill(window: PciHostWindow, claims: readonly Claim[]): PciRoute[] {
       const suffix = skip === 0 ? '' : `+${skip.toString(16)}`;
       seen.push({
         name: `${claim.slot.name}.bar${claim.bar}${suffix}`,
+        space,
         base: base + piece.base - busBase,
         lengthBytes: piece.end - piece.base,
         slot: claim.slot,
@@ -127,6 +129,7 @@ function fill(window: PciHostWindow, claims: readonly Claim[]): PciRoute[] {
     const at = base + gap.base - busBase;
     seen.push({
       name: `pcie.unassigned@${at.toString(16)}`,
+      space,
       base: at,
       lengthBytes: gap.end - gap.base,
       slot: null,

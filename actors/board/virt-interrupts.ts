@@ -1,0 +1,133 @@
+/**
+ * The interrupt controllers of board `virt`, beside the first vCPU: a PLIC, or the two domains of an APLIC, whose
+ * interrupts go to the harts by wire or as messages to their interrupt files (QEMU's `aia`).
+ */
+import type { AnyActorRef, IrqLine } from '../../src/actor/index.ts';
+import type { MsiPort } from '../../src/bus/msi.ts';
+import type { Thread } from '../../src/channel/threads.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
+import { type Aia, type VcpuHost, vcpuThreadName } from '../cpu/vcpu-thread.ts';
+import { msiSignal, WORDS } from '../cpu/words.ts';
+import { type AplicEvent, aplic } from '../irq/aplic.ts';
+import { type ImsicLevel, imsicMsiPort } from '../irq/imsic-window.ts';
+import { type PlicEvent, plic } from '../irq/plic.ts';
+import { FarWire } from './hart-wires.ts';
+import { VIRT_APLIC_M_BASE, VIRT_APLIC_S_BASE } from './virt-aia-tree.ts';
+import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
+
+/** Names among the machine's actors, and where their registers lie. */
+const CONTROLLERS = {
+  plic: { name: 'plic', base: virtTable.plic.base, lengthBytes: virtTable.plic.lengthBytes },
+  aplicM: { name: 'aplic-m', base: VIRT_APLIC_M_BASE, lengthBytes: aplic.lengthBytes },
+  aplicS: { name: 'aplic-s', base: VIRT_APLIC_S_BASE, lengthBytes: aplic.lengthBytes },
+} as const;
+
+/** Of a machine with this `aia`. */
+export function interruptControllers(aia: Aia): { readonly name: string; base: number; lengthBytes: number }[] {
+  return aia === 'none' ? [CONTROLLERS.plic] : [CONTROLLERS.aplicM, CONTROLLERS.aplicS];
+}
+
+export interface InterruptConfig {
+  readonly aia: Aia;
+  readonly harts: number;
+  /** There is no firmware in M mode that would delegate interrupts to S mode. */
+  readonly supervisorOnly: boolean;
+}
+
+/** The wires that devices drive, by source. */
+export interface InterruptWires {
+  set(source: number, level: boolean): void;
+}
+
+/** Starts the controllers on the first vCPU's thread. */
+export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: MsiPort | null): InterruptWires {
+  const { aia, harts } = config;
+  if (aia === 'none') {
+    const lines = Array.from({ length: harts }, (_, hart) =>
+      [INTERRUPT.mei, INTERRUPT.sei].map((bit) => hartLine(host, hart, bit)),
+    ).flat();
+    const ports = { context: (index: number): IrqLine => lines[index] ?? NO_LINE };
+    const plicConfig = { sources: VIRT_PLIC_SOURCES, contexts: lines.length };
+    return new Wires<PlicEvent>(host.startDevice(CONTROLLERS.plic.name, plic, ports, plicConfig), (source, level) => ({
+      type: 'plic.source',
+      source,
+      level,
+    }));
+  }
+  const delivery = aia === 'aplic' ? 'direct' : 'msi';
+  const files = { machine: virtTable.imsicM.base, supervisor: virtTable.imsicS.base };
+  const domain = {
+    delivery,
+    sources: VIRT_PLIC_SOURCES,
+    harts,
+    delegateAll: config.supervisorOnly,
+    ...(delivery === 'msi' && { files }),
+  } as const;
+  const lines = (bit: number) => (hart: number) => hartLine(host, hart, bit);
+  const way = (bit: number) => (msi === null || delivery === 'direct' ? { context: lines(bit) } : { msi });
+  const { aplicM, aplicS } = CONTROLLERS;
+  const child = host.startDevice(aplicS.name, aplic, way(INTERRUPT.sei), { ...domain, level: 'supervisor' });
+  const rootPorts = { ...way(INTERRUPT.mei), child };
+  const root = host.startDevice(aplicM.name, aplic, rootPorts, { ...domain, level: 'machine' });
+  return new Wires<AplicEvent>(root, (source, level) => ({ type: 'aplic.source', source, level }));
+}
+
+const NO_LINE: IrqLine = { set: () => {} };
+
+/** A wire to a hart, of this thread or another. */
+function hartLine({ vcpu, thread }: VcpuHost, hart: number, bit: number): IrqLine {
+  if (hart === 0) return { set: (level) => vcpu.runner.setInterruptLine(bit, level) };
+  return new FarWire(thread.channel(vcpuThreadName(hart)), WORDS.hartWire, bit);
+}
+
+/** What a thread needs to reach the interrupt files of all harts. */
+export interface ImsicReach {
+  readonly thread: Thread;
+  readonly harts: number;
+  /** The hart of this thread, and how it takes its own; null on the main loop's thread. */
+  readonly own: { readonly hart: number; receive(file: 'M' | 'S', identity: number): void } | null;
+}
+
+/** The files of both levels: a message goes as a signal to the hart's own thread, through no other loop. */
+export function imsicLevels({
+  thread,
+  harts,
+  own,
+}: ImsicReach): readonly [machine: ImsicLevel, supervisor: ImsicLevel] {
+  const bells = Array.from({ length: harts }, (_, hart) =>
+    hart === own?.hart ? null : thread.bell(vcpuThreadName(hart)),
+  );
+  const level = (file: 'M' | 'S', base: number): ImsicLevel => ({
+    base,
+    files: harts,
+    deliver(hart, identity) {
+      if (hart === own?.hart) own.receive(file, identity);
+      else bells[hart]?.raise(msiSignal(file, identity));
+    },
+  });
+  return [level('M', virtTable.imsicM.base), level('S', virtTable.imsicS.base)];
+}
+
+/** The way of messages from this thread; null on a machine without interrupt files. */
+export function msiPortOf(aia: Aia, reach: ImsicReach): MsiPort | null {
+  return aia === 'aplic-imsic' ? imsicMsiPort(imsicLevels(reach)) : null;
+}
+
+/** A controller's inputs: one event object for each wire and level. */
+class Wires<E extends { readonly type: string }> implements InterruptWires {
+  readonly #controller: AnyActorRef;
+  readonly #eventOf: (source: number, level: boolean) => E;
+  readonly #events = new Map<number, E>();
+
+  constructor(controller: AnyActorRef, eventOf: (source: number, level: boolean) => E) {
+    this.#controller = controller;
+    this.#eventOf = eventOf;
+  }
+
+  set(source: number, level: boolean): void {
+    const key = source * 2 + (level ? 1 : 0);
+    const event = this.#events.get(key) ?? this.#eventOf(source, level);
+    this.#events.set(key, event);
+    this.#controller.send(event);
+  }
+}

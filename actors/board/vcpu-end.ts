@@ -1,5 +1,5 @@
 /** The main loop's end of one vCPU's thread: its worker, link, gateway, and what the board tells and asks it. */
-import { ActorGateway, Link, spawnWorker, WindowServer, type WorkerHandle } from '../../src/actor/index.ts';
+import { ActorGateway, Link, WindowServer } from '../../src/actor/index.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread, ThreadWiring } from '../../src/channel/threads.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
@@ -8,6 +8,7 @@ import type { ClockMessage, LogText, ProgramEnd, ResetRequest, VcpuPaused } from
 import { Outbox } from '../cpu/outbox.ts';
 import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { SIGNAL } from '../cpu/words.ts';
+import type { Placement, RunningThread } from './placement.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 /** What the board hears of. */
@@ -38,7 +39,7 @@ export class VcpuEnd {
   readonly #loop: LoopPort;
   readonly #clock: Outbox<ClockMessage>;
   readonly #listener: VcpuListener;
-  #worker: WorkerHandle | null = null;
+  #vcpuThread: RunningThread | null = null;
 
   constructor(hart: number, thread: Thread, loop: LoopPort, listener: VcpuListener) {
     this.hart = hart;
@@ -60,10 +61,8 @@ export class VcpuEnd {
     link.on<ResetRequest>('board.reset-request', ({ request }) => listener.onResetRequest(request));
   }
 
-  /** Starts the thread. */
-  start(parameters: VirtVcpuParameters, wiring: ThreadWiring): void {
-    const module = new URL(`./virt-vcpu${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
-    this.#worker = spawnWorker({ module, exportName: 'virtVcpuMain', parameters }, wiring, (error) => {
+  start(placement: Placement, parameters: VirtVcpuParameters, wiring: ThreadWiring): void {
+    this.#vcpuThread = placement.startVcpu(parameters, wiring, (error) => {
       if (error !== null) this.gateway.fail(error);
       this.#listener.onThreadEnd(this.hart, error);
     });
@@ -94,6 +93,6 @@ export class VcpuEnd {
 
   /** @returns settles when the thread has ended */
   ended(): Promise<void> {
-    return this.#worker?.end(THREAD_END_MS) ?? Promise.resolve();
+    return this.#vcpuThread?.end(THREAD_END_MS) ?? Promise.resolve();
   }
 }

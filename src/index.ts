@@ -10,3 +10,4 @@ export type { ImageSource } from './boot/image-source.ts';
 export { ConfigError } from './util/config-error.ts';
 export { createVm, type Vm, type VmMemory, type VmOptions } from './vm.ts';
 export { ExpectTimeoutError, VmConsole } from './vm-console.ts';
+export type { RunGoal, VmDeterministic } from './vm-deterministic.ts';

@@ -30,6 +30,9 @@ export class VmConsole {
   readonly #roomListeners: (() => void)[] = [];
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  /** Bytes that were taken and are not in the queue yet. */
+  #announcedBytes = 0;
+  readonly #enter: (bytes: Uint8Array) => boolean;
   #refused = false;
   #asking = false;
   /** Output that no expect() has consumed. */
@@ -37,8 +40,10 @@ export class VmConsole {
   #waiters: Waiter[] = [];
   #closed: Error | null = null;
 
-  constructor(link: Link, onSpace: (handler: () => void) => void) {
+  /** @param enter has type() called with what was taken, at once or soon; false: it takes nothing now */
+  constructor(link: Link, onSpace: (handler: () => void) => void, enter?: (bytes: Uint8Array) => boolean) {
     this.#link = link;
+    this.#enter = enter ?? ((bytes) => this.type(bytes));
     this.output = this.#subject.asObservable();
     link.on<ConsoleOutput>('console.output', ({ bytes }) => this.#receive(bytes));
     onSpace(() => this.#ask());
@@ -50,14 +55,30 @@ export class VmConsole {
    */
   write(data: Uint8Array | string): number {
     const bytes = typeof data === 'string' ? this.#encoder.encode(data) : data;
-    const taken = bytes.slice(0, INPUT_MAX_BYTES - this.#queuedBytes);
+    const taken = bytes.slice(0, INPUT_MAX_BYTES - this.#queuedBytes - this.#announcedBytes);
     if (taken.length < bytes.length) this.#refused = true;
-    if (taken.length > 0) {
-      this.#queue.push(taken);
-      this.#queuedBytes += taken.length;
-      this.#ask();
-    }
-    return taken.length;
+    if (taken.length === 0) return 0;
+    this.#announcedBytes += taken.length;
+    if (this.#enter(taken)) return taken.length;
+    this.#announcedBytes -= taken.length;
+    this.#refused = true;
+    return 0;
+  }
+
+  /** Bytes for the guest, whoever they come from. @internal */
+  type(bytes: Uint8Array): boolean {
+    this.#announcedBytes = Math.max(0, this.#announcedBytes - bytes.length);
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    this.#ask();
+    return true;
+  }
+
+  /** Bytes can be taken again. @internal */
+  tellRoom(): void {
+    if (!this.#refused) return;
+    this.#refused = false;
+    for (const listener of this.#roomListeners) listener();
   }
 
   /** Calls `listener` when bytes can be taken again after some were refused; never from within write(). */
@@ -134,9 +155,7 @@ export class VmConsole {
     this.#queue = first.length === count ? others : [first.subarray(count), ...others];
     this.#queuedBytes -= count;
     this.#ask();
-    if (!this.#refused) return;
-    this.#refused = false;
-    for (const listener of this.#roomListeners) listener();
+    this.tellRoom();
   }
 }
 

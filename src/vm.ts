@@ -27,7 +27,9 @@ import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.t
 import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
 import { VmConsole } from './vm-console.ts';
+import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
 import { loadHartModules } from './vm-modules.ts';
+import { guestDigest, type MachineInput } from './vm-recording.ts';
 
 const RAM_UNIT_BYTES = 4096;
 
@@ -51,6 +53,15 @@ export interface VmOptions {
   readonly noReboot?: boolean;
   /** What goes to vm.log: `in_asm` every instruction once, `int` every trap, `guest_errors` accesses nobody answers. */
   readonly log?: { readonly items: readonly string[] };
+  /**
+   * The machine is deterministic: all of it runs in the caller's thread, on simulated time, and this number, from 0 to
+   * 2^32 - 1, decides the order of everything. Left out: a thread for each hart, on the host's time.
+   */
+  readonly seed?: number;
+  /** Takes a recording of a deterministic run, text to be appended piece by piece; without `seed` one is drawn. */
+  readonly record?: (text: string) => void;
+  /** Such a recording: the run is repeated, with its inputs in place of the caller's, and then goes on with those. */
+  readonly replay?: string;
   /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
@@ -73,6 +84,9 @@ export class Vm {
   readonly log: Observable<string>;
   /** Settles when the guest has ended by itself; rejects when the machine has failed or was stopped before. */
   readonly finished: Promise<MachineEnd>;
+  /** Of a machine with a seed; null for one with threads. */
+  readonly deterministic: VmDeterministic | null;
+  readonly #run: DeterministicRun | null;
   readonly #board: VirtBoard;
   readonly #states = new Subject<RunState>();
   #end: MachineEnd | null = null;
@@ -87,12 +101,16 @@ export class Vm {
     log: Observable<string>;
     setOnEnd: SetOnEnd;
     noReboot: boolean;
+    run: DeterministicRun | null;
   }) {
-    const { board } = parts;
+    const { board, run } = parts;
     this.#board = board;
+    this.#run = run;
+    this.deterministic = run;
     this.memory = parts.memory;
     this.log = parts.log;
-    this.console = new VmConsole(board.link, (handler) => board.onSpace(handler));
+    const enter = run === null ? undefined : (bytes: Uint8Array) => run.submit({ kind: 'console', bytes });
+    this.console = new VmConsole(board.link, (handler) => board.onSpace(handler), enter);
     this.states = this.#states.asObservable();
     this.finished = new Promise((resolve, reject) => {
       this.#resolveFinished = resolve;
@@ -114,6 +132,12 @@ export class Vm {
     board.connect((event) => this.actor.send(event));
     this.actor.subscribe({ next: () => this.#changed(), error: (error) => this.#fail(asError(error)) });
     this.actor.start();
+    run?.connect({
+      machine: (type) => this.actor.send({ type }),
+      type: (bytes) => void this.console.type(bytes),
+      live: () => this.console.tellRoom(),
+      fail: (error) => this.actor.send({ type: 'machine.fail', error }),
+    });
   }
 
   /** The run state, as QEMU names it. */
@@ -123,7 +147,7 @@ export class Vm {
 
   /** Lets the guest run. */
   start(): void {
-    this.#tell('machine.start');
+    this.#tell('start');
   }
 
   /**
@@ -131,18 +155,18 @@ export class Vm {
    *   run again because of a later resume(). Rejects when the machine fails or is stopped meanwhile, or was before
    */
   pause(): Promise<void> {
-    this.#tell('machine.pause');
+    this.#tell('pause');
     return this.#reach(['prelaunch', 'paused', 'shutdown', 'guest-panicked']);
   }
 
   /** Lets a paused machine go on. What was written to guest RAM meanwhile, code included, is what it finds. */
   resume(): void {
-    this.#tell('machine.resume');
+    this.#tell('resume');
   }
 
   /** Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused. */
   reset(): void {
-    this.#tell('machine.reset');
+    this.#tell('reset');
   }
 
   /**
@@ -159,6 +183,7 @@ export class Vm {
   async stop(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
+      this.#run?.close();
       this.actor.send({ type: 'machine.stop' });
       this.#rejectFinished(new Error('the machine was stopped'));
       this.console.close(new Error('the machine was stopped'));
@@ -166,8 +191,10 @@ export class Vm {
     await this.#board.close();
   }
 
-  #tell(type: 'machine.start' | 'machine.pause' | 'machine.resume' | 'machine.reset'): void {
-    if (!this.#closed) this.actor.send({ type });
+  #tell(event: MachineInput): void {
+    if (this.#closed) return;
+    if (this.#run === null) this.actor.send({ type: `machine.${event}` });
+    else this.#run.submit({ kind: 'machine', event });
   }
 
   #guestEnds(request: MachineEnd, noReboot: boolean): void {
@@ -239,6 +266,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const harts = options.harts ?? 1;
   checkHarts(harts);
   const devices = options.devices ?? [];
+  const run = openRun(options, () => randomInt(2 ** 31));
   checkDevices(devices, ramBytes);
   const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
@@ -255,9 +283,10 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
         options.dtb === undefined
           ? withDeviceNodes(virtDeviceTree({ harts, ramBytes }), devices)
           : readFdt(options.dtb),
-      rngSeed: randomBytes(32),
+      rngSeed: run?.randomBytes(32) ?? randomBytes(32),
     });
   const { segments, ...start } = makePlan();
+  run?.check(guestDigest(segments, ramBytes));
   let first: readonly BootSegment[] | null = segments;
   // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
   const takeSegments = (): readonly BootSegment[] => {
@@ -278,7 +307,8 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     takeSegments,
     devices,
     sbi: bios === 'default',
-    seed: randomInt(2 ** 31),
+    seed: run?.randomInt() ?? randomInt(2 ** 31),
+    ...(run !== null && { placement: run.placement }),
     log: options.log ?? null,
     inspect: options.inspect ?? null,
     onEnd: (request) => listeners?.onEnd(request),
@@ -295,6 +325,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     log: log.asObservable(),
     setOnEnd,
     noReboot: options.noReboot ?? false,
+    run,
   });
 }
 

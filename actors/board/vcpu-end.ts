@@ -1,13 +1,5 @@
 /** The main loop's end of one vCPU's thread: its worker, link, gateway, and what the board tells and asks it. */
-import {
-  ActorGateway,
-  ChannelFullError,
-  Link,
-  spawnWorker,
-  WindowServer,
-  type WorkerCode,
-  type WorkerHandle,
-} from '../../src/actor/index.ts';
+import { ActorGateway, ChannelFullError, Link, WindowServer, type WorkerCode } from '../../src/actor/index.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread, ThreadWiring } from '../../src/channel/threads.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
@@ -24,6 +16,7 @@ import type {
 import { Outbox } from '../cpu/outbox.ts';
 import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { SIGNAL } from '../cpu/words.ts';
+import type { Placement, RunningThread } from './placement.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 /** What the board hears of. */
@@ -58,8 +51,8 @@ export class VcpuEnd {
   readonly #listener: VcpuListener;
   /** Work under way, by its number. */
   readonly #work = new Map<number, (done: WorkDone) => void>();
-  #worker: WorkerHandle | null = null;
   #works = 0;
+  #vcpuThread: RunningThread | null = null;
 
   constructor(hart: number, thread: Thread, loop: LoopPort, listener: VcpuListener) {
     this.hart = hart;
@@ -86,10 +79,8 @@ export class VcpuEnd {
     link.on<ResetRequest>('board.reset-request', ({ request }) => listener.onResetRequest(request));
   }
 
-  /** Starts the thread. */
-  start(parameters: VirtVcpuParameters, wiring: ThreadWiring): void {
-    const module = new URL(`./virt-vcpu${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
-    this.#worker = spawnWorker({ module, exportName: 'virtVcpuMain', parameters }, wiring, (error) => {
+  start(placement: Placement, parameters: VirtVcpuParameters, wiring: ThreadWiring): void {
+    this.#vcpuThread = placement.startVcpu(parameters, wiring, (error) => {
       if (error !== null) this.gateway.fail(error);
       const gone = error ?? { name: 'Error', message: 'the machine was stopped' };
       for (const [id, done] of this.#work) done({ type: 'board.work-done', id, result: undefined, error: gone });
@@ -133,6 +124,6 @@ export class VcpuEnd {
 
   /** @returns settles when the thread has ended */
   ended(): Promise<void> {
-    return this.#worker?.end(THREAD_END_MS) ?? Promise.resolve();
+    return this.#vcpuThread?.end(THREAD_END_MS) ?? Promise.resolve();
   }
 }

@@ -18,6 +18,7 @@ import {
   type VcpuHost,
   VcpuThread,
   type VcpuThreadParameters,
+  type VcpuThreadTime,
   vcpuThreadName,
 } from '../cpu/vcpu-thread.ts';
 import { WORDS } from '../cpu/words.ts';
@@ -54,7 +55,11 @@ export interface VirtVcpuParameters extends VcpuThreadParameters {
 const FIRST = vcpuThreadName(0);
 
 export function virtVcpuMain(parameters: VirtVcpuParameters, thread: Thread): void {
-  new VcpuThread(parameters, thread, virtThreadDevices(parameters)).run();
+  virtVcpuThread(parameters, thread).run();
+}
+
+export function virtVcpuThread(parameters: VirtVcpuParameters, thread: Thread, time?: VcpuThreadTime): VcpuThread {
+  return new VcpuThread(parameters, thread, virtThreadDevices(parameters), time);
 }
 
 /** What the board puts beside the vCPU, for VcpuThread. */

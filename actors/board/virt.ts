@@ -25,9 +25,9 @@ import type { BootPlan } from '../../src/boot/plan.ts';
 import type { BootSegment } from '../../src/boot/segment.ts';
 import type { ChannelOptions } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '../../src/channel/doorbell.ts';
-import { Thread, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
+import { Thread, type ThreadKind, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
-import { attachThread, EventLoop, HostClock, runInLibuv } from '../../src/loop/index.ts';
+import { attachThread, EventLoop, type HostClock } from '../../src/loop/index.ts';
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
@@ -39,9 +39,10 @@ import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
 import { goldfishRtc } from '../time/goldfish-rtc.ts';
 import { FarWire } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
+import { onThreads, type Placement } from './placement.ts';
 import { VcpuEnd } from './vcpu-end.ts';
 import type { VmDevice } from './virt-devices.ts';
-import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
+import { virtTable } from './virt-table.ts';
 import type { RemoteDevice, VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface VirtOptions {
@@ -58,6 +59,8 @@ export interface VirtOptions {
   readonly sbi: boolean;
   readonly seed: number;
   readonly log: LogConfig | null;
+  /** Where its threads are; a thread for each hart where left out. */
+  readonly placement?: Placement;
   readonly inspect: Observer<InspectionEvent> | ((event: InspectionEvent) => void) | null;
   /** The guest, or a bare-metal program, wants to end or to begin anew. */
   onEnd(request: MachineEnd): void;
@@ -81,7 +84,7 @@ export class VirtBoard {
   readonly logic: AnyStateMachine;
   readonly inspection: Inspection | null;
   readonly #options: VirtOptions;
-  readonly #clock = HostClock.stopped();
+  readonly #clock: HostClock;
   readonly #loop: EventLoop;
   readonly #thread: Thread;
   readonly #loopActor: EventLoopActor;
@@ -100,21 +103,24 @@ export class VirtBoard {
     const doorbells = options.layout.doorbells.map((byteOffset): DoorbellWords => {
       return { buffer: options.memory.buffer, byteOffset, signalWords: VCPU_SIGNAL_WORDS };
     });
-    const wiring = wireMachine(doorbells);
+    const placement = options.placement ?? onThreads;
+    const wiring = wireMachine(doorbells, placement.mainKind);
     const wiringOf = (name: string) => {
       const part = wiring.get(name);
       assert(part !== undefined, `thread ${name} has its wiring`);
       return part;
     };
     this.#thread = new Thread(wiringOf(MAIN_THREAD));
+    this.#clock = placement.clock();
     this.#loop = new EventLoop({
       name: MAIN_THREAD,
       clock: this.#clock,
       seed: options.seed,
       onError: (error) => this.#send({ type: 'machine.fail', error }),
+      onDelivery: placement.observerOf(MAIN_THREAD),
     });
     attachThread(this.#loop, this.#thread);
-    this.#loopActor = createEventLoopActor(this.#loop, () => runInLibuv(this.#loop, this.#thread));
+    this.#loopActor = createEventLoopActor(this.#loop, () => placement.driveMain(this.#loop, this.#thread));
     this.#vcpus = doorbells.map((_, hart) => this.#vcpuEnd(hart));
     const [first] = this.#vcpus;
     assert(first !== undefined, 'a machine has a hart');
@@ -125,7 +131,7 @@ export class VirtBoard {
     this.logic = this.#machineLogic();
     for (const [hart, vcpu] of this.#vcpus.entries()) {
       const attention = attentionByteOffset(doorbells[hart] as DoorbellWords);
-      vcpu.start(this.#threadParameters(hart, attention), wiringOf(vcpuThreadName(hart)));
+      vcpu.start(placement, this.#threadParameters(hart, attention), wiringOf(vcpuThreadName(hart)));
     }
   }
 
@@ -323,7 +329,9 @@ export class VirtBoard {
       start: { mode: plan.start.mode, a2: BigInt(plan.start.a2) },
       rom: { ...row(virtTable.mrom, 'mrom'), bytes: plan.rom },
       uart: { ...row(virtTable.uart0, FAR_DEVICES.uart), source: virtTable.uart0.irq },
-      plic: { ...row(virtTable.plic, FAR_DEVICES.plic), sources: VIRT_PLIC_SOURCES },
+      pio: row(virtTable.pciePio, 'pcie-pio'),
+      aia: 'none',
+      dirty: layout.dirty[hart] ?? 0,
       aclint: row(virtTable.clint, FAR_DEVICES.aclint),
       remote: this.#near,
       htif: plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
@@ -333,13 +341,13 @@ export class VirtBoard {
   }
 }
 
-function wireMachine(doorbells: readonly DoorbellWords[]): ReturnType<typeof wireThreads> {
+function wireMachine(doorbells: readonly DoorbellWords[], mainKind: ThreadKind): ReturnType<typeof wireThreads> {
   assert(doorbellLengthBytes(VCPU_SIGNAL_WORDS) <= DOORBELL_BYTES, 'a doorbell fits into its place');
   const vcpus = doorbells.map((doorbell, hart): ThreadPlan => {
     return { name: vcpuThreadName(hart), kind: 'parking', doorbell };
   });
-  const isVcpu = ({ kind }: ThreadPlan): boolean => kind === 'parking';
-  return wireThreads([{ name: MAIN_THREAD, kind: 'libuv' }, ...vcpus], (one, other) =>
+  const isVcpu = ({ name }: ThreadPlan): boolean => name !== MAIN_THREAD;
+  return wireThreads([{ name: MAIN_THREAD, kind: mainKind }, ...vcpus], (one, other) =>
     isVcpu(one) && isVcpu(other) ? VCPU_CHANNEL : {},
   );
 }

@@ -83,6 +83,8 @@ export class VcpuCore {
   #suspend: { readonly entry: HartEntry | null } | null = null;
   /** In SBI suspend, as hart_get_status tells others. */
   #suspended = false;
+  /** The hart has run in the slice under way. */
+  #hasRun = false;
 
   constructor(options: VcpuCoreOptions) {
     this.#hart = options.hart;
@@ -201,15 +203,34 @@ export class VcpuCore {
     this.#suspend = { entry };
   }
 
-  /** Runs until the hart needs something that is not there, the doorbell rings, or the slice is over. */
-  slice(): void {
+  /**
+   * Runs until the hart needs something that is not there, the doorbell rings, or the slice is over.
+   * @returns the instructions that the slice has lasted
+   */
+  slice(count: number = SLICE): number {
+    this.#hasRun = false;
     if (this.#waiting === 'retry') this.#access();
-    if (this.runnable) this.#run();
+    const lasted = this.runnable ? this.#run(count) : 0;
     this.#log?.flush();
+    return lasted;
   }
 
-  #run(): void {
-    switch (this.#hart.run(SLICE)) {
+  /** Instructions retired since the slice under way, or the last one, began. */
+  get retired(): number {
+    return this.#hasRun ? this.#hart.retired : 0;
+  }
+
+  #run(count: number): number {
+    this.#hasRun = true;
+    const exit = this.#hart.run(count);
+    const { retired } = this.#hart;
+    this.#serve(exit);
+    // One that only traps retires nothing, and takes its time all the same.
+    return exit === EXIT.slice && retired === 0 ? count : retired;
+  }
+
+  #serve(exit: number): void {
+    switch (exit) {
       case EXIT.access:
         this.#access();
         break;

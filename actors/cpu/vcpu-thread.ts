@@ -1,6 +1,7 @@
 /**
- * The thread of a vCPU: its loop, its hart, the vCPU actor, and whatever devices a board puts beside it. It turns the
- * thread's loop between slices and parks when there is nothing to run.
+ * The thread of a vCPU: its loop, its hart, the vCPU actor, and whatever devices a board puts beside it. A thread of its
+ * own does `run()`: it turns the loop between slices and parks when there is nothing to run. The deterministic scheduler
+ * steps loop and hart instead (actors/board/simulated-placement.ts).
  */
 import {
   ActorGateway,
@@ -23,7 +24,7 @@ import type { HartModules } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
-import { EventLoop } from '../../src/loop/event-loop.ts';
+import { type DeliveryObserver, EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
 import type { CharPort } from '../char/char-port.ts';
@@ -116,14 +117,21 @@ export interface ThreadDevices {
   readonly regions: readonly Region[];
 }
 
+/** What differs between a thread of its own and one that is simulated. */
+export interface VcpuThreadTime {
+  /** Stopped, at 0. */
+  readonly clock: HostClock;
+  readonly onDelivery?: DeliveryObserver;
+}
+
 export class VcpuThread {
+  readonly loop: EventLoop;
   readonly #parameters: VcpuThreadParameters;
   readonly #thread: Thread;
   readonly #channel: Channel;
   readonly #link: Link;
   readonly #outbox: Outbox<BoardMessage>;
-  readonly #clock = HostClock.stopped();
-  readonly #loop: EventLoop;
+  readonly #clock: HostClock;
   readonly #vcpu: Vcpu;
   readonly #windows = new RegisterWindows();
   readonly #gateway: ActorGateway;
@@ -138,16 +146,23 @@ export class VcpuThread {
   #turning = false;
 
   /** @param addDevices called once, before the vCPU's actor starts */
-  constructor(parameters: VcpuThreadParameters, thread: Thread, addDevices: (host: VcpuHost) => ThreadDevices) {
+  constructor(
+    parameters: VcpuThreadParameters,
+    thread: Thread,
+    addDevices: (host: VcpuHost) => ThreadDevices,
+    time: VcpuThreadTime = { clock: HostClock.stopped() },
+  ) {
     this.#parameters = parameters;
     this.#thread = thread;
-    this.#loop = new EventLoop({ name: thread.name, clock: this.#clock, seed: parameters.seed });
-    attachThread(this.#loop, thread);
+    const { clock, onDelivery } = time;
+    this.#clock = clock;
+    this.loop = new EventLoop({ name: thread.name, clock, seed: parameters.seed, onDelivery });
+    attachThread(this.loop, thread);
     this.#channel = thread.channel(MAIN_THREAD);
     this.#link = new Link(MAIN_THREAD, this.#channel);
     this.#outbox = new Outbox(this.#link);
     this.#gateway = new ActorGateway(thread.name, this.#link);
-    this.#inspection = new InspectionSource(thread.name, this.#link, this.#loop);
+    this.#inspection = new InspectionSource(thread.name, this.#link, this.loop);
     this.#listen();
     this.#startLoop();
 
@@ -156,7 +171,7 @@ export class VcpuThread {
     this.#vcpu = this.#createVcpu(ram);
     this.#listenToPeers();
     this.#devices = addDevices({
-      loop: this.#loop,
+      loop: this.loop,
       thread,
       link: this.#link,
       channel: this.#channel,
@@ -176,22 +191,46 @@ export class VcpuThread {
     this.#startActor(vcpuActorName(parameters.hartId), this.#vcpu.logic);
   }
 
-  run(): void {
-    const driver = new ParkingDriver(this.#loop, this.#thread);
-    const { runner } = this.#vcpu;
-    while (this.#turning) {
-      driver.turn();
-      if (!this.#turning) break;
-      // A log that the board has not taken yet holds the vCPU back: it would only make more.
-      if (runner.runnable && this.#outbox.empty) {
-        runner.slice();
-        this.#htif?.poll();
-      } else driver.park();
-    }
+  /** Whether there is more to come: until the loop's actor has stopped. */
+  get turning(): boolean {
+    return this.#turning;
+  }
+
+  /** Whether slice() would do anything now. A log that the board has not taken yet holds the vCPU back. */
+  get runnable(): boolean {
+    return this.#vcpu.runner.runnable && this.#outbox.empty;
+  }
+
+  /** @param count instructions at most; @returns how many it has lasted */
+  slice(count?: number): number {
+    const lasted = this.#vcpu.runner.slice(count);
+    this.#htif?.poll();
+    return lasted;
+  }
+
+  /** Instructions retired since the slice under way began. */
+  get retired(): number {
+    return this.#vcpu.runner.retired;
+  }
+
+  /** The end of a thread that no longer turns. */
+  close(): void {
     this.#thread.close();
   }
 
-  /** The loop turns in run(), as long as its actor lives. */
+  /** All that a thread of its own does. */
+  run(): void {
+    const driver = new ParkingDriver(this.loop, this.#thread);
+    while (this.turning) {
+      driver.turn();
+      if (!this.turning) break;
+      if (this.runnable) this.slice();
+      else driver.park();
+    }
+    this.close();
+  }
+
+  /** The loop turns as long as its actor lives. */
   #startLoop(): void {
     const drive = (): LoopDriver => {
       this.#turning = true;
@@ -204,7 +243,7 @@ export class VcpuThread {
       };
     };
     const name = loopActorName(this.#thread.name);
-    this.#loopActor = this.#startActor(name, createEventLoopActor(this.#loop, drive).logic);
+    this.#loopActor = this.#startActor(name, createEventLoopActor(this.loop, drive).logic);
   }
 
   #createVcpu(ram: Uint8Array): Vcpu {
@@ -224,7 +263,7 @@ export class VcpuThread {
     } = this.#parameters;
     const { base } = place;
     return createVcpu({
-      loop: this.#loop,
+      loop: this.loop,
       hart: { memory, modules, arena, dirty, doorbell: attention, ram: place, hartId, sbi, aia: HART_AIA[aia] },
       sbi: {
         ram: { base, bytes: ram },
@@ -251,7 +290,7 @@ export class VcpuThread {
     ports: P,
     config: C,
   ): AnyActorRef {
-    const logic = deviceActorLogic(definition, { loop: this.#loop, ports, config, registers: this.#windows });
+    const logic = deviceActorLogic(definition, { loop: this.loop, ports, config, registers: this.#windows });
     const actor = this.#startActor(name, logic);
     this.#deviceActors.set(name, actor);
     return actor;
@@ -319,7 +358,7 @@ export class VcpuThread {
     for (const peer of others) {
       const channel = this.#thread.channel(peer);
       // Asked until there is room: the other side serves its ring whatever it does.
-      const ask = this.#loop.bottomHalf('drain', () => {
+      const ask = this.loop.bottomHalf('drain', () => {
         if (channel.closed) answered();
         else if (!channel.requestWords(WORDS.drain, 0, 0, 0, 0, answered)) ask.schedule();
       });

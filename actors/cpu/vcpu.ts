@@ -65,8 +65,13 @@ export interface VcpuOptions {
 export interface VcpuRunner {
   /** Whether slice() would do anything now. */
   readonly runnable: boolean;
-  /** Runs the hart for a while. What goes wrong in it fails the actor, not the caller. */
-  slice(): void;
+  /**
+   * Runs the hart for a while. What goes wrong in it fails the actor, not the caller.
+   * @param count instructions at most; @returns how many it has lasted
+   */
+  slice(count?: number): number;
+  /** Instructions retired since the slice under way began. */
+  readonly retired: number;
   /** Drives a bit of mip. */
   setInterruptLine(bit: number, level: boolean): void;
   /** The hart asked for its machine's end: it does not go on. */
@@ -113,13 +118,18 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
     return this.#core?.runnable ?? false;
   }
 
-  slice(): void {
+  slice(count?: number): number {
     try {
-      this.#core?.slice();
+      return this.#core?.slice(count) ?? 0;
     } catch (error) {
       this.close();
       this.#self?.send({ type: 'vcpu.fail', error });
+      return 0;
     }
+  }
+
+  get retired(): number {
+    return this.#core?.retired ?? 0;
   }
 
   setInterruptLine(bit: number, level: boolean): void {

@@ -85,6 +85,7 @@ export class Channel {
   /** A request was refused for want of a credit. */
   #starved = false;
   #closed: ErrorRecord | null = null;
+  #observer: ((name: string) => void) | null = null;
 
   /** @param peer the other thread's doorbell */
   constructor(end: ChannelEnd, peer: DoorbellProducer) {
@@ -104,6 +105,11 @@ export class Channel {
 
   set onMessage(handler: MessageHandler) {
     this.#onMessage = handler;
+  }
+
+  /** Told of each record before it is handled: of a message its type, of the others their kind. */
+  set observer(observer: (name: string) => void) {
+    this.#observer = observer;
   }
 
   /**
@@ -174,6 +180,12 @@ export class Channel {
     const sent = this.#writer.writeWords(KIND.wordsReply, token, status, value, 0, 0);
     assert(sent, 'the place of a reply was reserved');
     this.#peer.ring();
+  }
+
+  /** Whether poll() would handle a record, or tell of room. */
+  get pending(): boolean {
+    if (this.#closed !== null) return false;
+    return !this.#reader.empty() || (this.#refused && this.#writer.freeBytes() > this.#reservedBytes);
   }
 
   /** Handles up to `limit` records. @returns whether there are more */
@@ -257,6 +269,7 @@ export class Channel {
     const reader = this.#reader;
     const { kind, token } = reader;
     if (kind >= FIRST_WORDS_KIND) {
+      this.#observer?.(`words ${kind}`);
       const w0 = reader.word(0);
       const w1 = reader.word(1);
       const w2 = reader.word(2);
@@ -267,6 +280,7 @@ export class Channel {
       return handler(w0, w1, w2, w3, token);
     }
     if (kind === KIND.wordsReply) {
+      this.#observer?.('words reply');
       const status = reader.word(0);
       const value = reader.word(1);
       reader.release();
@@ -275,6 +289,7 @@ export class Channel {
       return pending.done(status, value);
     }
     const message = reader.message(this.#decoder);
+    this.#observer?.(kind === KIND.message ? typeOf(message) : 'reply');
     // Room first, then the handler: what it sends may count on the credit it just got back.
     reader.release();
     if (kind === KIND.message) {
@@ -305,6 +320,11 @@ export class Channel {
     this.#freeTokens.push(token);
     return pending;
   }
+}
+
+function typeOf(message: unknown): string {
+  const type = typeof message === 'object' && message !== null && 'type' in message ? message.type : null;
+  return typeof type === 'string' ? type : 'message';
 }
 
 /** Room for all replies, and for the one filler record that may lie between them. */

@@ -114,8 +114,8 @@ export class DoorbellConsumer {
     this.#seen = Atomics.load(this.#words, SEQUENCE);
   }
 
-  /** Takes the pending signals and runs their handlers. @returns how many there were */
-  takeSignals(): number {
+  /** Takes the pending signals and runs their handlers, each after `observe`. @returns how many there were */
+  takeSignals(observe?: (signal: number) => void): number {
     let taken = 0;
     for (let w = 0; w < this.#signalWords; w++) {
       const index = FIRST_SIGNAL_WORD + w;
@@ -125,6 +125,7 @@ export class DoorbellConsumer {
         const bit = 31 - Math.clz32(pending & -pending);
         pending &= pending - 1;
         taken++;
+        observe?.(w * 32 + bit);
         this.#handlers[w * 32 + bit]?.(w * 32 + bit);
       }
     }

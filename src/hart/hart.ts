@@ -81,6 +81,7 @@ export class Hart {
   readonly #run: (arena: number) => number;
   readonly decoder: Decoder;
   #trapObserver: TrapObserver | null = null;
+  #count = 0;
 
   constructor(options: HartOptions) {
     const { memory, arena, ram } = options;
@@ -132,7 +133,13 @@ export class Hart {
     // instret = instretEnd - remaining must not move when the slice is made longer.
     this.set('instretEnd', this.get('instretEnd') + BigInt(count - before));
     this.setWord('remaining', count);
+    this.#count = count;
     return this.#run(this.#arena);
+  }
+
+  /** Instructions retired since run() was last called; also while it runs. */
+  get retired(): number {
+    return this.#count - (this.word('remaining') | 0);
   }
 
   /** Instructions retired since reset. */

@@ -11,8 +11,16 @@ export interface LoopClock {
   hostDelayNs(deadlineNs: number): number;
 }
 
+/** Where a machine's clocks get their time from: the host, or a simulation. */
+export interface TimeSource {
+  nowNs(): number;
+  wallClockNs(): bigint;
+}
+
+const HOST: TimeSource = { nowNs: hostNowNs, wallClockNs: hostWallClockNs };
+
 /**
- * Virtual time that follows the host's. The clocks of all threads of a machine agree when they were given the same
+ * Virtual time that follows the host's, or a simulation's in place of it. The clocks of all threads of a machine agree when they were given the same
  * origin: `originNs` of one goes to the others by message, with each resume. So that time goes back nowhere, the clock
  * that stopped last gives the origin: vCPUs stop theirs when they stand, the machine its own after them.
  */
@@ -21,20 +29,22 @@ export class HostClock implements LoopClock {
   #originNs: number;
   /** Where virtual time stands; null while it runs. */
   #stoppedAtNs: number | null;
+  readonly #source: TimeSource;
 
-  private constructor(originNs: number, stoppedAtNs: number | null) {
+  private constructor(originNs: number, stoppedAtNs: number | null, source: TimeSource) {
     this.#originNs = originNs;
     this.#stoppedAtNs = stoppedAtNs;
+    this.#source = source;
   }
 
   /** A clock that stands at 0. */
-  static stopped(): HostClock {
-    return new HostClock(0, 0);
+  static stopped(source: TimeSource = HOST): HostClock {
+    return new HostClock(0, 0, source);
   }
 
   /** A clock that runs, starting at 0 now, or in step with the one whose origin is given. */
   static running(originNs = hostNowNs()): HostClock {
-    return new HostClock(originNs, null);
+    return new HostClock(originNs, null, HOST);
   }
 
   get originNs(): number {
@@ -46,11 +56,11 @@ export class HostClock implements LoopClock {
   }
 
   nowNs(): number {
-    return this.#stoppedAtNs ?? hostNowNs() - this.#originNs;
+    return this.#stoppedAtNs ?? this.#source.nowNs() - this.#originNs;
   }
 
   wallClockNs(): bigint {
-    return hostWallClockNs();
+    return this.#source.wallClockNs();
   }
 
   hostDelayNs(deadlineNs: number): number {
@@ -67,15 +77,19 @@ export class HostClock implements LoopClock {
   /** Goes on where it stood, or in step with a clock that already runs. @returns the origin, for the other threads */
   resume(originNs?: number): number {
     if (originNs !== undefined) this.#originNs = originNs;
-    else if (this.#stoppedAtNs !== null) this.#originNs = hostNowNs() - this.#stoppedAtNs;
+    else if (this.#stoppedAtNs !== null) this.#originNs = this.#source.nowNs() - this.#stoppedAtNs;
     this.#stoppedAtNs = null;
     return this.#originNs;
   }
 }
 
-/** Virtual time that moves only when told to. Wall-clock time follows it from a fixed start. */
-export class SimulatedClock implements LoopClock {
+/**
+ * Time that moves only when told to, in whole nanoseconds. Wall-clock time follows it from a fixed start. It may be a
+ * loop's clock itself, or what a machine's clocks get their time from.
+ */
+export class SimulatedClock implements LoopClock, TimeSource {
   #nowNs = 0;
+  #sinceNs: (() => number) | null = null;
   readonly #epochNs: bigint;
 
   /** @param epochNs the wall-clock time at virtual time 0; 2025-01-01T00:00Z if not given */
@@ -84,19 +98,34 @@ export class SimulatedClock implements LoopClock {
   }
 
   nowNs(): number {
-    return this.#nowNs;
+    return this.#sinceNs === null ? this.#nowNs : this.#nowNs + this.#sinceNs();
   }
 
   wallClockNs(): bigint {
-    return this.#epochNs + BigInt(Math.floor(this.#nowNs));
+    return this.#epochNs + BigInt(Math.floor(this.nowNs()));
   }
 
   hostDelayNs(deadlineNs: number): number {
-    return deadlineNs <= this.#nowNs ? 0 : Number.POSITIVE_INFINITY;
+    return Math.max(0, deadlineNs - this.nowNs());
   }
 
   /** Moves on; never back. */
   advanceTo(timeNs: number): void {
     if (timeNs > this.#nowNs) this.#nowNs = timeNs;
+  }
+
+  /**
+   * Something that takes time: while `run` lasts, as much has passed as `sinceNs` says; in the end what `run` returns.
+   * @param sinceNs from its beginning; it never goes back, nor beyond what `run` will return
+   */
+  pass(sinceNs: () => number, run: () => number): void {
+    this.#sinceNs = sinceNs;
+    try {
+      const lastedNs = run();
+      this.#sinceNs = null;
+      this.advanceTo(this.#nowNs + lastedNs);
+    } finally {
+      this.#sinceNs = null;
+    }
   }
 }

@@ -12,7 +12,12 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** Gives a loop its thread's doorbell and channels. */
 export function attachThread(loop: EventLoop, thread: Thread): void {
   loop.doorbell = thread.doorbell;
-  for (const peer of thread.peers) loop.attach(thread.channel(peer));
+  const { onDelivery } = loop;
+  for (const peer of thread.peers) {
+    const channel = thread.channel(peer);
+    loop.attach(channel);
+    if (onDelivery !== undefined) channel.observer = (name) => onDelivery('message', `${peer} ${name}`);
+  }
 }
 
 /** A running driver. */

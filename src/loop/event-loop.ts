@@ -13,7 +13,14 @@ import { LoopTimer, TimerHeap } from './timers.ts';
 export interface LoopSource {
   /** Handles up to `limit` items. @returns whether there are more */
   poll(limit: number): boolean;
+  /** Whether poll() would find something. */
+  readonly pending: boolean;
 }
+
+/** What a loop hands out: each is a delivery. */
+export type DeliveryKind = 'message' | 'signal' | 'timer' | 'bottom half';
+/** Told of each delivery before it is made. @param name of the message, signal, timer or bottom half */
+export type DeliveryObserver = (kind: DeliveryKind, name: string) => void;
 
 export interface EventLoopOptions {
   readonly name: string;
@@ -27,6 +34,7 @@ export interface EventLoopOptions {
   readonly onError?: (error: unknown, where: string) => void;
   /** Bottom halves, due timers and inbound items handled in a turn, each; so none starves the others. */
   readonly workPerTurn?: number;
+  readonly onDelivery?: DeliveryObserver | undefined;
 }
 
 const DEFAULT_WORK_PER_TURN = 256;
@@ -99,10 +107,13 @@ export class EventLoop implements LoopPort {
   readonly #sources: LoopSource[] = [];
   readonly #workPerTurn: number;
   readonly #onError: ((error: unknown, where: string) => void) | undefined;
-  readonly #takeSignals = () => void this.#doorbell?.takeSignals();
+  readonly #takeSignals = () => void this.#doorbell?.takeSignals(this.#onSignal);
+  readonly #onSignal: ((signal: number) => void) | undefined;
+  readonly onDelivery: DeliveryObserver | undefined;
   #doorbell: DoorbellConsumer | null = null;
   #onWork: (() => void) | null = null;
   #moreInbound = false;
+  #moreSignals = false;
   #inTurn = false;
 
   constructor(options: EventLoopOptions) {
@@ -111,6 +122,9 @@ export class EventLoop implements LoopPort {
     this.#prng = new Prng(options.seed);
     this.#onError = options.onError;
     this.#workPerTurn = options.workPerTurn ?? DEFAULT_WORK_PER_TURN;
+    const { onDelivery } = options;
+    this.onDelivery = onDelivery;
+    this.#onSignal = onDelivery && ((signal) => onDelivery('signal', String(signal)));
   }
 
   nowNs(): number {
@@ -172,6 +186,23 @@ export class EventLoop implements LoopPort {
     return this.nextDeadlineNs();
   }
 
+  /**
+   * Hands out one thing that is due: the signals, a message, a timer or a bottom half.
+   * @param below picks which: a number from 0 to its argument - 1
+   */
+  step(below: (bound: number) => number): void {
+    assert(!this.#inTurn, 'step() was called from inside a turn');
+    this.#inTurn = true;
+    try {
+      this.#listen();
+      const due = this.#due();
+      if (due.length > 0) due[below(due.length)]?.();
+      this.#moreInbound = this.#sources.some(({ pending }) => pending);
+    } finally {
+      this.#inTurn = false;
+    }
+  }
+
   /** Bottom halves that will run in the next turns. */
   get pendingBottomHalves(): number {
     return this.#queue.length;
@@ -179,17 +210,36 @@ export class EventLoop implements LoopPort {
 
   /** What turn() would return, had it nothing to do. */
   nextDeadlineNs(): number {
-    if (this.#queue.length > 0 || this.#moreInbound || this.#doorbell?.rung() === true) return Number.NEGATIVE_INFINITY;
-    return this.#timers.nextDeadlineNs;
+    const isInbound = this.#moreInbound || this.#moreSignals || this.#doorbell?.rung() === true;
+    return this.#queue.length > 0 || isInbound ? Number.NEGATIVE_INFINITY : this.#timers.nextDeadlineNs;
+  }
+
+  #listen(): void {
+    const doorbell = this.#doorbell;
+    if (doorbell?.rung() !== true) return;
+    doorbell.begin();
+    this.#moreInbound = true;
+    this.#moreSignals = true;
+  }
+
+  #serveSignals(): void {
+    this.#moreSignals = false;
+    this.#guard('signals', this.#takeSignals);
+  }
+
+  /** What step() may choose from: of each source, and of timers and bottom halves, the first. */
+  #due(): (() => void)[] {
+    const due: (() => void)[] = [];
+    if (this.#moreSignals) due.push(() => this.#serveSignals());
+    for (const source of this.#sources) if (source.pending) due.push(() => void this.#pollSource(source, 1));
+    if (this.#timers.nextDeadlineNs <= this.clock.nowNs()) due.push(() => this.#runTimers(1));
+    if (this.#queue.length > 0) due.push(() => this.#runBottomHalves(1));
+    return due;
   }
 
   #pollInbound(limit: number): void {
-    const doorbell = this.#doorbell;
-    if (doorbell?.rung() === true) {
-      doorbell.begin();
-      this.#moreInbound = true;
-      this.#guard('signals', this.#takeSignals);
-    }
+    this.#listen();
+    if (this.#moreSignals) this.#serveSignals();
     if (!this.#moreInbound) return;
     // Set before polling: a handler that throws out of turn() must not make us forget the rest.
     let more = false;
@@ -212,6 +262,7 @@ export class EventLoop implements LoopPort {
     for (let n = 0; n < limit; n++) {
       const timer = this.#timers.takeDue(nowNs);
       if (timer === null) return;
+      this.onDelivery?.('timer', timer.name);
       this.#guard(timer.name, timer.run);
     }
   }
@@ -222,6 +273,7 @@ export class EventLoop implements LoopPort {
       const bottomHalf = queue.shift();
       if (!bottomHalf.pending) continue;
       bottomHalf.pending = false;
+      this.onDelivery?.('bottom half', bottomHalf.name);
       this.#guard(bottomHalf.name, bottomHalf.run);
     }
   }

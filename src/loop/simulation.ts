@@ -1,50 +1,116 @@
 /**
- * The deterministic scheduler: many loops in one thread, on one simulated clock, with a seed that decides which loop is
- * next. The same seed replays the same run.
+ * The deterministic scheduler: many loops in one thread, on one simulated clock, with a seed that decides who is next,
+ * and what comes next to it. The same seed replays the same run.
  */
 import { Prng } from '../util/prng.ts';
 import { SimulatedClock } from './clock.ts';
-import { EventLoop } from './event-loop.ts';
+import { type Delivery, DeliveryLog } from './delivery-log.ts';
+import type { LoopDriver } from './drivers.ts';
+import { type DeliveryObserver, EventLoop } from './event-loop.ts';
 
 /** A loop, or anything else that takes steps (a vCPU's slices). */
 export interface Steppable {
-  /** The virtual time of the next step: now or earlier when it can step at once, Infinity when never by itself. */
-  nextDeadlineNs(): number;
+  /** Of the simulation's time, until it can step: 0 when it can at once, Infinity when never by itself. */
+  delayNs(): number;
   step(): void;
 }
 
 export class Simulation {
   readonly clock = new SimulatedClock();
   readonly seed: number;
+  readonly log = new DeliveryLog();
+  /** Of the simulation's own choices: a number from 0 to its argument - 1. */
+  readonly below: (bound: number) => number;
+  /** Called when a loop got work outside a step. */
+  onWork: (() => void) | null = null;
   readonly #prng: Prng;
   readonly #members: Steppable[] = [];
+  readonly #ready: Steppable[] = [];
+  #steps = 0;
+  #stepping = false;
 
   constructor(seed: number) {
     this.seed = seed;
     this.#prng = new Prng(seed);
+    this.below = (bound) => this.#prng.below(bound);
   }
 
-  /** A new loop on the simulation's clock. Its steps are single: one message, timer and bottom half each. */
+  /** Steps taken. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Whether a step is under way. */
+  get stepping(): boolean {
+    return this.#stepping;
+  }
+
+  /** A new loop on the simulation's clock. */
   loop(name: string): EventLoop {
-    const loop = new EventLoop({ name, clock: this.clock, seed: this.#prng.next() });
-    this.add({ nextDeadlineNs: () => loop.nextDeadlineNs(), step: () => void loop.turn(1) });
+    const onDelivery = this.observerOf(name);
+    const loop = new EventLoop({ name, clock: this.clock, seed: this.#prng.next(), onDelivery });
+    this.drive(loop);
     return loop;
+  }
+
+  /** For the `onDelivery` of a loop: what it hands out goes to the log. */
+  observerOf(loop: string): DeliveryObserver {
+    return (kind, name) => this.note(loop, kind, name);
+  }
+
+  note(where: string, kind: Delivery['kind'], name: string): void {
+    this.log.add(this.#steps, this.clock.nowNs(), where, kind, name);
+  }
+
+  /** Steps a loop, whose clock gets its time from the simulation's. Each step hands out one thing. */
+  drive(loop: EventLoop, stepped: () => void = () => {}): LoopDriver {
+    const member: Steppable = {
+      delayNs: () => loop.clock.hostDelayNs(loop.nextDeadlineNs()),
+      step: () => {
+        loop.step(this.below);
+        stepped();
+      },
+    };
+    this.add(member);
+    const wake = (): void => {
+      if (!this.#stepping) this.onWork?.();
+    };
+    loop.onWork = wake;
+    return {
+      stop: () => {
+        loop.onWork = null;
+        this.remove(member);
+      },
+      wake,
+    };
   }
 
   add(member: Steppable): void {
     this.#members.push(member);
   }
 
+  remove(member: Steppable): void {
+    const index = this.#members.indexOf(member);
+    if (index >= 0) this.#members.splice(index, 1);
+  }
+
   /** One step of one member that can; time moves on only when none can. @returns false when nothing is left to do */
   step(): boolean {
-    let ready = this.#ready();
-    if (ready.length === 0) {
-      const nextNs = Math.min(...this.#members.map((member) => member.nextDeadlineNs()));
-      if (nextNs === Number.POSITIVE_INFINITY) return false;
-      this.clock.advanceTo(nextNs);
-      ready = this.#ready();
+    const nextNs = this.#look();
+    if (nextNs === Number.POSITIVE_INFINITY) return false;
+    if (nextNs > 0) {
+      // Whole nanoseconds: rounded down, whoever waits for a fraction of one would wait for ever.
+      this.clock.advanceTo(Math.ceil(this.clock.nowNs() + nextNs));
+      this.#look();
     }
-    ready[this.#prng.below(ready.length)]?.step();
+    const ready = this.#ready;
+    this.#stepping = true;
+    try {
+      ready[this.below(ready.length)]?.step();
+    } finally {
+      this.#stepping = false;
+      this.#steps += 1;
+    }
     return true;
   }
 
@@ -59,8 +125,16 @@ export class Simulation {
     throw new Error(`the simulation with seed ${this.seed} did not come to rest in ${maxSteps} steps`);
   }
 
-  #ready(): Steppable[] {
-    const nowNs = this.clock.nowNs();
-    return this.#members.filter((member) => member.nextDeadlineNs() <= nowNs);
+  /** Finds who can step now. @returns how long until somebody can */
+  #look(): number {
+    const ready = this.#ready;
+    ready.length = 0;
+    let nextNs = Number.POSITIVE_INFINITY;
+    for (const member of this.#members) {
+      const delayNs = member.delayNs();
+      if (delayNs <= 0) ready.push(member);
+      nextNs = Math.min(nextNs, delayNs);
+    }
+    return nextNs;
   }
 }

@@ -24,6 +24,12 @@ export function hostTimeout(delayMs: number, run: () => void): () => void {
   return () => clearTimeout(timeout);
 }
 
+/** Calls `run` once, when the host's other callbacks have had their turn. @returns cancels it */
+export function hostSoon(run: () => void): () => void {
+  const immediate = setImmediate(run);
+  return () => clearImmediate(immediate);
+}
+
 function calibrate(): number {
   let best = 0;
   let bestWindowNs = Number.POSITIVE_INFINITY;

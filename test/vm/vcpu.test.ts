@@ -4,6 +4,7 @@ import { HartPeers } from '../../actors/cpu/hart-peers.ts';
 import { createVcpu, type Vcpu } from '../../actors/cpu/vcpu.ts';
 import { type AnyActorRef, createActor, MUST_WAIT, type RegisterWindow } from '../../src/actor/index.ts';
 import { createAddressSpace } from '../../src/bus/address-space.ts';
+import { FlatView } from '../../src/bus/flat-view.ts';
 import { ARENA } from '../../src/hart/state.ts';
 import { Simulation } from '../../src/loop/index.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
@@ -61,7 +62,8 @@ async function rig(write: RegisterWindow['write']): Promise<Rig> {
       consoleRead: () => null,
     },
     log: null,
-    addressSpace: () => createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }]),
+    firstView: () =>
+      new FlatView(createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }])),
     startOf: (pc, a1) => ({ mode: 'M', pcGpa: Number(pc), a1, a2: 0n }),
     paused: () => {},
     writeLog: () => {},

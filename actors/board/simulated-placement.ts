@@ -1,0 +1,153 @@
+/**
+ * A machine whose threads are all simulated, in the caller's: the same actors, loops, channels and doorbells, stepped by
+ * a `Simulation`. A step is a delivery of one loop, or a slice of one hart.
+ *
+ * Time: an instruction lasts INSTRUCTION_NS, whichever hart executes it, so what harts do at the same time adds up. Within
+ * a slice time goes on with each instruction; while nobody can do anything it goes on to the next deadline.
+ */
+import { Thread } from '../../src/channel/threads.ts';
+import { HostClock, type Simulation, type Steppable } from '../../src/loop/index.ts';
+import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
+import type { VcpuThread } from '../cpu/vcpu-thread.ts';
+import type { Placement, RunningThread } from './placement.ts';
+import { type VirtVcpuParameters, virtVcpuThread } from './virt-vcpu.ts';
+
+/** What an instruction lasts, whatever it does. */
+export const INSTRUCTION_NS = 4;
+/**
+ * A slice has 2^e instructions and up to as many more, with e from 0 to this: as often few as many, so that harts meet
+ * in the midst of anything, and on average so many that the steps cost little.
+ */
+const SLICE_MAX_LOG2 = 15;
+/** Where no doorbell lies: nothing but its length ends a slice. The memory's first page is never written. */
+const NEVER_RUNG = 0;
+
+export class SimulatedPlacement implements Placement {
+  readonly mainKind = 'parking';
+  readonly #simulation: Simulation;
+  readonly #onOutside: () => void;
+  readonly #threads: SimulatedThread[] = [];
+
+  /** @param onOutside told of each step that may have reached the host */
+  constructor(simulation: Simulation, onOutside: () => void) {
+    this.#simulation = simulation;
+    this.#onOutside = onOutside;
+  }
+
+  /** Instructions that each hart has retired. */
+  get instructions(): number[] {
+    return this.#threads.map(({ instructions }) => instructions);
+  }
+
+  clock(): HostClock {
+    return HostClock.stopped(this.#simulation.clock);
+  }
+
+  observerOf(loop: string): ReturnType<Simulation['observerOf']> {
+    return this.#simulation.observerOf(loop);
+  }
+
+  driveMain(loop: Parameters<Simulation['drive']>[0]): ReturnType<Simulation['drive']> {
+    return this.#simulation.drive(loop, this.#onOutside);
+  }
+
+  startVcpu(
+    parameters: VirtVcpuParameters,
+    wiring: ConstructorParameters<typeof Thread>[0],
+    onEnd: (error: ErrorRecord | null) => void,
+  ): RunningThread {
+    const { clock, observerOf } = { clock: this.clock(), observerOf: this.observerOf(wiring.name) };
+    const start = (): VcpuThread =>
+      virtVcpuThread({ ...parameters, attention: NEVER_RUNG }, new Thread(wiring), { clock, onDelivery: observerOf });
+    const thread = new SimulatedThread(wiring.name, this.#simulation, start, (error) => {
+      this.#onOutside();
+      onEnd(error);
+    });
+    this.#threads.push(thread);
+    return thread;
+  }
+}
+
+/** Starts with its first step, as a worker starts some time later. */
+class SimulatedThread implements RunningThread {
+  instructions = 0;
+  readonly #name: string;
+  readonly #simulation: Simulation;
+  readonly #onEnd: (error: ErrorRecord | null) => void;
+  readonly #members: readonly Steppable[];
+  #thread: VcpuThread | null = null;
+  #ended = false;
+
+  constructor(
+    name: string,
+    simulation: Simulation,
+    start: () => VcpuThread,
+    onEnd: (error: ErrorRecord | null) => void,
+  ) {
+    this.#name = name;
+    this.#simulation = simulation;
+    this.#onEnd = onEnd;
+    const loop: Steppable = {
+      delayNs: () => {
+        const own = this.#thread?.loop;
+        return own === undefined ? 0 : own.clock.hostDelayNs(own.nextDeadlineNs());
+      },
+      step: () =>
+        this.#guard(() => {
+          if (this.#thread === null) this.#thread = start();
+          else this.#thread.loop.step(simulation.below);
+        }),
+    };
+    const hart: Steppable = {
+      delayNs: () => (this.#thread?.runnable === true ? 0 : Number.POSITIVE_INFINITY),
+      step: () => this.#guard(() => this.#slice()),
+    };
+    this.#members = [loop, hart];
+    for (const member of this.#members) simulation.add(member);
+  }
+
+  /** Its end needs no other thread: it is stepped until it is there. */
+  end(): Promise<void> {
+    const [loop] = this.#members;
+    if (this.#thread === null) this.#finish(null);
+    while (!this.#ended && loop !== undefined && loop.delayNs() <= 0) loop.step();
+    if (!this.#ended) this.#finish(null);
+    return Promise.resolve();
+  }
+
+  #slice(): void {
+    const thread = this.#thread;
+    if (thread === null) return;
+    const { below, clock } = this.#simulation;
+    const atLeast = 2 ** below(SLICE_MAX_LOG2 + 1);
+    const count = atLeast + below(atLeast);
+    let lasted = 0;
+    clock.pass(
+      () => thread.retired * INSTRUCTION_NS,
+      () => {
+        // An access, or a call of the firmware, retires nothing and is not done at once either.
+        lasted = Math.max(1, thread.slice(count));
+        return lasted * INSTRUCTION_NS;
+      },
+    );
+    this.instructions += thread.retired;
+    this.#simulation.note(this.#name, 'slice', String(lasted));
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      return this.#finish(toErrorRecord(error, this.#name));
+    }
+    if (this.#thread?.turning === false) this.#finish(null);
+  }
+
+  #finish(error: ErrorRecord | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const member of this.#members) this.#simulation.remove(member);
+    this.#thread?.close();
+    this.#onEnd(error);
+  }
+}

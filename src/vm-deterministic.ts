@@ -1,0 +1,339 @@
+/**
+ * Deterministic runs: the driver of a machine whose threads are simulated, on the caller's thread. It takes steps in
+ * chunks, between which the host's other callbacks run; what comes from outside enters between two steps, is written to
+ * the recording, or comes out of one.
+ *
+ * A chunk ends behind every step of the main loop, so that a caller who answers what the guest does, before his next
+ * macrotask, answers in the same step in each run. When other chunks end depends on the host; nothing depends on that.
+ */
+import { SimulatedPlacement } from '../actors/board/simulated-placement.ts';
+import { type Observable, Subject } from './actor/index.ts';
+import { type Delivery, Simulation } from './loop/index.ts';
+import { ConfigError } from './util/config-error.ts';
+import { hostNowNs, hostSoon, hostTimeout } from './util/host-clock.ts';
+import { Prng } from './util/prng.ts';
+import {
+  endText,
+  headerText,
+  inputText,
+  parseRecording,
+  type RecordedLine,
+  type Recording,
+  type RunEnd,
+  type RunInput,
+} from './vm-recording.ts';
+
+/** The longest time that the host's other callbacks wait. */
+const CHUNK_NS = 10_000_000;
+/** While there is nothing to do: how soon work is seen that did not come through the machine's own methods. */
+const IDLE_LOOK_MS = 20;
+const SEED_MAX = 2 ** 32 - 1;
+/** Sets the guest's random numbers apart from the scheduler's. */
+const GUEST_STREAM = 0x5eed;
+
+export interface DeterministicOptions {
+  readonly seed?: number | undefined;
+  readonly record?: ((text: string) => void) | undefined;
+  readonly replay?: string | undefined;
+}
+
+/** Where to stand; whichever comes first. All count from the machine's beginning. */
+export interface RunGoal {
+  readonly steps?: number;
+  /** Of all harts together; the slice that reaches it is run to its end. */
+  readonly instructions?: number;
+  /** Simulated time. */
+  readonly timeNs?: number;
+}
+
+/** What a deterministic machine shows and lets one do, beside what every machine does. */
+export interface VmDeterministic {
+  readonly seed: number;
+  /** Taken so far. */
+  readonly steps: number;
+  /** Retired so far by each hart. */
+  readonly instructions: readonly number[];
+  /** The simulation's time; it goes on with instructions, and to the next deadline where nobody can do anything. */
+  readonly timeNs: number;
+  /** Of all that was delivered, all slices and inputs, in order: 16 hexadecimal digits. */
+  readonly logHash: string;
+  /** The same one by one, from now on. */
+  readonly log: Observable<Delivery>;
+  /** A replay that has inputs left to come; meanwhile those of the caller are refused. */
+  readonly replaying: boolean;
+  /**
+   * Runs to the goal and stands there until the next runUntil() or release(). To stand before the first step, ask before
+   * start(). @returns settles with `reached`, or with `idle` when there is nothing left to do before
+   */
+  runUntil(goal: RunGoal): Promise<'reached' | 'idle'>;
+  /** Runs freely again. */
+  release(): void;
+}
+
+/** Who takes the inputs. */
+interface InputSinks {
+  machine(type: `machine.${'start' | 'pause' | 'resume' | 'reset'}`): void;
+  type(bytes: Uint8Array): void;
+  /** The caller's inputs are taken from now on. */
+  live(): void;
+  fail(error: Error): void;
+}
+
+/** @returns null for a machine with threads; @throws ConfigError */
+export function openRun(options: DeterministicOptions, drawSeed: () => number): DeterministicRun | null {
+  const { seed, record, replay } = options;
+  if (seed === undefined && record === undefined && replay === undefined) return null;
+  if (seed !== undefined && !(Number.isInteger(seed) && seed >= 0 && seed <= SEED_MAX)) {
+    throw new ConfigError('--seed', `${seed} is no seed`, `Give it a whole number from 0 to ${SEED_MAX}.`);
+  }
+  const recording = replay === undefined ? null : parseRecording(replay);
+  if (recording !== null && seed !== undefined && seed !== recording.seed) {
+    throw new ConfigError('--seed', `the recording was made with seed ${recording.seed}`, 'Leave --seed out.');
+  }
+  return new DeterministicRun(recording?.seed ?? seed ?? drawSeed(), record ?? null, recording);
+}
+
+export class DeterministicRun implements VmDeterministic {
+  readonly seed: number;
+  readonly placement: SimulatedPlacement;
+  readonly log: Observable<Delivery>;
+  readonly #simulation: Simulation;
+  readonly #chance: Prng;
+  readonly #record: ((text: string) => void) | null;
+  readonly #recording: Recording | null;
+  /** Lines of the recording that are still to come. */
+  #coming: readonly RecordedLine[];
+  /** Inputs that came during a step. */
+  #waiting: RunInput[] = [];
+  #sinks: InputSinks | null = null;
+  #applying = false;
+  #began = false;
+  #goal: RunGoal | null = null;
+  /** Nothing runs until runUntil() or release(). */
+  #held = false;
+  #settle: ((how: 'reached' | 'idle') => void) | null = null;
+  #outside = false;
+  #cancel: (() => void) | null = null;
+  #asleep = false;
+  #inChunk = false;
+  #closed = false;
+
+  constructor(seed: number, record: ((text: string) => void) | null, recording: Recording | null) {
+    this.seed = seed;
+    this.#simulation = new Simulation(seed);
+    this.#simulation.onWork = () => this.#wake();
+    this.#chance = new Prng(seed ^ GUEST_STREAM);
+    this.#record = record;
+    this.#recording = recording;
+    this.#coming = recording?.lines ?? [];
+    this.placement = new SimulatedPlacement(this.#simulation, () => {
+      this.#outside = true;
+    });
+    const log = new Subject<Delivery>();
+    this.log = log.asObservable();
+    this.#simulation.log.observer = (delivery) => log.next(delivery);
+  }
+
+  get steps(): number {
+    return this.#simulation.steps;
+  }
+
+  get instructions(): readonly number[] {
+    return this.placement.instructions;
+  }
+
+  get timeNs(): number {
+    return this.#simulation.clock.nowNs();
+  }
+
+  get logHash(): string {
+    return this.#simulation.log.hash;
+  }
+
+  get replaying(): boolean {
+    return this.#coming.length > 0;
+  }
+
+  /** A random number of the guest's: 31 bits. */
+  randomInt(): number {
+    return this.#chance.next() >>> 1;
+  }
+
+  /** What the guest finds as its random seed. */
+  randomBytes(lengthBytes: number): Uint8Array {
+    return Uint8Array.from({ length: lengthBytes }, () => this.#chance.below(256));
+  }
+
+  /** @param guest its digest; @throws ConfigError where the recording is of another */
+  check(guest: string): void {
+    if (this.#recording !== null && this.#recording.guest !== guest) {
+      const problem = 'the recording is of another machine or guest';
+      throw new ConfigError('--replay', problem, 'Give the same options and images as when it was recorded.');
+    }
+    this.#record?.(headerText(this.seed, guest));
+  }
+
+  connect(sinks: InputSinks): void {
+    this.#sinks = sinks;
+  }
+
+  /** Something from the caller. @returns false when it is refused: a replay has its own */
+  submit(input: RunInput): boolean {
+    if (input.kind === 'machine' && input.event === 'start') this.#began = true;
+    if (this.#closed) return false;
+    if (this.replaying) {
+      this.#wake();
+      return false;
+    }
+    this.#waiting.push(input);
+    this.#takeWaiting();
+    this.#wake();
+    return true;
+  }
+
+  runUntil(goal: RunGoal): Promise<'reached' | 'idle'> {
+    this.#settle?.('idle');
+    this.#held = false;
+    this.#goal = goal;
+    return new Promise((resolve) => {
+      this.#settle = resolve;
+      this.#wake();
+    });
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#goal = null;
+    this.#settle?.('idle');
+    this.#settle = null;
+    this.#wake();
+  }
+
+  /** The machine was stopped. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#record?.(endText(this.steps, this.#end()));
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#settle?.('idle');
+    this.#settle = null;
+  }
+
+  #end(): RunEnd {
+    return { log: this.logHash, instructions: this.instructions };
+  }
+
+  #wake(): void {
+    if (this.#closed || this.#held || !this.#began || this.#inChunk) return;
+    if (this.#cancel !== null && !this.#asleep) return;
+    this.#cancel?.();
+    this.#asleep = false;
+    this.#cancel = hostSoon(() => this.#chunk());
+  }
+
+  #sleep(): void {
+    this.#asleep = true;
+    this.#cancel = hostTimeout(IDLE_LOOK_MS, () => this.#chunk());
+  }
+
+  #chunk(): void {
+    this.#cancel = null;
+    this.#asleep = false;
+    this.#inChunk = true;
+    let isOver = false;
+    try {
+      isOver = this.#takeSteps();
+    } catch (error) {
+      this.#sinks?.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+    this.#inChunk = false;
+    if (!isOver) this.#wake();
+  }
+
+  /** @returns whether it is not to go on by itself */
+  #takeSteps(): boolean {
+    const endNs = hostNowNs() + CHUNK_NS;
+    this.#outside = false;
+    do {
+      this.#takeInputs();
+      if (this.#isReached()) {
+        this.#stand('reached');
+        return true;
+      }
+      if (!this.#simulation.step()) return this.#rest();
+    } while (!this.#outside && !this.#closed && hostNowNs() < endNs);
+    return false;
+  }
+
+  /** There is nothing to do, until something comes from outside. */
+  #rest(): boolean {
+    const [next] = this.#coming;
+    if (next !== undefined) {
+      this.#diverged(`it came to rest in step ${this.steps}, before step ${next.step}`);
+      return false;
+    }
+    if (this.#settle !== null) this.#stand('idle');
+    else this.#sleep();
+    return true;
+  }
+
+  #stand(how: 'reached' | 'idle'): void {
+    this.#held = true;
+    this.#goal = null;
+    const settle = this.#settle;
+    this.#settle = null;
+    settle?.(how);
+  }
+
+  #isReached(): boolean {
+    const goal = this.#goal;
+    if (goal === null) return false;
+    const { steps = Infinity, instructions = Infinity, timeNs = Infinity } = goal;
+    if (this.steps >= steps || this.timeNs >= timeNs) return true;
+    return instructions !== Infinity && this.instructions.reduce((sum, one) => sum + one, 0) >= instructions;
+  }
+
+  #takeInputs(): void {
+    this.#takeWaiting();
+    for (let [next] = this.#coming; next !== undefined && next.step <= this.steps; [next] = this.#coming) {
+      this.#coming = this.#coming.slice(1);
+      if ('input' in next) this.#apply(next.input);
+      else this.#compare(next.end);
+      if (!this.replaying) this.#sinks?.live();
+    }
+  }
+
+  /** What comes during a step, or in answer to another input, waits until that is done. */
+  #takeWaiting(): void {
+    if (this.#simulation.stepping || this.#applying) return;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      this.#record?.(inputText(this.steps, next));
+      this.#apply(next);
+    }
+  }
+
+  #apply(input: RunInput): void {
+    const what = input.kind === 'machine' ? input.event : `console ${input.bytes.length}`;
+    this.#simulation.note('host', 'input', what);
+    this.#applying = true;
+    try {
+      if (input.kind === 'machine') this.#sinks?.machine(`machine.${input.event}`);
+      else this.#sinks?.type(input.bytes);
+    } finally {
+      this.#applying = false;
+    }
+  }
+
+  #compare(recorded: RunEnd): void {
+    const own = this.#end();
+    if (own.log === recorded.log && String(own.instructions) === String(recorded.instructions)) return;
+    this.#diverged(`its log is ${own.log}, not ${recorded.log}`);
+  }
+
+  #diverged(how: string): void {
+    this.#coming = [];
+    this.#sinks?.fail(new Error(`the replay is not what was recorded: ${how}`));
+    this.#sinks?.live();
+  }
+}

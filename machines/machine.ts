@@ -18,6 +18,12 @@ export type MachineEvent =
   | { readonly type: 'machine.panic'; readonly message: string }
   /** Every vCPU has acknowledged that it stands. */
   | { readonly type: 'machine.vcpus-paused' }
+  /** A device comes, or has gone, while the machine lives; what more of it there is, is the board's. */
+  | { readonly type: 'machine.plug'; readonly name: string }
+  | { readonly type: 'machine.unplugged'; readonly name: string }
+  /** A saved machine takes this one's place; the board answers with `machine.restored`. */
+  | { readonly type: 'machine.restore' }
+  | { readonly type: 'machine.restored' }
   | { readonly type: 'machine.fail'; readonly error: unknown }
   /** The end: give everything back. */
   | { readonly type: 'machine.stop' }
@@ -26,6 +32,7 @@ export type MachineEvent =
 
 export type RunState =
   | 'prelaunch'
+  | 'inmigrate'
   | 'running'
   | 'stopping'
   | 'resetting'
@@ -53,8 +60,14 @@ export const machineMachine = setup({
     // What a board provides; each runs to completion in the transition.
     /** The machine's event loops begin to turn. */
     startLoops: () => {},
-    /** Creates what has to exist before the first instruction, and starts the boot hart. */
+    /** Creates the actors of devices and vCPUs. */
+    spawnAll: () => {},
+    /** Puts RAM, devices and the boot hart to their beginning. */
     launch: () => {},
+    /** Puts RAM and all actors where they were saved. */
+    restoreAll: () => {},
+    plugDevice: () => {},
+    dropDevice: () => {},
     /** Virtual time goes on, devices are resumed, vCPUs run. */
     resumeAll: () => {},
     /** Asks the vCPUs to stand; the board answers with `machine.vcpus-paused`. */
@@ -113,9 +126,15 @@ export const machineMachine = setup({
       actions: { type: 'recordError', params: ({ event }) => ({ error: event.error }) },
     },
     'machine.stop': '.stopped',
+    'machine.plug': { actions: 'plugDevice' },
+    'machine.unplugged': { actions: 'dropDevice' },
   },
   states: {
-    prelaunch: { entry: 'startLoops', on: { 'machine.start': { target: 'running', actions: 'launch' } } },
+    prelaunch: {
+      entry: ['startLoops', 'spawnAll'],
+      on: { 'machine.start': { target: 'running', actions: 'launch' }, 'machine.restore': 'inmigrate' },
+    },
+    inmigrate: { entry: 'restoreAll', on: { 'machine.restored': 'paused' } },
     running: {
       entry: ['willRun', 'resumeAll'],
       on: {

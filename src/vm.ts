@@ -5,9 +5,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { MachineEnd } from '../actors/board/machine-end.ts';
 import { VirtBoard } from '../actors/board/virt.ts';
-import { checkDevices, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
+import { checkDevices, TAKEN_NAMES, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
+import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
+import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
 import type { RunState } from '../machines/machine.ts';
 import {
   type AnyActorRef,
@@ -32,10 +34,17 @@ import { loadHartModules } from './vm-modules.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
 
 const RAM_UNIT_BYTES = 4096;
+const AIA_DEFAULT: Aia = 'none';
 
 export interface VmOptions {
   /** Number of harts, each a vCPU in its own thread; 1 where left out, 64 at most. */
   readonly harts?: number;
+  /** Interrupt controllers: a PLIC, an APLIC, or an APLIC and an IMSIC for each hart; `none` (the PLIC) where left out. */
+  readonly aia?: Aia;
+  /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */
+  readonly rootPorts?: readonly string[];
+  /** PCI functions, on the root bus or in the slot of a root port. */
+  readonly pci?: readonly VmPciDevice[];
   /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 4 MiB at least, 3.5 GiB at most. */
   readonly ramBytes?: number;
   /** ELF, Linux Image or raw bytes, decompressed. A function is called again at each reset, so that nothing is kept. */
@@ -129,7 +138,7 @@ export class Vm {
       systemId: 'machine',
       ...(inspect !== undefined && { inspect }),
     }) as AnyActorRef;
-    board.connect((event) => this.actor.send(event));
+    board.connect(this.actor);
     this.actor.subscribe({ next: () => this.#changed(), error: (error) => this.#fail(asError(error)) });
     this.actor.start();
     run?.connect({
@@ -265,9 +274,13 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   checkRam(ramBytes);
   const harts = options.harts ?? 1;
   checkHarts(harts);
+  const aia = options.aia ?? AIA_DEFAULT;
+  checkAia(aia);
   const devices = options.devices ?? [];
   const run = openRun(options, () => randomInt(2 ** 31));
   checkDevices(devices, ramBytes);
+  const pci = { rootPorts: options.rootPorts ?? [], functions: options.pci ?? [] };
+  checkPci(pci, [...TAKEN_NAMES, ...devices.map(({ name }) => name)]);
   const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
@@ -281,7 +294,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
       append: options.append,
       deviceTree:
         options.dtb === undefined
-          ? withDeviceNodes(virtDeviceTree({ harts, ramBytes }), devices)
+          ? withDeviceNodes(virtDeviceTree({ harts, ramBytes, aia, supervisorOnly: bios === 'default' }), devices)
           : readFdt(options.dtb),
       rngSeed: run?.randomBytes(32) ?? randomBytes(32),
     });
@@ -300,6 +313,8 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   let listeners: EndListeners | null = null;
   const board = new VirtBoard({
     harts,
+    aia,
+    pci,
     memory,
     layout,
     modules,
@@ -339,6 +354,11 @@ function checkRam(ramBytes: number): void {
 function checkHarts(harts: number): void {
   if (Number.isInteger(harts) && harts >= 1 && harts <= HARTS_MAX) return;
   throw new ConfigError('-smp', `a machine cannot have ${harts} harts`, `Give it 1 to ${HARTS_MAX}.`);
+}
+
+function checkAia(aia: Aia): void {
+  if (AIA_KINDS.includes(aia)) return;
+  throw new ConfigError('-M aia', `'${String(aia)}' is not known`, `Write one of ${AIA_KINDS.join(', ')}.`);
 }
 
 /** @throws ConfigError where the host has not the address space */

@@ -1,5 +1,12 @@
 /** The main loop's end of one vCPU's thread: its worker, link, gateway, and what the board tells and asks it. */
-import { ActorGateway, ChannelFullError, Link, WindowServer, type WorkerCode } from '../../src/actor/index.ts';
+import {
+  type AccessOrigin,
+  ActorGateway,
+  ChannelFullError,
+  Link,
+  WindowServer,
+  type WorkerCode,
+} from '../../src/actor/index.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread, ThreadWiring } from '../../src/channel/threads.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
@@ -18,6 +25,13 @@ import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cp
 import { SIGNAL } from '../cpu/words.ts';
 import type { Placement, RunningThread } from './placement.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
+
+/** Where this end is. */
+export interface MainLoop {
+  readonly thread: Thread;
+  readonly loop: LoopPort;
+  readonly origin: AccessOrigin;
+}
 
 /** What the board hears of. */
 export interface VcpuListener {
@@ -54,7 +68,7 @@ export class VcpuEnd {
   #works = 0;
   #vcpuThread: RunningThread | null = null;
 
-  constructor(hart: number, thread: Thread, loop: LoopPort, listener: VcpuListener) {
+  constructor(hart: number, { thread, loop, origin }: MainLoop, listener: VcpuListener) {
     this.hart = hart;
     this.#thread = thread;
     this.#threadName = vcpuThreadName(hart);
@@ -65,7 +79,7 @@ export class VcpuEnd {
     this.channel = thread.channel(this.#threadName);
     this.link = new Link(this.#threadName, this.channel);
     this.gateway = new ActorGateway(MAIN_THREAD, this.link);
-    this.server = new WindowServer(this.channel);
+    this.server = new WindowServer(this.channel, origin);
     this.#clock = new Outbox(this.link);
     const { link } = this;
     link.on<VcpuPaused>('board.vcpu-paused', () => listener.onPaused(hart));

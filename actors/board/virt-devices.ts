@@ -7,7 +7,8 @@
 import type { DeviceDefinition } from '../../src/actor/index.ts';
 import { type FdtTree, fdtNode, findNode, reg64 } from '../../src/fdt/tree.ts';
 import { ConfigError } from '../../src/util/config-error.ts';
-import { VIRT_PLIC_SOURCES, type VirtRow, virtTable } from './virt-table.ts';
+import { HARTS_MAX, VIRT_PLIC_SOURCES, type VirtRow, virtTable } from './virt-table.ts';
+import type { VirtTree } from './virt-tree.ts';
 
 export interface VmDevice {
   /** Of its actor (`vm.actor.system.get(name)`) and its device-tree node; lower case, digits and `-`. */
@@ -27,7 +28,10 @@ export interface VmDevice {
 }
 
 /** Actors and nodes of the board's own that a device may not be called like. */
-const TAKEN_NAMES: readonly string[] = ['machine', 'cpu', 'serial0', 'plic', 'clint', 'test', 'rtc'];
+export const TAKEN_NAMES: readonly string[] = [
+  ...['machine', 'cpu', 'serial0', 'plic', 'aplic-m', 'aplic-s', 'clint', 'test', 'rtc', 'pcie', 'pcie-host'],
+  ...Array.from({ length: HARTS_MAX }, (_, hart) => `cpu${hart}`),
+];
 const NAME = /^[a-z][a-z0-9-]{0,30}$/;
 const ALIGNMENT_BYTES = 8;
 /** Where a device may lie although the table has a name for it. */
@@ -50,13 +54,12 @@ export function checkDevices(devices: readonly VmDevice[], ramBytes: number): vo
 }
 
 /** The tree with a node for each device that says what it is compatible with. */
-export function withDeviceNodes(tree: FdtTree, devices: readonly VmDevice[]): FdtTree {
+export function withDeviceNodes({ tree, wiring: wire }: VirtTree, devices: readonly VmDevice[]): FdtTree {
   const soc = findNode(tree.root, '/soc');
-  const plic = soc?.children.find(({ name }) => name.startsWith('plic@'))?.properties.get('phandle');
-  if (soc === undefined || plic === undefined) throw new Error("the board's tree has no PLIC");
+  if (soc === undefined) throw new Error("the board's tree has no /soc");
   for (const { name, base, definition, irq, compatible } of devices) {
     if (compatible === undefined) continue;
-    const wiring = irq === undefined ? {} : { interrupts: irq, 'interrupt-parent': plic };
+    const wiring = irq === undefined ? {} : wire(irq);
     const reg = reg64(base, definition.lengthBytes);
     soc.children.push(fdtNode(`${name}@${base.toString(16)}`, { compatible, reg, ...wiring }));
   }

@@ -35,18 +35,21 @@ const DEVICES = 32;
 const NAME = /^[a-z][a-z0-9-]{0,30}$/;
 
 /**
- * Checks, and gives each root port and each function on the root bus its device number.
  * @param taken names of the board's own, and of the caller's other devices
- * @throws ConfigError
+ * @throws ConfigError for what cannot be
  */
-export function placeFunctions({ rootPorts, functions }: VmPciOptions, taken: readonly string[]): RootBusPlace[] {
+export function checkPci({ rootPorts, functions }: VmPciOptions, taken: readonly string[]): void {
   const names = new Set(taken);
   for (const name of [...rootPorts, ...functions.map((one) => one.name)]) checkPciName(name, names);
   const slots = new Map<string, string>();
   for (const { name, bus } of functions) {
     if (bus === undefined) continue;
     if (!rootPorts.includes(bus)) {
-      throw new ConfigError(`pci: ${name}`, `there is no root port ${bus}`, `Add one: -device pcie-root-port,id=${bus}`);
+      throw new ConfigError(
+        `pci: ${name}`,
+        `there is no root port ${bus}`,
+        `Add one: -device pcie-root-port,id=${bus}`,
+      );
     }
     const other = slots.get(bus);
     if (other !== undefined) {
@@ -54,7 +57,7 @@ export function placeFunctions({ rootPorts, functions }: VmPciOptions, taken: re
     }
     slots.set(bus, name);
   }
-  return numbered(rootPorts, functions);
+  numberFunctions({ rootPorts, functions });
 }
 
 /** @throws ConfigError; adds the name to those that are taken */
@@ -66,7 +69,8 @@ export function checkPciName(name: string, names: Set<string>): void {
   names.add(name);
 }
 
-function numbered(rootPorts: readonly string[], functions: readonly VmPciDevice[]): RootBusPlace[] {
+/** Gives each root port and each function on the root bus its device number. @throws ConfigError */
+export function numberFunctions({ rootPorts, functions }: VmPciOptions): RootBusPlace[] {
   // 0 is the host bridge.
   const free = new Set(Array.from({ length: DEVICES - 1 }, (_, index) => index + 1));
   const take = (name: string, device: number | undefined): RootBusPlace => {

@@ -3,7 +3,7 @@
  * the topology, DMA, and the way of message-signalled interrupts.
  */
 import {
-  AccessOrigin,
+  type AccessOrigin,
   type AnyActorLogic,
   type DeviceDefinition,
   deviceActorLogic,
@@ -21,7 +21,7 @@ import { PciBus, type PciHostWindow, type PciSlot } from '../../src/pci/index.ts
 import { pcieHost, pcieHostFunction } from '../pci/pcie-host.ts';
 import { type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
-import { placeFunctions, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
+import { numberFunctions, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
 import { VIRT_PCIE_IRQ, virtPcieWindows } from './virt-pci-tree.ts';
 import { virtTable } from './virt-table.ts';
 
@@ -101,14 +101,22 @@ export class VirtPci {
       }) as AnyActorLogic,
       [PCI_ACTORS.hostFunction]: this.#functionLogic(PCI_ACTORS.hostFunction, pcieHostFunction, this.#root, 0),
     };
-    const deviceOf = new Map(placeFunctions({ rootPorts, functions }, []).map(({ name, device }) => [name, device]));
+    const deviceOf = new Map(numberFunctions({ rootPorts, functions }).map(({ name, device }) => [name, device]));
     rootPorts.forEach((name, index) => {
       const occupant = functions.find(({ bus }) => bus === name)?.name;
       const config = { slot: index + 1, ...(occupant !== undefined && { occupant }) };
       const secondary = new PciBus();
       this.#secondaries.set(name, secondary);
       const ports = { secondary, slotEvent: (event: PcieSlotEvent) => this.#slotEvent(event) };
-      logics[name] = this.#functionLogic(name, pcieRootPort, this.#root, deviceOf.get(name) ?? 0, config, ports, secondary);
+      logics[name] = this.#functionLogic(
+        name,
+        pcieRootPort,
+        this.#root,
+        deviceOf.get(name) ?? 0,
+        config,
+        ports,
+        secondary,
+      );
     });
     for (const device of functions) logics[device.name] = this.#logicOf(device, deviceOf.get(device.name) ?? 0);
     return logics;
@@ -163,7 +171,12 @@ export class VirtPci {
 
 function layoutOf(windows: readonly PciHostWindow[], ram: { readonly bytes: Uint8Array; readonly base: number }) {
   const [io, low, high] = windows as [PciHostWindow, PciHostWindow, PciHostWindow];
-  const aperture = (name: string, { base, lengthBytes }: PciHostWindow) => ({ name, base, lengthBytes, openBus: false });
+  const aperture = (name: string, { base, lengthBytes }: PciHostWindow) => ({
+    name,
+    base,
+    lengthBytes,
+    openBus: false,
+  });
   return {
     memory: {
       fixed: [{ name: 'ram', base: ram.base, lengthBytes: ram.bytes.length }],

@@ -5,20 +5,18 @@
  *
  * Not modelled: more than one hart; virtio, PCI Express and flash (their addresses are reserved).
  */
-import { type MachineEvent, machineMachine } from '../../machines/machine.ts';
+import type { MachineEvent } from '../../machines/machine.ts';
 import {
+  AccessOrigin,
   type AnyActorLogic,
+  type AnyActorRef,
   type AnyStateMachine,
-  type DeviceDefinition,
-  deviceActorLogic,
   type EventObject,
-  enqueueActions,
   Inspection,
   type InspectionEvent,
   type IrqLine,
   type Link,
   type Observer,
-  RegisterWindows,
   type WorkerCode,
 } from '../../src/actor/index.ts';
 import type { BootPlan } from '../../src/boot/plan.ts';
@@ -28,22 +26,28 @@ import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '..
 import { Thread, type ThreadKind, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, type HostClock } from '../../src/loop/index.ts';
+import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
+import type { Aia } from '../cpu/aia.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
 import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
-import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
-import { goldfishRtc } from '../time/goldfish-rtc.ts';
+import type { FinishRequest } from '../misc/test-finisher.ts';
 import { FarWire } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
 import { onThreads, type Placement } from './placement.ts';
 import { VcpuEnd } from './vcpu-end.ts';
 import type { VmDevice } from './virt-devices.ts';
+import { interruptControllers, msiPortOf } from './virt-interrupts.ts';
+import { machineLogic } from './virt-machine.ts';
+import { NearDevices } from './virt-near.ts';
+import { VirtPci } from './virt-pci.ts';
+import type { VmPciOptions } from './virt-pci-functions.ts';
 import { virtTable } from './virt-table.ts';
-import type { RemoteDevice, VirtVcpuParameters } from './virt-vcpu.ts';
+import { farRegions, firstDevices, type VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface VirtOptions {
   readonly harts: number;
@@ -53,8 +57,10 @@ export interface VirtOptions {
   readonly plan: Omit<BootPlan, 'segments'>;
   /** What goes into RAM: called at launch and at each reset; the board keeps nothing of it. */
   takeSegments(): readonly BootSegment[];
+  readonly aia: Aia;
   /** The caller's own, checked. */
   readonly devices: readonly VmDevice[];
+  readonly pci: VmPciOptions;
   /** The built-in SBI serves S mode. */
   readonly sbi: boolean;
   readonly seed: number;
@@ -71,8 +77,7 @@ export interface VirtOptions {
 
 const MAIN_LOOP = loopActorName(MAIN_THREAD);
 /** On the first vCPU's thread, under the names that its gateway exports. */
-const FAR_DEVICES = { uart: 'serial0', plic: 'plic', aclint: 'clint' } as const;
-const NEAR_DEVICES = { test: 'test', rtc: 'rtc' } as const;
+const FAR_DEVICES = { uart: 'serial0', aclint: 'clint' } as const;
 /** Between two vCPUs go single words and few requests: each waits for one access or SBI call at a time. */
 const VCPU_CHANNEL: Partial<ChannelOptions> = { capacityBytes: 16_384, credits: 8 };
 
@@ -90,16 +95,20 @@ export class VirtBoard {
   readonly #loopActor: EventLoopActor;
   readonly #vcpus: readonly VcpuEnd[];
   readonly #first: VcpuEnd;
-  /** Devices of the main loop, as the vCPUs' threads reach them. */
-  readonly #near: readonly RemoteDevice[];
+  readonly #near: NearDevices;
+  readonly #pci: VirtPci;
+  /** What the devices of the main loop write to RAM. */
+  readonly #dirty: DirtyBitmap;
+  /** Who is behind the accesses of the main loop. */
+  readonly #origin = new AccessOrigin();
   /** Harts that have yet to stand. */
   readonly #toPause = new Set<number>();
-  #send: (event: MachineEvent) => void = () => {};
+  #root: AnyActorRef | null = null;
   #closed: Promise<void> | null = null;
 
   constructor(options: VirtOptions) {
     this.#options = options;
-    this.#near = nearDevices(options.devices);
+    this.#near = new NearDevices(options.devices);
     const doorbells = options.layout.doorbells.map((byteOffset): DoorbellWords => {
       return { buffer: options.memory.buffer, byteOffset, signalWords: VCPU_SIGNAL_WORDS };
     });
@@ -128,6 +137,8 @@ export class VirtBoard {
     this.link = first.link;
     this.inspection = options.inspect === null ? null : new Inspection(MAIN_THREAD, this.#loop, options.inspect);
     for (const vcpu of this.#vcpus) this.inspection?.watchThread(vcpu.link);
+    this.#dirty = new DirtyBitmap(options.layout.ramBytes);
+    this.#pci = this.#createPci();
     this.logic = this.#machineLogic();
     for (const [hart, vcpu] of this.#vcpus.entries()) {
       const attention = attentionByteOffset(doorbells[hart] as DoorbellWords);
@@ -135,9 +146,13 @@ export class VirtBoard {
     }
   }
 
-  /** Where failures and acknowledgements go: the root actor, once it exists. */
-  connect(send: (event: MachineEvent) => void): void {
-    this.#send = send;
+  /** The root actor, once it exists: where failures and acknowledgements go. */
+  connect(root: AnyActorRef): void {
+    this.#root = root;
+  }
+
+  #send(event: MachineEvent): void {
+    this.#root?.send(event);
   }
 
   /** Calls `handler` whenever the first vCPU's thread has made room after a message was refused. */
@@ -169,97 +184,91 @@ export class VirtBoard {
 
   #vcpuEnd(hart: number): VcpuEnd {
     const { onEnd, onLog, onThreadEnd } = this.#options;
-    return new VcpuEnd(hart, this.#thread, this.#loop, {
-      onPaused: () => this.#vcpuPaused(hart),
-      onLog,
-      onProgramEnd: (code) => onEnd({ kind: code === 0 ? 'poweroff' : 'fail', code }),
-      onResetRequest: (request) => onEnd(endOfReset(request)),
-      onThreadEnd: (_, error) => onThreadEnd(error),
+    return new VcpuEnd(
+      hart,
+      { thread: this.#thread, loop: this.#loop, origin: this.#origin },
+      {
+        onPaused: () => this.#vcpuPaused(hart),
+        onLog,
+        onProgramEnd: (code) => onEnd({ kind: code === 0 ? 'poweroff' : 'fail', code }),
+        onResetRequest: (request) => onEnd(endOfReset(request)),
+        onThreadEnd: (_, error) => onThreadEnd(error),
+      },
+    );
+  }
+
+  #createPci(): VirtPci {
+    const { harts, aia, memory, layout } = this.#options;
+    const reach = { thread: this.#thread, harts, own: null };
+    return new VirtPci({
+      ...this.#options.pci,
+      loop: this.#loop,
+      origin: this.#origin,
+      vcpus: this.#vcpus,
+      ram: { bytes: new Uint8Array(memory.buffer, layout.ram, layout.ramBytes), base: virtTable.dram.base },
+      dirty: this.#dirty,
+      msi: msiPortOf(aia, reach),
+      regions: [...this.#near.regions(), ...farRegions(this.#first.channel, firstDevices(this.#hotDevices()))],
+      firstWindowId: this.#near.remote.length,
+      wireTo: (source) => this.#wireTo(source),
+      tell: (name, event) => this.#root?.system.get(name)?.send(event),
+      released: (name) => this.#send({ type: 'machine.unplugged', name }),
+      registers: this.#near,
     });
   }
 
+  #wireTo(source: number): IrqLine {
+    return new FarWire(this.#first.channel, WORDS.wire, source);
+  }
+
+  /** The devices whose registers are on the first vCPU's thread. */
+  #hotDevices(): Pick<VirtVcpuParameters, 'uart' | 'aclint' | 'aia'> {
+    return {
+      uart: { ...row(virtTable.uart0, FAR_DEVICES.uart), source: virtTable.uart0.irq },
+      aclint: row(virtTable.clint, FAR_DEVICES.aclint),
+      aia: this.#options.aia,
+    };
+  }
+
   #machineLogic(): AnyStateMachine {
-    const actors = this.#deviceLogics();
-    const devices = Object.keys(actors);
-    const cpus = this.#vcpus.map(({ actorName }) => actorName);
     const loops: Record<string, AnyActorLogic> = { [MAIN_LOOP]: this.#loopActor.logic };
+    const cpus: Record<string, AnyActorLogic> = {};
     for (const { gateway, actorName, loopName } of this.#vcpus) {
       loops[loopName] = gateway.proxyLogic(loopName);
-      actors[actorName] = gateway.proxyLogic(actorName);
+      cpus[actorName] = gateway.proxyLogic(actorName);
     }
-    const spawnAll = (names: readonly string[]) =>
-      enqueueActions(({ enqueue }) => {
-        for (const name of names) enqueue.spawnChild(name, { id: name, systemId: name });
-      });
     const { mode, pcGpa, a1 } = this.#options.plan.start;
-    const start = { type: 'vcpu.start', pc: BigInt(pcGpa), argument: BigInt(a1) } as EventObject;
-    // In M mode all harts begin, as out of a real reset; the built-in SBI starts one, which starts the others.
-    const started = mode === 'M' ? cpus : cpus.slice(0, 1);
-    // xstate's types know only what the chart itself declares; the board adds its own actors and actions.
-    return (machineMachine as AnyStateMachine).provide({
-      actors: { ...loops, ...actors },
-      actions: {
-        startLoops: spawnAll(Object.keys(loops)),
-        launch: enqueueActions(({ enqueue }) => {
-          enqueue(() => this.#loadRam());
-          for (const name of Object.keys(actors)) enqueue.spawnChild(name, { id: name, systemId: name });
-          for (const name of devices) enqueue.sendTo(name, { type: 'device.start' });
-          for (const name of started) enqueue.sendTo(name, start);
-        }),
-        resumeAll: enqueueActions(({ enqueue }) => {
-          enqueue(() => this.#resumeClock());
-          for (const name of devices) enqueue.sendTo(name, { type: 'device.resume' });
-          for (const name of cpus) enqueue.sendTo(name, { type: 'vcpu.resume' });
-        }),
-        pauseVcpus: enqueueActions(({ enqueue }) => {
-          enqueue(() => this.#expectPauses());
-          for (const name of cpus) enqueue.sendTo(name, { type: 'vcpu.pause' });
-        }),
-        quiesceDevices: enqueueActions(({ enqueue }) => {
-          for (const name of devices) enqueue.sendTo(name, { type: 'device.quiesce' });
-          enqueue(() => this.#stopClock());
-        }),
-        resetAll: enqueueActions(({ enqueue }) => {
-          enqueue(() => this.#loadRam());
-          for (const name of devices) enqueue.sendTo(name, { type: 'device.reset' });
-          for (const name of cpus) enqueue.sendTo(name, { type: 'vcpu.reset' });
-          for (const name of started) enqueue.sendTo(name, start);
-        }),
-        haltAll: () => this.#halt(),
-        release: () => void this.close(),
-      },
-    }) as AnyStateMachine;
+    const names = Object.keys(cpus);
+    return machineLogic({
+      loops,
+      cpus,
+      devices: this.#deviceLogics(),
+      // In M mode all harts begin, as out of a real reset; the built-in SBI starts one, which starts the others.
+      started: mode === 'M' ? names : names.slice(0, 1),
+      start: { type: 'vcpu.start', pc: BigInt(pcGpa), argument: BigInt(a1) } as EventObject,
+      loadRam: () => this.#loadRam(),
+      resumeClock: () => this.#resumeClock(),
+      stopClock: () => this.#stopClock(),
+      expectPauses: () => this.#expectPauses(),
+      halt: () => this.#halt(),
+      release: () => void this.close(),
+    });
   }
 
   /** Of the devices of the main loop, and of the proxies of those on the first vCPU's thread; by name. */
   #deviceLogics(): Record<string, AnyActorLogic> {
-    const wireTo = (source: number): IrqLine => new FarWire(this.#first.channel, WORDS.wire, source);
-    const windows = new RegisterWindows();
-    const near = <P extends object, C, S, E>(definition: DeviceDefinition<P, C, S, E>, ports: P, config: C) =>
-      deviceActorLogic(definition, {
-        loop: this.#loop,
-        ports,
-        config,
-        registers: {
-          realize: (id, window) => {
-            windows.realize(id, window);
-            const remote = this.#near.find((device) => device.name === id);
-            if (remote === undefined) return;
-            for (const { server } of this.#vcpus) server.serve(remote.windowId, window);
-          },
-        },
-      }) as AnyActorLogic;
-    const finish = (request: FinishRequest): void => this.#options.onEnd(endOfFinisher(request));
-    const actors: Record<string, AnyActorLogic> = {
-      [NEAR_DEVICES.test]: near(testFinisher, { finish }, undefined),
-      [NEAR_DEVICES.rtc]: near(goldfishRtc, { irq: wireTo(virtTable.rtc.irq) }, undefined),
-    };
-    for (const name of Object.values(FAR_DEVICES)) actors[name] = this.#first.gateway.proxyLogic(name);
-    for (const { name, definition, config, ports, irq } of this.#options.devices) {
-      const wiring = irq === undefined ? {} : { irq: wireTo(irq) };
-      actors[name] = near(definition, { ...ports, ...wiring }, config);
-    }
-    return actors;
+    const near = this.#near.logics({
+      loop: this.#loop,
+      vcpus: this.#vcpus,
+      wireTo: (source) => this.#wireTo(source),
+      finish: (request) => this.#options.onEnd(endOfFinisher(request)),
+    });
+    const controllers = interruptControllers(this.#options.aia).map(({ name }) => name);
+    const far = [...controllers, ...Object.values(FAR_DEVICES)].map((name) => [
+      name,
+      this.#first.gateway.proxyLogic(name),
+    ]);
+    return { ...near, ...Object.fromEntries(far), ...this.#pci.logics() };
   }
 
   #expectPauses(): void {
@@ -312,15 +321,12 @@ export class VirtBoard {
 
   #threadParameters(hart: number, attention: number): VirtVcpuParameters {
     const { harts, memory, layout, modules, plan, sbi, log, seed } = this.#options;
-    const row = ({ base, lengthBytes }: { base: number; lengthBytes: number }, name: string) => ({
-      name,
-      base,
-      lengthBytes,
-    });
     return {
+      ...this.#hotDevices(),
       memory,
       modules,
       arena: layout.arenas[hart] ?? 0,
+      dirty: layout.dirty[hart] ?? 0,
       attention,
       ram: { base: virtTable.dram.base, host: layout.ram, lengthBytes: layout.ramBytes },
       hartId: hart,
@@ -328,17 +334,18 @@ export class VirtBoard {
       sbi,
       start: { mode: plan.start.mode, a2: BigInt(plan.start.a2) },
       rom: { ...row(virtTable.mrom, 'mrom'), bytes: plan.rom },
-      uart: { ...row(virtTable.uart0, FAR_DEVICES.uart), source: virtTable.uart0.irq },
       pio: row(virtTable.pciePio, 'pcie-pio'),
-      aia: 'none',
-      dirty: layout.dirty[hart] ?? 0,
-      aclint: row(virtTable.clint, FAR_DEVICES.aclint),
-      remote: this.#near,
+      remote: this.#near.remote,
       htif: plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
       log,
       seed: seed + 1 + hart,
     };
   }
+}
+
+/** A row of the table under an actor's name. */
+function row({ base, lengthBytes }: { readonly base: number; readonly lengthBytes: number }, name: string) {
+  return { name, base, lengthBytes };
 }
 
 function wireMachine(doorbells: readonly DoorbellWords[], mainKind: ThreadKind): ReturnType<typeof wireThreads> {
@@ -350,16 +357,6 @@ function wireMachine(doorbells: readonly DoorbellWords[], mainKind: ThreadKind):
   return wireThreads([{ name: MAIN_THREAD, kind: mainKind }, ...vcpus], (one, other) =>
     isVcpu(one) && isVcpu(other) ? VCPU_CHANNEL : {},
   );
-}
-
-function nearDevices(others: readonly VmDevice[]): RemoteDevice[] {
-  const { test, rtc } = virtTable;
-  const windows = [
-    { name: NEAR_DEVICES.test, base: test.base, lengthBytes: test.lengthBytes },
-    { name: NEAR_DEVICES.rtc, base: rtc.base, lengthBytes: rtc.lengthBytes },
-    ...others.map(({ name, base, definition }) => ({ name, base, lengthBytes: definition.lengthBytes })),
-  ];
-  return windows.map((window, windowId) => ({ ...window, windowId }));
 }
 
 /** A kernel that panics shuts down with this reason. */

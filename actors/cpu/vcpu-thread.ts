@@ -29,6 +29,7 @@ import type { LoopPort } from '../../src/loop/port.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
+import { type Aia, HART_AIA } from './aia.ts';
 import type { LogConfig } from './hart-log.ts';
 import { HartPeers } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
@@ -64,12 +65,6 @@ export interface VcpuThreadParameters {
   readonly log: LogConfig | null;
   readonly seed: number;
 }
-
-/** Which interrupt controllers a machine has (QEMU's `aia`): the PLIC, an APLIC, or an APLIC and an IMSIC per hart. */
-export type Aia = 'none' | 'aplic' | 'aplic-imsic';
-
-/** What a hart has of the Advanced Interrupt Architecture then. */
-const HART_AIA = { none: 'none', aplic: 'csrs', 'aplic-imsic': 'imsic' } as const;
 
 /** The board's thread, and the caller's. */
 export const MAIN_THREAD = 'main';

@@ -2,8 +2,9 @@
  * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
  * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
  */
-import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../index.ts';
+import { AIA_KINDS, type Aia, HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../index.ts';
 import { ConfigError } from '../util/config-error.ts';
+import { type DeviceSpec, deviceKinds, parseDevice } from './device-spec.ts';
 import { nearest } from './did-you-mean.ts';
 import { parseSerial, type SerialSpec, serialSyntax } from './serial-spec.ts';
 import { formatSize, parseSize } from './size.ts';
@@ -23,6 +24,8 @@ export type LogItem = keyof typeof logItems;
 export interface Options {
   readonly ramBytes: number;
   readonly harts: number;
+  readonly aia: Aia;
+  readonly devices: readonly DeviceSpec[];
   /** undefined for the default guest. */
   readonly kernel: string | undefined;
   readonly initrd: string | undefined;
@@ -42,6 +45,8 @@ export interface Options {
 const defaults: Options = {
   ramBytes: RAM_DEFAULT_BYTES,
   harts: 1,
+  aia: 'none',
+  devices: [],
   kernel: undefined,
   initrd: undefined,
   append: undefined,
@@ -61,11 +66,17 @@ interface OptionRow {
   /** Placeholder of its argument; without one it takes none. */
   readonly argument?: string;
   readonly help: string;
-  readonly parse: (value: string) => Partial<Options>;
+  readonly repeatable?: boolean;
+  readonly parse: (value: string, before: Options) => Partial<Options>;
 }
 
 const rows: readonly OptionRow[] = [
-  { names: ['-M', '-machine'], argument: 'virt', help: 'the board', parse: (value) => only('-M', value, ['virt']) },
+  {
+    names: ['-M', '-machine'],
+    argument: 'virt[,aia=KIND]',
+    help: `the board; KIND of interrupt controllers: ${AIA_KINDS.join(', ')} (none: a PLIC)`,
+    parse: parseMachine,
+  },
   {
     names: ['-m'],
     argument: 'SIZE',
@@ -103,6 +114,13 @@ const rows: readonly OptionRow[] = [
     argument: 'FILE',
     help: "device tree blob instead of the board's own",
     parse: (value) => ({ dtb: value }),
+  },
+  {
+    names: ['-device'],
+    argument: 'KIND[,id=ID][,...]',
+    help: `a PCI device, may be given several times: ${Object.keys(deviceKinds).join(', ')}`,
+    repeatable: true,
+    parse: (value, before) => ({ devices: [...before.devices, parseDevice(value, before.devices.length)] }),
   },
   {
     names: ['-serial'],
@@ -150,9 +168,10 @@ export function parseOptions(args: readonly string[]): Options {
   for (let at = 0; at < args.length; at++) {
     const name = args[at] ?? '';
     const row = rows.find(({ names }) => names.includes(name)) ?? unknownOption(name);
-    if (given.has(row)) throw new ConfigError(name, 'given twice', 'Give it once.');
+    if (given.has(row) && row.repeatable !== true) throw new ConfigError(name, 'given twice', 'Give it once.');
     given.add(row);
-    options = { ...options, ...row.parse(row.argument === undefined ? '' : argumentOf(row, name, args[++at])) };
+    const value = row.argument === undefined ? '' : argumentOf(row, name, args[++at]);
+    options = { ...options, ...row.parse(value, options) };
   }
   return options.help || options.version ? options : checkTogether(options);
 }
@@ -197,6 +216,20 @@ function argumentOf(row: OptionRow, name: string, value: string | undefined): st
 function only(name: string, value: string, known: readonly string[]): Partial<Options> {
   if (known.includes(value)) return {};
   throw new ConfigError(name, `'${value}' is not known`, `Write ${name} ${known.join(' or ')}.`);
+}
+
+function parseMachine(value: string): Partial<Options> {
+  const [board, ...properties] = value.split(',');
+  only('-M', board ?? '', ['virt']);
+  let aia: Aia = defaults.aia;
+  for (const property of properties) {
+    const known = AIA_KINDS.find((kind) => property === `aia=${kind}`);
+    if (known === undefined) {
+      throw new ConfigError('-M', `'${property}' is not known`, `Write -M virt,aia=${AIA_KINDS.join(' or ')}.`);
+    }
+    aia = known;
+  }
+  return { aia };
 }
 
 function parseRam(value: string): number {

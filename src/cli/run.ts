@@ -4,7 +4,7 @@
  */
 
 import type { ImageSource } from '../boot/image-source.ts';
-import type { MachineEnd } from '../index.ts';
+import type { Aia, MachineEnd, VmPciDevice } from '../index.ts';
 import { type CharBackend, connectConsole, type GuestConsole } from './char-backend.ts';
 import type { Images } from './images.ts';
 import type { LogSink } from './log.ts';
@@ -22,6 +22,9 @@ export interface Machine {
 
 export interface MachineOptions {
   readonly harts: number;
+  readonly aia: Aia;
+  readonly rootPorts: readonly string[];
+  readonly pci: readonly VmPciDevice[];
   readonly ramBytes: number;
   readonly kernel: ImageSource;
   readonly initrd?: ImageSource;
@@ -37,6 +40,9 @@ export function machineOptions(options: Options, images: Images): MachineOptions
   const { initrd, append, dtb } = images;
   return {
     harts: options.harts,
+    aia: options.aia,
+    rootPorts: options.devices.flatMap((device) => ('rootPort' in device ? [device.rootPort] : [])),
+    pci: options.devices.flatMap((device) => ('pci' in device ? [device.pci] : [])),
     ramBytes: options.ramBytes,
     kernel: images.kernel,
     bios: images.bios,

@@ -18,7 +18,7 @@ function config(options: Partial<BootConfig> & { ramBytes?: number } = {}): Boot
     romGpa: virtTable.mrom.base,
     bios: 'builtin',
     kernel: makeLinuxImage(),
-    deviceTree: virtDeviceTree({ harts: 1, ramBytes }),
+    deviceTree: virtDeviceTree({ harts: 1, ramBytes }).tree,
     ...rest,
   };
 }

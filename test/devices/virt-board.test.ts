@@ -27,7 +27,7 @@ const NOT_BUILT_YET = /^\/(pmu|fw-cfg@|flash@|platform-bus@|soc\/(pci@|virtio_mm
 describe('the device tree of virt', () => {
   it('passes through dtc without a warning and comes back the same', (context) => {
     needsTool(context, 'dtc');
-    const tree = virtDeviceTree(config);
+    const { tree } = virtDeviceTree(config);
     const source = dtc(writeFdt(tree), 'dtb', 'dts');
     expect(readFdt(dtc(new TextDecoder().decode(source), 'dts', 'dtb'))).toEqual(tree);
   });
@@ -35,7 +35,7 @@ describe('the device tree of virt', () => {
   it('says what QEMU says wherever both have a node', (context) => {
     needsTool(context, 'qemu-system-riscv64');
     const theirs = qemuTree();
-    const ours = virtDeviceTree(config).root;
+    const ours = virtDeviceTree(config).tree.root;
     const problems: string[] = [];
     walk(theirs, '', (path, node) => {
       if (NOT_BUILT_YET.test(path)) return;
@@ -47,7 +47,7 @@ describe('the device tree of virt', () => {
   });
 
   it('describes each hart and as much memory as asked for', () => {
-    const { root } = virtDeviceTree({ harts: 3, ramBytes: 3 * 2 ** 30 });
+    const { root } = virtDeviceTree({ harts: 3, ramBytes: 3 * 2 ** 30 }).tree;
     expect(root.children.find((node) => node.name === 'cpus')?.children).toHaveLength(4);
     const cpu = findNode(root, '/cpus/cpu@2') as FdtNode;
     expect(getStrings(cpu.properties.get('riscv,isa-extensions') as Uint8Array)).toEqual([...VIRT_ISA_EXTENSIONS]);

@@ -23,7 +23,7 @@ function truncatedKernel(): Uint8Array {
   return bytes;
 }
 
-const tree = (): Uint8Array => writeFdt(virtDeviceTree({ harts: 1, ramBytes: RAM_BYTES }));
+const tree = (): Uint8Array => writeFdt(virtDeviceTree({ harts: 1, ramBytes: RAM_BYTES }).tree);
 
 const CASES: readonly (readonly [string, VmOptions, string, RegExp])[] = [
   ['no kernel', {}, '-kernel', /nothing to run/],

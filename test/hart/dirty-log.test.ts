@@ -94,6 +94,7 @@ describe('the dirty log', () => {
   });
 
   it('is refused where it is off', () => {
+    interpreter.hart.stopDirtyLog('display');
     expect(() => interpreter.hart.collectDirty('display')).toThrow(/display log is off/);
   });
 });

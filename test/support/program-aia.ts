@@ -189,14 +189,17 @@ function topInterrupt(code: CodeBuilder, { forQemu }: Context, level: LevelName,
 
 /** An interrupt of the file becomes pending and enabled, and that of the hart enabled. */
 function raise(code: CodeBuilder, random: ProgramRandom, level: LevelName, [bit, select, , rd]: Scratch): void {
-  const word = 2 * random.below(4);
-  code.li(bit, 1n << BigInt(random.below(64)));
+  const identity = random.below(256);
+  const word = 2 * (identity >> 6);
+  code.li(bit, 1n << BigInt(identity & 63));
   const set = (register: number): void => {
     code.setCsr(csrNumber(`${level}iselect`), BigInt(register), select);
     code.emit('csrrs', { rd, csr: csrNumber(`${level}ireg`), rs1: bit });
   };
   set(EIE0 + word);
-  if (random.oneIn(3)) writeRegister(code, level, EITHRESHOLD, threshold(random), select);
+  // Just about to be held back, or just held back.
+  const border = random.oneIn(2) ? threshold(random) : BigInt(identity + random.below(2));
+  if (random.oneIn(3)) writeRegister(code, level, EITHRESHOLD, border, select);
   if (!random.oneIn(4)) writeRegister(code, level, EIDELIVERY, 1n, select);
   set(EIP0 + word);
   code.li(select, EXTERNAL[level]);

@@ -9,6 +9,10 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'src/cli/main.ts': 'the command',
   'src/hart/build.ts': 'run by `npm run build`',
   'src/actor/worker-main.ts': 'the first module of a worker, named by URL',
+  'src/bus/topology-owner.ts': 'wired by a board whose topology changes; until then its tests are its users',
+  'src/bus/topology-participant.ts': 'as topology-owner.ts',
+  'src/dma/dma-ports.ts': 'as topology-owner.ts',
+  'src/dma/dirty-collector.ts': 'as topology-owner.ts',
   'src/hart/reference/': 'the oracle, which tests run beside the interpreter',
 };
 

@@ -81,7 +81,7 @@ export class WindowServer {
     const window = this.#window(id);
     const result = window.read(offset, size);
     if (result !== MUST_WAIT) return this.#reply(token, result);
-    const request = this.#await(id, token);
+    const request = this.#owe(id, token);
     const asked = window.readAsync(offset, size, (value) => this.#answer(request, value));
     if (!asked) this.#answer(request, BUS_FAULT);
   }
@@ -101,12 +101,12 @@ export class WindowServer {
     const window = this.#window(id);
     const result = window.write(offset, value, size);
     if (result !== MUST_ASK) return this.#reply(token, result === ACCESS_OK ? ACCESS_OK : BUS_FAULT);
-    const request = this.#await(id, token);
+    const request = this.#owe(id, token);
     const asked = window.writeAsync?.(offset, value, size, (late) => this.#answer(request, late)) ?? false;
     if (!asked) this.#answer(request, BUS_FAULT);
   }
 
-  #await(windowId: number, token: number): Unanswered {
+  #owe(windowId: number, token: number): Unanswered {
     const request = { windowId, token };
     this.#unanswered.add(request);
     return request;

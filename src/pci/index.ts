@@ -22,5 +22,5 @@ export {
   type PciShape,
 } from './function.ts';
 export { type MsixShape, msixBytes } from './msix.ts';
-export { BRIDGE, BRIDGE_CONTROL, CAPABILITY, COMMAND, CONFIG, HEADER, STATUS } from './registers.ts';
+export { BRIDGE, BRIDGE_CONTROL, bridgeRegisters, CAPABILITY, COMMAND, CONFIG, configRegisters } from './registers.ts';
 export { findFunction, isSameRoute, type PciHostWindow, type PciRoute, routes, routeWindow } from './routing.ts';

@@ -1,6 +1,5 @@
 /** PCI: what functions, bridges, boards and the library import. */
-export type { BarShape, PciRange, PciSpace } from './bars.ts';
-export type { PciForwarding, PciInterval } from './bridge.ts';
+export type { BarShape } from './bars.ts';
 export { ones, PciBus, type PciPlace, PciSlot, type PciSlotPort } from './bus.ts';
 export { ConfigSpace, touches } from './config-space.ts';
 export {

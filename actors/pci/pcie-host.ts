@@ -3,10 +3,10 @@
  * Source: PCI Express Base 4.0, 7.2.2 (enhanced configuration access mechanism); Linux binding
  * host-generic-pci.yaml; QEMU's hw/pci-host/gpex.c.
  *
- * The guest sees configuration space of 256 buses, and functions' registers in the windows of the configuration. What
- * answers nowhere reads all ones, and writes to it are dropped. A configuration write is not posted: it is done when the
- * memory map that follows from it is in use everywhere. Writes that come meanwhile wait their turn; so they take effect
- * in one order.
+ * The guest sees configuration space of 256 buses, and functions' registers in the windows of the configuration. A
+ * configuration write is not posted: it is done when the memory map that follows from it is in use everywhere. Writes
+ * that come meanwhile wait their turn; so they take effect in one order. Where no function answers, configuration space
+ * reads all ones; that the windows do so too is the board's business, whose map they are.
  *
  * Not modelled: configuration accesses that are not aligned (all ones), error messages, the bridge's own registers.
  */
@@ -26,7 +26,6 @@ import {
   type PciRoute,
   type PciSlot,
   routes,
-  routeWindow,
 } from '../../src/pci/index.ts';
 
 export interface PcieHostPorts {
@@ -46,7 +45,7 @@ const FUNCTION_BYTES = 0x1000;
 const BUS_BYTES = 0x10_0000;
 const BUSES = 256;
 /** Writes that wait for a change of the map. Each vCPU has one at most; the rest are functions that write here. */
-const WAITING_MAX = 1024;
+const WAITING_MAX = 256;
 
 export const pcieHostRegisters = registerTable({
   CONFIG: {
@@ -91,7 +90,7 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
     this.#windows = config.windows;
     this.#catchUp = ports.loop.bottomHalf('pcie-host map', () => this.#pump());
     ports.bus.watch(() => this.#routesChanged());
-    // The windows themselves come with the first turn of the loop.
+    // What functions decoded before the host was made (a restored machine) comes with the first turn of the loop.
     this.#catchUp.schedule();
   }
 
@@ -115,8 +114,7 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   }
 
   view(): object {
-    const placed = [...this.#placed.values()].filter(({ slot }) => slot !== null);
-    const regions = placed.map(({ name, base, lengthBytes }) => ({ name, base, lengthBytes }));
+    const regions = [...this.#placed.values()].map(({ name, base, lengthBytes }) => ({ name, base, lengthBytes }));
     return { regions, waiting: this.#waiting.length, isCommitting: this.#isCommitting };
   }
 
@@ -183,9 +181,9 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   }
 }
 
-function placedWindow(route: PciRoute): PlacedWindow {
-  const { name, base, lengthBytes } = route;
-  return { name, space: 'memory', base, lengthBytes, window: routeWindow(route) };
+/** I/O ports are memory on this machine, too. */
+function placedWindow({ name, base, lengthBytes, slot, offset }: PciRoute): PlacedWindow {
+  return { name, space: 'memory', base, lengthBytes, window: slot.window(offset, lengthBytes) };
 }
 
 /** The host bridge as a function on its own bus, 00:00.0; it has nothing but its identity (QEMU's gpex-root). */

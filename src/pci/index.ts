@@ -22,4 +22,4 @@ export {
 } from './function.ts';
 export { type MsixShape, msixBytes } from './msix.ts';
 export { BRIDGE, BRIDGE_CONTROL, bridgeRegisters, CAPABILITY, COMMAND, CONFIG, configRegisters } from './registers.ts';
-export { findFunction, isSameRoute, type PciHostWindow, type PciRoute, routes, routeWindow } from './routing.ts';
+export { findFunction, isSameRoute, type PciHostWindow, type PciRoute, routes } from './routing.ts';

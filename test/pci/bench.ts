@@ -25,7 +25,7 @@ export const WINDOWS: readonly PciHostWindow[] = [
 export const MSI_BASE = 0x2800_0000;
 const MSI_BYTES = 0x1000;
 
-/** A memory map that refuses nonsense: what goes must be there, what comes must be free. */
+/** A memory map that refuses nonsense: what goes must be there, what comes must be free and in a window. */
 class FakeTopology implements TopologyPort {
   readonly regions = new Map<string, PlacedWindow>();
   readonly changes: TopologyChange[] = [];
@@ -67,6 +67,8 @@ class FakeTopology implements TopologyPort {
         (one) => region.base < one.base + one.lengthBytes && one.base < end,
       );
       if (other !== undefined || this.regions.has(region.name)) throw new Error(`${region.name} meets ${other?.name}`);
+      const isInside = WINDOWS.some(({ base, lengthBytes }) => region.base >= base && end <= base + lengthBytes);
+      if (!isInside) throw new Error(`${region.name} is in no window`);
       if (region.window.lengthBytes !== region.lengthBytes) throw new Error(`${region.name} has another length`);
       this.regions.set(region.name, region);
     }
@@ -190,10 +192,13 @@ export class PciBench {
     this.host.mmioWriteLater?.(bdf * 0x1000 + register, value >>> 0, size, done);
   }
 
-  /** A vCPU's access to memory; what is no PCI window is null: a bus fault. */
+  /** A vCPU's access to memory: the windows are an open bus; what is beside them is null, a bus fault. */
   read(gpa: number, size: Size = 4): number | null {
     const region = this.topology.find(gpa);
-    return region === undefined ? null : region.window.read(gpa - region.base, size);
+    if (region !== undefined) return region.window.read(gpa - region.base, size);
+    return WINDOWS.some(({ base, lengthBytes }) => gpa >= base && gpa < base + lengthBytes)
+      ? 2 ** (8 * size) - 1
+      : null;
   }
 
   write(gpa: number, value: number, size: Size = 4): void {

@@ -36,9 +36,8 @@ describe('a configuration write', () => {
     expect([bench.read(HERE), bench.read(THERE)]).toEqual([0xffff_ffff, 0x0100_00ed]);
     const [change] = bench.topology.changes;
     expect(bench.topology.changes).toHaveLength(1);
-    expect(change?.remove).toContain('edu0.bar0');
-    expect(change?.add.map(({ name, base }) => [name, base])).toContainEqual(['edu0.bar0', THERE]);
-    expect(change?.remove).not.toContain('edu1.bar0');
+    expect(change?.remove).toEqual(['edu0.bar0']);
+    expect(change?.add.map(({ name, space, base }) => [name, space, base])).toEqual([['edu0.bar0', 'memory', THERE]]);
   });
 
   it('that changes nothing of the map is done at once', () => {
@@ -77,7 +76,7 @@ describe('a configuration write', () => {
     bench.configWriteLater(EDU, CONFIG.bar0, THERE, 4, () => {});
     let done = 0;
     for (let i = 0; i < 3000; i++) bench.configWriteLater(OTHER, CONFIG.interruptLine, 1, 1, () => done++);
-    expect(done).toBe(3000 - 1024);
+    expect(done).toBe(3000 - 256);
     bench.topology.complete();
     expect(done).toBe(3000);
   });
@@ -113,7 +112,7 @@ describe('a BAR that goes by itself', () => {
     expect(bench.read(HERE)).toBe(0xffff_ffff);
     bench.loop.advance(0);
     bench.topology.complete();
-    expect(bench.topology.find(HERE)?.name).toMatch(/^pcie\.unassigned/);
+    expect(bench.topology.find(HERE)).toBeUndefined();
   });
 
   it('that went while a change was under way goes with the next one', () => {

@@ -100,7 +100,6 @@ function take(machine: ReturnType<typeof setUp>, step: Step): void {
       bench.configWriteLater(step.bdf, step.register, step.value, step.size, () => {});
       break;
     case 'memory': {
-      // Functions' registers first: holes say nothing.
       const regions = [...bench.topology.regions.values()].sort((a, b) => a.name.localeCompare(b.name));
       const region = regions[step.region % regions.length];
       if (region === undefined) break;

@@ -76,8 +76,8 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   readonly #topology: TopologyPort;
   readonly #windows: readonly PciHostWindow[];
   readonly #catchUp: BottomHalf;
-  /** What has been asked of the topology, by name. */
-  #placed = new Map<string, PciRoute>();
+  /** What has been asked of the topology, by name; null before the first time. */
+  #placed: ReadonlyMap<string, PciRoute> | null = null;
   #waiting: ConfigWrite[] = [];
   #isCommitting = false;
   #isPumping = false;
@@ -90,7 +90,8 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
     this.#windows = config.windows;
     this.#catchUp = ports.loop.bottomHalf('pcie-host map', () => this.#pump());
     ports.bus.watch(() => this.#routesChanged());
-    // What functions decoded before the host was made (a restored machine) comes with the first turn of the loop.
+    // The first change comes with the first turn of the loop, even an empty one: with it the windows are there. It also
+    // has what functions decode that were restored before.
     this.#catchUp.schedule();
   }
 
@@ -114,7 +115,11 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   }
 
   view(): object {
-    const regions = [...this.#placed.values()].map(({ name, base, lengthBytes }) => ({ name, base, lengthBytes }));
+    const regions = [...(this.#placed?.values() ?? [])].map(({ name, base, lengthBytes }) => ({
+      name,
+      base,
+      lengthBytes,
+    }));
     return { regions, waiting: this.#waiting.length, isCommitting: this.#isCommitting };
   }
 
@@ -169,15 +174,16 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   /** The way from what is placed to what shall be; null where that is the same. */
   #change(): TopologyChange | null {
     this.#isStale = false;
+    const placed = this.#placed;
     const wanted = new Map(routes(this.#bus, this.#windows).map((route) => [route.name, route]));
     const isKept = ({ name }: PciRoute): boolean => {
-      const [was, is] = [this.#placed.get(name), wanted.get(name)];
+      const [was, is] = [placed?.get(name), wanted.get(name)];
       return is !== undefined && isSameRoute(was, is);
     };
-    const remove = [...this.#placed.values()].filter((route) => !isKept(route)).map(({ name }) => name);
+    const remove = [...(placed?.values() ?? [])].filter((route) => !isKept(route)).map(({ name }) => name);
     const add = [...wanted.values()].filter((route) => !isKept(route)).map(placedWindow);
     this.#placed = wanted;
-    return remove.length + add.length === 0 ? null : { remove, add };
+    return placed !== null && remove.length + add.length === 0 ? null : { remove, add };
   }
 }
 

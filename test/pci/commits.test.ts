@@ -21,6 +21,10 @@ function machine(): PciBench {
   return bench;
 }
 
+it('the host bridge asks for the map once at its start, though nothing is in it', () => {
+  expect(new PciBench().topology.changes).toEqual([{ remove: [], add: [] }]);
+});
+
 describe('a configuration write', () => {
   it('that moves a BAR is done after the change, which is one', () => {
     const bench = machine();

@@ -119,6 +119,7 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
       config: this.#config.save(),
       msixTable: this.#msix?.saveTable() ?? [],
       msixPending: this.#msix?.savePending() ?? [],
+      level: this.#level,
       core: this.#core.save(),
     };
   }
@@ -128,13 +129,14 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
     const reader = new StateReader(this.#name, own);
     const words = this.#config.save();
     const loaded = reader.uints('config', EVERY_BIT, words.length, words.length);
+    const loadedLevel = reader.flag('level');
     const loadMsix = this.#msix?.loader(reader) ?? noMsix(reader);
     reader.finish();
     const level = this.#level;
     this.#isLoading = true;
     try {
       this.#config.load(loaded);
-      this.#level = false;
+      this.#level = loadedLevel;
       this.#core.load(core);
     } catch (error) {
       this.#config.load(words);

@@ -106,9 +106,10 @@ export class VcpuCore {
     this.#hart.reset(0n);
   }
 
-  /** An interrupt line changed, or the deadline came: a hart in WFI looks again. */
+  /** An interrupt line changed, or the deadline came: a hart in WFI looks again, a suspended one if mie enables it. */
   wake(): void {
     if (this.#waiting !== 'interrupt') return;
+    if (this.#suspended && !this.#hart.interruptPending) return this.#waitForInterrupt();
     this.#waiting = 'nothing';
     this.#suspended = false;
   }

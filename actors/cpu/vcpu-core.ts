@@ -135,9 +135,10 @@ export class VcpuCore {
     this.#deadline.cancel();
   }
 
-  /** An interrupt line changed, or the deadline came: a hart in WFI looks again. */
+  /** An interrupt line changed, or the deadline came: a hart in WFI looks again, a suspended one if mie enables it. */
   wake(): void {
     if (this.#waiting !== 'interrupt' && this.#waiting !== 'yield') return;
+    if (this.#suspended && !this.#hart.interruptPending) return this.#waitForInterrupt();
     this.#waiting = 'nothing';
     this.#suspended = false;
   }

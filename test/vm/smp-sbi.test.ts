@@ -1,0 +1,525 @@
+/** What harts in S mode do to each other through the built-in SBI: HSM, IPIs, remote fences, the console. */
+import { describe, expect, it, vi } from 'vitest';
+import { hartState, sbiError } from '../../src/sbi/host.ts';
+import { RESULTS_GPA, reaches, result, results, SHUTDOWN, sbi, sbiHarts } from '../support/harts.ts';
+import { RAM_BASE, within } from '../support/machines.ts';
+
+const END_MS = 60_000;
+const POWEROFF = { kind: 'poweroff', code: 0 };
+
+/** Starts a hart at a label; a1 there is `opaque`. Answers in a0. */
+const start = (hart: number | string, label: string, opaque: number | string = 0): string => `
+  la a1, ${label}
+  ${typeof hart === 'number' ? `li a0, ${hart}` : `mv a0, ${hart}`}
+  ${typeof opaque === 'number' ? `li a2, ${opaque}` : `mv a2, ${opaque}`}
+  ${sbi('hsm', 0)}`;
+const status = (hart: number): string => `li a0, ${hart}\n${sbi('hsm', 2)}`;
+/** Waits until hart_get_status says so. @param label used once */
+const untilStatus = (hart: number, state: number, label: string): string => `
+  ${label}:
+    ${status(hart)}
+    li t0, ${state}
+    bne a1, t0, ${label}
+`;
+const ipi = (mask: number, base: number): string => `li a0, ${mask}\nli a1, ${base}\n${sbi('ipi', 0)}`;
+/** Leaves SSIP pending seen: waits for it, and clears it. @param label used once */
+const untilIpi = (label: string): string => `
+  ${label}:
+    wfi
+    csrr t0, sip
+    andi t0, t0, 2
+    beqz t0, ${label}
+    csrci sip, 2
+`;
+
+describe('HSM', () => {
+  it('starts, refuses, stops and starts again, from any hart', async () => {
+    const vm = await sbiHarts(
+      4,
+      `
+      ${result('a0', 0)}                       # the boot hart's number
+      ${status(1)} ${result('a1', 1)}
+      ${start(1, 'one', 1234)} ${result('a0', 2)}
+      ${untilStatus(1, hartState.started, 'up')}
+      ${start(1, 'one')} ${result('a0', 3)}
+      ${start(0, 'one')} ${result('a0', 4)}
+      ${start(4, 'one')} ${result('a0', 5)}
+      li a0, 1
+      li a1, 0x1000
+      ${sbi('hsm', 0)} ${result('a0', 6)}      # the ROM is no place to begin
+      li a0, 64
+      ${sbi('hsm', 2)} ${result('a0', 7)}
+    waits:
+      li t0, ${RESULTS_GPA + 15 * 8}
+      ld t0, 0(t0)
+      beqz t0, waits
+      ${SHUTDOWN}
+
+    one:                                        # on hart 1, twice
+      li s0, ${RESULTS_GPA + 8 * 8}
+      mv s1, a1
+      sd a0, 0(s0)
+      sd a1, 8(s0)
+      csrr t0, satp
+      csrr t1, sstatus
+      andi t1, t1, 2
+      or t0, t0, t1
+      sd t0, 16(s0)
+      li t0, 5678
+      beq s1, t0, second
+      ${start(2, 'two', 99)} ${result('a0', 11)}
+      ${sbi('hsm', 1)}
+      ${result('zero', 20)}
+    two:
+      ${result('a1', 12)}
+      ${untilStatus(1, hartState.stopped, 'down')}
+      ${start(1, 'one', 5678)} ${result('a0', 13)}
+      ${sbi('hsm', 1)}
+    second:
+      ${untilStatus(2, hartState.stopped, 'twoDown')}
+      li t0, 1
+      ${result('t0', 15)}
+      ${sbi('hsm', 1)}
+    `,
+    );
+    expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
+    expect(results(vm, 16)).toEqual([
+      ...[0, hartState.stopped, 0, sbiError.alreadyAvailable, sbiError.alreadyAvailable],
+      ...[sbiError.invalidParam, sbiError.invalidAddress, sbiError.invalidParam],
+      ...[1, 5678, 0, 0, 99, 0, 0, 1],
+    ]);
+  });
+
+  it('starts and stops the same harts many times', async () => {
+    const rounds = 200;
+    const vm = await sbiHarts(
+      4,
+      `
+      li s0, ${rounds}
+    round:
+      li s1, 3
+    each:
+      ${start('s1', 'other', 's0')}
+      li t0, ${sbiError.alreadyAvailable}
+      beq a0, t0, each
+      bnez a0, shutdown
+      addi s1, s1, -1
+      bnez s1, each
+      addi s0, s0, -1
+      bnez s0, round
+      ${[1, 2, 3].map((hart) => untilStatus(hart, hartState.stopped, `down${hart}`)).join('')}
+      ${SHUTDOWN}
+    other:
+      slli t0, a0, 3
+      li t1, ${RESULTS_GPA}
+      add t0, t0, t1
+      ld t1, 0(t0)
+      add t1, t1, a1
+      sd t1, 0(t0)
+      ${sbi('hsm', 1)}
+    `,
+    );
+    expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
+    const sum = (rounds * (rounds + 1)) / 2;
+    expect(results(vm, 4)).toEqual([0, sum, sum, sum]);
+  });
+
+  it('suspends with and without retention until an enabled interrupt comes', async () => {
+    const vm = await sbiHarts(
+      2,
+      `
+      ${start(1, 'one')}
+      ${untilStatus(1, hartState.suspended, 'first')}
+      ${start(1, 'one')} ${result('a0', 0)}     # it is not stopped
+      ${ipi(2, 0)}
+      ${untilStatus(1, hartState.suspended, 'second')}
+      li t0, ${RESULTS_GPA + 8}
+    retained:
+      ld t1, 0(t0)
+      beqz t1, retained
+      ${ipi(2, 0)}
+    anew:
+      ld t1, 24(t0)
+      beqz t1, anew
+      ${SHUTDOWN}
+    one:
+      csrwi sie, 2
+      li s5, 77
+      li a0, 0
+      ${sbi('hsm', 3)}
+      ${result('s5', 1)} ${result('a0', 2)}
+      csrci sip, 2
+    again:
+      li a0, 0x80000000
+      la a1, resumed
+      li a2, 4321
+      ${sbi('hsm', 3)}
+      ${result('zero', 3)}
+    resumed:
+      ${result('a1', 3)}
+      li t0, 1
+      ${result('t0', 4)}
+    halt: wfi
+      j halt
+    `,
+    );
+    expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
+    expect(results(vm, 5)).toEqual([sbiError.alreadyAvailable, 77, 0, 4321, 1]);
+  });
+
+  it('a suspended hart stays so while what comes is masked', async () => {
+    const vm = await sbiHarts(
+      2,
+      `
+      ${start(1, 'one')}
+      ${untilStatus(1, hartState.suspended, 'first')}
+      li s0, 200
+    more:
+      ${ipi(2, 0)}
+      ${status(1)}
+      li t0, ${hartState.suspended}
+      bne a1, t0, woken
+      addi s0, s0, -1
+      bnez s0, more
+    woken:
+      ${result('s0', 1)}
+      ${status(1)} ${result('a1', 0)}
+      ${SHUTDOWN}
+    one:
+      csrwi sie, 0
+      li a0, 0
+      ${sbi('hsm', 3)}
+    halt: j halt
+    `,
+    );
+    expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
+    expect(results(vm, 2)).toEqual([hartState.suspended, 0]);
+  });
+});
+
+describe('IPIs', () => {
+  it('go to the harts of a mask, and to no others', async () => {
+    // Each hart counts in its result what it has had; hart 0 sends the next when both have counted.
+    const rounds = 50;
+    const vm = await sbiHarts(
+      4,
+      `
+      li s1, 3
+    each:
+      ${start('s1', 'other')}
+      addi s1, s1, -1
+      bnez s1, each
+      csrwi sie, 2
+      li s2, 0
+      li s3, ${RESULTS_GPA}
+    round:
+      ${ipi(0b101, 1)}                          # 1 and 3
+      addi s2, s2, 1
+    counted:
+      ld t0, 8(s3)
+      bne t0, s2, counted
+      ld t0, 24(s3)
+      bne t0, s2, counted
+      li t0, ${rounds}
+      bne s2, t0, round
+      ${ipi(0b10000, 0)} ${result('a0', 4)}     # no hart 4
+      li a0, 0
+      li a1, -1
+      ${sbi('ipi', 0)}                          # all, itself too
+      ${untilIpi('self')}
+      li t0, 1
+      ${result('t0', 0)}
+      j halt
+    other:
+      csrwi sie, 2
+      slli s0, a0, 3
+      li t1, ${RESULTS_GPA}
+      add s0, s0, t1
+    next:
+      ${untilIpi('mine')}
+      ld t0, 0(s0)
+      addi t0, t0, 1
+      sd t0, 0(s0)
+      j next
+    halt: wfi
+      j halt
+    `,
+    );
+    await reaches(vm, [1, rounds + 1, 1, rounds + 1, sbiError.invalidParam]);
+  });
+});
+
+describe('remote fences', () => {
+  it('a page that one hart maps elsewhere is seen there by another once the fence is done', async () => {
+    const rounds = 100;
+    const [root, middle, leaf, a, b] = [0x30_0000, 0x30_1000, 0x30_2000, 0x30_3000, 0x30_4000].map(
+      (offset) => RAM_BASE + offset,
+    ) as [number, number, number, number, number];
+    const pte = (gpa: number, flags: number): string =>
+      `0x${(((BigInt((gpa >> 12) >>> 0) & 0xfffffn) << 10n) | BigInt(flags)).toString(16)}`;
+    const RWX = 0xcf;
+    const vm = await sbiHarts(
+      2,
+      `
+      li t0, ${root}
+      li t1, ${pte(RAM_BASE, RWX)}              # a gigapage: RAM where it is
+      sd t1, 16(t0)
+      li t1, ${pte(middle, 1)}
+      sd t1, 8(t0)                              # 0x40000000
+      li t0, ${middle}
+      li t1, ${pte(leaf, 1)}
+      sd t1, 0(t0)
+      li s1, ${leaf}
+      li s2, ${pte(a, RWX)}
+      li s3, ${pte(b, RWX)}
+      sd s2, 40(s1)                             # 0x40005000: not where RAM's pages have their place in the TLB
+      li t0, ${a}
+      li t1, 1
+      sd t1, 0(t0)
+      li t0, ${b}
+      li t1, 2
+      sd t1, 0(t0)
+      ${start(1, 'one')}
+      li s4, ${rounds}
+      li s5, 0                                  # step: even seen, odd asked
+      li s6, ${RESULTS_GPA}
+    round:
+      call ask                                  # fills the other's TLB
+      sd s3, 40(s1)
+      fence
+      call ask                                  # may see either
+      li a0, 2
+      li a1, 0
+      li a2, 0x40005000
+      li a3, 0x1000
+      ${sbi('rfence', 1)}
+      bnez a0, shutdown
+      call ask                                  # must see the new one
+      ld t0, 40(s6)
+      ld t1, 48(s6)
+      add t0, t0, t1
+      sd t0, 40(s6)
+      mv t0, s2
+      mv s2, s3
+      mv s3, t0
+      addi s4, s4, -1
+      bnez s4, round
+      j shutdown
+    ask:
+      addi s5, s5, 1
+      sd s5, 0(s6)
+    answered:
+      ld t0, 8(s6)
+      bne t0, s5, answered
+      ret
+      ${SHUTDOWN}
+    one:
+      li t0, ${(8n << 60n).toString()} + ${root >>> 0} / 4096
+      csrw satp, t0
+      sfence.vma
+      li s0, 0x40005000
+      li s1, ${RESULTS_GPA}
+      li s2, 0
+      li s7, 1                                  # what the page was before
+    wait:
+      ld t0, 0(s1)
+      beq t0, s2, wait
+      mv s2, t0
+      ld s3, 0(s0)
+      li t1, 3
+      remu t1, t0, t1
+      li t2, 2
+      beq t1, t2, stale
+      beqz t1, fresh
+      # First of three: what stands since the last round.
+      bne s3, s7, wrong
+      j reply
+    stale:
+      bne s3, s7, reply
+      ld t1, 16(s1)                             # the TLB's, still
+      addi t1, t1, 1
+      sd t1, 16(s1)
+      j reply
+    fresh:
+      li t1, 3
+      sub s7, t1, s7
+      bne s3, s7, wrong
+      ld t1, 24(s1)
+      addi t1, t1, 1
+      sd t1, 24(s1)
+    reply:
+      sd s2, 8(s1)
+      j wait
+    wrong:
+      ld t1, 32(s1)
+      addi t1, t1, 1
+      sd t1, 32(s1)
+      j reply
+    `,
+    );
+    expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
+    const [, , stale = 0, fresh, wrong] = results(vm, 5);
+    expect({ fresh, wrong }).toEqual({ fresh: rounds, wrong: 0 });
+    // Without a fence the old one is seen, or there would be nothing to test.
+    expect(stale).toBeGreaterThan(0);
+  });
+
+  it('code that one hart writes is executed by another once fence.i is done, all fencing each other', async () => {
+    const rounds = 100;
+    const vm = await sbiHarts(
+      4,
+      `
+      li s1, 3
+    each:
+      ${start('s1', 'begin')}
+      addi s1, s1, -1
+      bnez s1, each
+      li a0, 0
+    begin:
+      # Each hart writes the code that the next one runs: li a0, n; ret.
+      mv s0, a0
+      li s1, ${rounds}
+      li s2, ${RAM_BASE + 0x31_0000}
+      slli t0, s0, 12
+      add s3, s2, t0                            # mine to run
+      addi t0, s0, 1
+      andi t0, t0, 3
+      li s5, 1
+      sll s5, s5, t0                            # who runs what I write
+      slli t0, t0, 12
+      add s4, s2, t0
+      li s6, 0
+    round:
+      slli t0, s1, 20
+      li t1, 0x513
+      or t0, t0, t1
+      sw t0, 0(s4)
+      li t0, 0x8067
+      sw t0, 4(s4)
+      mv a0, s5
+      li a1, 0
+      ${sbi('rfence', 0)}
+      bnez a0, wrong
+      fence rw, rw
+      sd s1, 256(s4)                            # the number that it should give
+      # Mine has been written?
+    mine:
+      ld t0, 256(s3)
+      bne t0, s1, mine
+      jalr s3
+      bne a0, s1, wrong
+      addi s6, s6, 1
+      li t0, -1
+      sd t0, 264(s3)
+      sd s1, 272(s3)                            # run
+    next:
+      ld t0, 272(s4)
+      bne t0, s1, next                          # the next hart has run what I wrote
+      addi s1, s1, -1
+      bnez s1, round
+    wrong:
+      slli t0, s0, 3
+      li t1, ${RESULTS_GPA}
+      add t0, t0, t1
+      sd s6, 0(t0)
+    halt: wfi
+      j halt
+    `,
+    );
+    await reaches(vm, [rounds, rounds, rounds, rounds]);
+  });
+  it('refuse ranges that wrap and harts that are not there', async () => {
+    const vm = await sbiHarts(
+      2,
+      `
+      li a0, 4
+      li a1, 0
+      ${sbi('rfence', 0)} ${result('a0', 0)}
+      li a0, 2
+      li a1, 0
+      li a2, -4096
+      li a3, 0x2000
+      ${sbi('rfence', 1)} ${result('a0', 1)}
+      li a0, 3
+      li a1, 0
+      li a2, 0x1000
+      li a3, -8192
+      li a4, 1
+      ${sbi('rfence', 2)} ${result('a0', 2)}    # longer than a word counts pages; hart 1 is stopped
+      ${SHUTDOWN}
+    `,
+    );
+    expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
+    expect(results(vm, 3)).toEqual([sbiError.invalidParam, sbiError.invalidAddress, 0]);
+  });
+});
+
+describe('the console', () => {
+  it('is written and read by a hart that has none beside it', async () => {
+    const vm = await sbiHarts(
+      2,
+      `
+      ${start(1, 'one')}
+    halt: wfi
+      j halt
+    one:
+      li s0, 400                                # 400 lines of 26
+    line:
+      li a0, 26
+      la a1, text
+    rest:
+      mv s1, a0
+      mv s2, a1
+      li a2, 0
+      ${sbi('dbcn', 0)}
+      bnez a0, halt
+      add s2, s2, a1
+      sub a0, s1, a1
+      mv a1, s2
+      bnez a0, rest
+      addi s0, s0, -1
+      bnez s0, line
+    echo:
+      li a0, 16
+      li a1, ${RESULTS_GPA}
+      li a2, 0
+      ${sbi('dbcn', 1)}
+      bnez a0, halt
+      beqz a1, echo
+      mv s1, a1
+      li s2, ${RESULTS_GPA}
+    bytes:
+      lbu a0, 0(s2)
+      ${sbi('dbcn', 2)}
+      addi s2, s2, 1
+      addi s1, s1, -1
+      bnez s1, bytes
+      j echo
+    text: .ascii "abcdefghijklmnopqrstuvwxy\\n"
+    `,
+    );
+    const line = 'abcdefghijklmnopqrstuvwxy\n';
+    expect(await vm.console.expect(line.repeat(400), { timeoutMs: END_MS })).toBe(line.repeat(400));
+    const text = `${Array.from({ length: 300 }, (_, i) => i).join(' ')}.`;
+    vm.console.write(text);
+    expect(await vm.console.expect('.', { timeoutMs: END_MS })).toBe(text);
+  });
+});
+
+it('any hart may end the machine, or begin it anew', async () => {
+  const vm = await sbiHarts(
+    3,
+    `
+    ${start(2, 'two')}
+  halt: wfi
+    j halt
+  two:
+    ${SHUTDOWN.replace('li a0, 0', 'li a0, 1')}
+  `,
+  );
+  const states: string[] = [];
+  vm.states.subscribe((state) => states.push(state));
+  await vi.waitFor(() => expect(states.filter((state) => state === 'stopping').length).toBeGreaterThan(5), {
+    timeout: END_MS,
+  });
+});

@@ -6,6 +6,7 @@ export type { VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 export { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
 export { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
 export type { HartAccess } from '../actors/cpu/vcpu-work.ts';
+export { edu } from '../actors/pci/edu.ts';
 export type { RunState } from '../machines/machine.ts';
 export type { WorkerCode } from './actor/index.ts';
 export type { ImageSource } from './boot/image-source.ts';

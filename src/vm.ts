@@ -188,6 +188,23 @@ export class Vm {
     return this.#board.runOnVcpu(hart, code);
   }
 
+  /**
+   * Puts a PCI function into the slot of a root port (`bus`) while the machine lives; its guest is told as when somebody
+   * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be
+   */
+  plug(device: VmPciDevice): void {
+    this.#board.plug(device);
+  }
+
+  /**
+   * Asks the guest to let go of a function in the slot of a root port, or, as a surprise, pulls it out.
+   * @returns settles when it is out: once the guest has switched the slot off; rejects with ConfigError for a name that
+   *   is in no slot
+   */
+  unplug(name: string, options: { readonly surprise?: boolean } = {}): Promise<void> {
+    return this.#board.unplug(name, options.surprise ?? false);
+  }
+
   /** Ends the machine and its threads, whatever they are doing. Doing it again changes nothing. */
   async stop(): Promise<void> {
     if (!this.#closed) {

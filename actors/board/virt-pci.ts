@@ -18,8 +18,9 @@ import { createDmaPorts, type DmaPorts } from '../../src/dma/dma-ports.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import type { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { PciBus, type PciHostWindow, type PciSlot } from '../../src/pci/index.ts';
+import { ConfigError } from '../../src/util/config-error.ts';
 import { pcieHost, pcieHostFunction } from '../pci/pcie-host.ts';
-import { type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
+import { type PcieRootPortEvent, type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
 import { numberFunctions, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
 import { VIRT_PCIE_IRQ, virtPcieWindows } from './virt-pci-tree.ts';
@@ -45,6 +46,8 @@ export interface VirtPciOptions extends VmPciOptions {
   tell(name: string, event: { readonly type: string }): void;
   /** The slot has let go of a function. */
   released(name: string): void;
+  /** A function comes: its actor, and what tells its root port. */
+  plugged(name: string, logic: AnyActorLogic, port: string, event: PcieRootPortEvent): void;
   /** Where the host bridge announces its configuration space. */
   readonly registers: RegisterRegistry;
 }
@@ -60,6 +63,8 @@ export class VirtPci {
   readonly #secondaries = new Map<string, PciBus>();
   readonly #slots = new Map<string, PciSlot>();
   readonly #windows: readonly PciHostWindow[];
+  /** Who waits for a function to be out. */
+  readonly #unplugging = new Map<string, (() => void)[]>();
 
   constructor(options: VirtPciOptions) {
     this.#options = options;
@@ -122,15 +127,36 @@ export class VirtPci {
     return logics;
   }
 
-  /** Of a function that comes later, into the slot of a root port; plug() puts it in when its actor has started. */
-  logicToPlug(device: VmPciDevice): AnyActorLogic {
-    return this.#logicOf(device, 0);
+  /** @throws ConfigError where there is no such port, or its slot is taken */
+  plug(device: VmPciDevice): void {
+    const { name, bus = '' } = device;
+    const secondary = this.#secondaries.get(bus);
+    if (secondary === undefined) {
+      throw new ConfigError(`pci: ${name}`, `there is no root port '${bus}'`, 'Name one of rootPorts as its bus.');
+    }
+    const other = secondary.slot(0);
+    if (other !== undefined) {
+      throw new ConfigError(`pci: ${name}`, `${other.name} is in the slot of ${bus}`, 'Unplug that first.');
+    }
+    this.#options.plugged(name, this.#logicOf(device, 0), bus, { type: 'pci.plug', function: name });
   }
 
-  /** What the slot of a root port holds, or null; undefined where there is no such port. */
-  occupant(port: string): string | null | undefined {
-    const bus = this.#secondaries.get(port);
-    return bus === undefined ? undefined : (bus.slot(0)?.name ?? null);
+  /**
+   * Asks the guest to let go of a function, or pulls it out at once.
+   * @param done called when it is out; @throws ConfigError for one that is in no slot
+   */
+  unplug(name: string, isSurprise: boolean, done: () => void): void {
+    const port = [...this.#secondaries].find(([, bus]) => bus.slot(0)?.name === name)?.[0];
+    if (port === undefined) {
+      throw new ConfigError(
+        `pci: ${name}`,
+        'is in no slot of a root port',
+        'Only what is behind one can be taken out.',
+      );
+    }
+    this.#unplugging.set(name, [...(this.#unplugging.get(name) ?? []), done]);
+    const event: PcieRootPortEvent = { type: 'pci.unplug-request', isSurprise };
+    this.#options.tell(port, event);
   }
 
   #logicOf({ name, definition, config, ports, bus }: VmPciDevice, device: number): AnyActorLogic {
@@ -166,6 +192,9 @@ export class VirtPci {
     this.#slots.get(event.function)?.detach();
     this.#slots.delete(event.function);
     this.#options.released(event.function);
+    const waiting = this.#unplugging.get(event.function) ?? [];
+    this.#unplugging.delete(event.function);
+    for (const done of waiting) done();
   }
 }
 

@@ -40,12 +40,12 @@ import { FarWire } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
 import { onThreads, type Placement } from './placement.ts';
 import { VcpuEnd } from './vcpu-end.ts';
-import type { VmDevice } from './virt-devices.ts';
+import { TAKEN_NAMES, type VmDevice } from './virt-devices.ts';
 import { interruptControllers, msiPortOf } from './virt-interrupts.ts';
 import { machineLogic } from './virt-machine.ts';
 import { NearDevices } from './virt-near.ts';
 import { VirtPci } from './virt-pci.ts';
-import type { VmPciOptions } from './virt-pci-functions.ts';
+import { checkPciName, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
 import { virtTable } from './virt-table.ts';
 import { farRegions, firstDevices, type VirtVcpuParameters } from './virt-vcpu.ts';
 
@@ -169,6 +169,19 @@ export class VirtBoard {
     });
   }
 
+  /** Puts a function into the slot of a root port. @throws ConfigError where that cannot be */
+  plug(device: VmPciDevice): void {
+    const { system } = this.#root ?? {};
+    const taken = system?.get(device.name) === undefined ? [] : [device.name];
+    checkPciName(device.name, new Set([...TAKEN_NAMES, ...taken]));
+    this.#pci.plug(device);
+  }
+
+  /** @returns settles when the guest has let go of it; at once where it is pulled out; @throws as plug() */
+  unplug(name: string, isSurprise: boolean): Promise<void> {
+    return new Promise((resolve) => this.#pci.unplug(name, isSurprise, resolve));
+  }
+
   /** Ends the threads and lets go of everything. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -213,6 +226,9 @@ export class VirtBoard {
       wireTo: (source) => this.#wireTo(source),
       tell: (name, event) => this.#root?.system.get(name)?.send(event),
       released: (name) => this.#send({ type: 'machine.unplugged', name }),
+      plugged: (name, logic, to, event) => {
+        this.#root?.send({ type: 'machine.plug', name, logic, announce: { to, event } });
+      },
       registers: this.#near,
     });
   }

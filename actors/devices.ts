@@ -30,6 +30,7 @@ export {
 export type { BottomHalf, LoopPort, Timer } from '../src/loop/index.ts';
 export {
   type BarShape,
+  CAPABILITY as PCI_CAPABILITY,
   type ConfigSpace,
   definePciFunction,
   type MsixShape,

@@ -24,6 +24,7 @@ export const WINDOWS: readonly PciHostWindow[] = [
 /** Addresses at which there is an interrupt file. */
 export const MSI_BASE = 0x2800_0000;
 const MSI_BYTES = 0x1000;
+const CHAIN_MAX = 16;
 
 /** A memory map that refuses nonsense: what goes must be there, what comes must be free and in a window. */
 class FakeTopology implements TopologyPort {
@@ -110,12 +111,18 @@ export class PciBench {
     map: () => null,
     unmap: () => {},
     read: (gpa, lengthBytes, done) => this.#later(() => done(this.#dmaRead(gpa, lengthBytes))),
-    // The access itself happens inside the call, the worst case for whoever calls; the answer comes later.
+    // The access itself happens inside the call, the worst case for whoever calls; the answer comes later. A chain of
+    // accesses that lead to accesses ends with a bus error, as every DmaPort must see to.
     write: (gpa, bytes, done) => {
-      const ok = this.#dmaWrite(gpa, bytes);
+      this.#depth += 1;
+      const ok = this.#depth <= CHAIN_MAX && this.#dmaWrite(gpa, bytes);
+      this.#depth -= 1;
       this.#later(() => done(ok));
     },
   };
+
+  /** Accesses of DMA that are inside one another now. */
+  #depth = 0;
 
   constructor() {
     this.add('gpex', pcieHostFunction, 0, undefined);

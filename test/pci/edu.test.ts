@@ -250,6 +250,14 @@ describe('DMA that leads back', () => {
     expect([bench.read(a + 4), bench.read(a + 0x20), bench.read(b + 0x20)]).toEqual([3, 0, 0]);
   });
 
+  it('by a message to the register that sends it: it ends with the chain', () => {
+    const { bench, guest, base } = machine();
+    guest.enableMsi(EDU, base + 0x60, 3);
+    bench.write(base + 0x60, 1);
+    bench.loop.advance(LONG_NS);
+    expect([bench.read(base + 0x24), bench.read(base)]).toEqual([3, 0x0100_00ed]);
+  });
+
   it('to each other for ever: every round takes its time', () => {
     const { bench, bases, run, copy } = machine(2);
     const [a = 0, b = 0] = bases;

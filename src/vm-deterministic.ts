@@ -21,13 +21,13 @@ import {
   type Recording,
   type RunEnd,
   type RunInput,
+  SEED_MAX,
 } from './vm-recording.ts';
 
 /** The longest time that the host's other callbacks wait. */
 const CHUNK_NS = 10_000_000;
 /** While there is nothing to do: how soon work is seen that did not come through the machine's own methods. */
 const IDLE_LOOK_MS = 20;
-const SEED_MAX = 2 ** 32 - 1;
 /** Sets the guest's random numbers apart from the scheduler's. */
 const GUEST_STREAM = 0x5eed;
 
@@ -37,7 +37,7 @@ export interface DeterministicOptions {
   readonly replay?: string | undefined;
 }
 
-/** Where to stand; whichever comes first. All count from the machine's beginning. */
+/** Where to stand; whichever comes first. All count from the machine's beginning. `{}`: where there is nothing to do. */
 export interface RunGoal {
   readonly steps?: number;
   /** Of all harts together; the slice that reaches it is run to its end. */
@@ -328,7 +328,8 @@ export class DeterministicRun implements VmDeterministic {
   #compare(recorded: RunEnd): void {
     const own = this.#end();
     if (own.log === recorded.log && String(own.instructions) === String(recorded.instructions)) return;
-    this.#diverged(`its log is ${own.log}, not ${recorded.log}`);
+    const [is, was] = [own, recorded].map(({ log, instructions }) => `${log} after ${instructions} instructions`);
+    this.#diverged(`its log is ${is}, was ${was}`);
   }
 
   #diverged(how: string): void {

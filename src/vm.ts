@@ -275,7 +275,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
       rngSeed: run?.randomBytes(32) ?? randomBytes(32),
     });
   const { segments, ...start } = makePlan();
-  run?.check(guestDigest(segments, ramBytes));
+  run?.check(guestDigest(segments, machineOf(options, harts, ramBytes)));
   let first: readonly BootSegment[] | null = segments;
   // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
   const takeSegments = (): readonly BootSegment[] => {
@@ -316,6 +316,20 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     noReboot: options.noReboot ?? false,
     run,
   });
+}
+
+/** What of the options a recorded run depends on, beside what lies in RAM. */
+function machineOf(options: VmOptions, harts: number, ramBytes: number): object {
+  const { bios = 'default', noReboot = false, log, inspect, devices = [] } = options;
+  return {
+    harts,
+    ramBytes,
+    bios: typeof bios === 'string' ? bios : 'firmware',
+    noReboot,
+    log: log?.items ?? [],
+    inspected: inspect !== undefined,
+    devices: devices.map(({ name, base, irq }) => [name, base, irq]),
+  };
 }
 
 function checkRam(ramBytes: number): void {

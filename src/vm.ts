@@ -272,7 +272,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
         options.dtb === undefined
           ? withDeviceNodes(virtDeviceTree({ harts, ramBytes }), devices)
           : readFdt(options.dtb),
-      rngSeed: run?.randomBytes(32) ?? randomBytes(32),
+      rngSeed: run?.guestSeed(32) ?? randomBytes(32),
     });
   const { segments, ...start } = makePlan();
   run?.check(guestDigest(segments, machineOf(options, harts, ramBytes)));
@@ -296,7 +296,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     takeSegments,
     devices,
     sbi: bios === 'default',
-    seed: run?.randomInt() ?? randomInt(2 ** 31),
+    seed: run?.loopSeed() ?? randomInt(2 ** 31),
     ...(run !== null && { placement: run.placement }),
     log: options.log ?? null,
     inspect: options.inspect ?? null,

@@ -13,7 +13,7 @@ import type { Placement, RunningThread } from './placement.ts';
 import { type VirtVcpuParameters, virtVcpuThread } from './virt-vcpu.ts';
 
 /** What an instruction lasts, whatever it does. */
-export const INSTRUCTION_NS = 4;
+const INSTRUCTION_NS = 4;
 /**
  * A slice has 2^e instructions and up to as many more, with e from 0 to a bound, which stands for PHASE_SLICES slices of
  * all harts and is then drawn anew: as often coarse, so that the steps cost little, as fine, so that harts meet in the

@@ -1,8 +1,13 @@
 /** A whole machine under the deterministic scheduler: the same run from the same seed, and the life of any machine. */
 import { describe, expect, it } from 'vitest';
+import { SimulatedPlacement } from '../../actors/board/simulated-placement.ts';
 import { virtTable } from '../../actors/board/virt-table.ts';
+import type { VirtVcpuParameters } from '../../actors/board/virt-vcpu.ts';
 import { defineDevice } from '../../actors/devices.ts';
+import { type ThreadWiring, wireThreads } from '../../src/channel/threads.ts';
 import { ConfigError, createVm, type Vm } from '../../src/index.ts';
+import { Simulation } from '../../src/loop/index.ts';
+import type { ErrorRecord } from '../../src/util/errors.ts';
 import { bare, RAM_BASE, sleep, within } from '../support/machines.ts';
 import { BUSY, COUNTING, FINISH, runOf, runToEnd, simulated, traceOf } from './support.ts';
 
@@ -198,6 +203,24 @@ describe('a deterministic machine', () => {
     vm.start();
     await expect(within(5000, 'the failure', vm.finished)).rejects.toThrow('a bug in the device');
     expect(vm.state).toBe('internal-error');
+  });
+
+  it('tells of a thread that cannot begin, with the cause', () => {
+    const simulation = new Simulation(1);
+    let isOutside = false;
+    const placement = new SimulatedPlacement(simulation, () => {
+      isOutside = true;
+    });
+    const ends: (ErrorRecord | null)[] = [];
+    const part = wireThreads([
+      { name: 'main', kind: 'parking' },
+      { name: 'vcpu0', kind: 'parking' },
+    ]).get('vcpu0') as ThreadWiring;
+    placement.startVcpu({ harts: 1, hartId: 0, seed: 1 } as VirtVcpuParameters, part, (error) => ends.push(error));
+    expect(ends).toEqual([]);
+    simulation.run();
+    expect(ends).toEqual([expect.objectContaining({ name: 'TypeError', where: ['vcpu0'] })]);
+    expect(isOutside).toBe(true);
   });
 
   it('is paused by the caller in the midst of what it tells him', async () => {

@@ -67,8 +67,8 @@ async function recorded(options: VmOptions = { seed: 11 }) {
   return { text, trace };
 }
 
-async function replayed(replay: string) {
-  const vm = await simulated(ECHO, { replay });
+async function replayed(replay: string, record?: (text: string) => void) {
+  const vm = await simulated(ECHO, { replay, ...(record !== undefined && { record }) });
   const printed = listen(vm);
   vm.start();
   const end = await within(10_000, 'the end', vm.finished);
@@ -86,6 +86,16 @@ describe('a recording', () => {
       expect(again).toEqual(trace);
       expect(runOf(vm).seed).toBe(11);
     }
+  });
+
+  it('is recorded again by its replay', async () => {
+    const { text } = await recorded();
+    let again = '';
+    const { vm } = await replayed(text, (piece) => {
+      again += piece;
+    });
+    await vm.stop();
+    expect(again).toBe(text);
   });
 
   it('draws a seed where none is given', async () => {

@@ -14,3 +14,4 @@ export { ConfigError } from './util/config-error.ts';
 export { createVm, type Vm, type VmMemory, type VmOptions } from './vm.ts';
 export { ExpectTimeoutError, VmConsole } from './vm-console.ts';
 export type { RunGoal, VmDeterministic } from './vm-deterministic.ts';
+export { SEED_MAX } from './vm-recording.ts';

@@ -21,13 +21,13 @@ import {
   type Recording,
   type RunEnd,
   type RunInput,
+  SEED_MAX,
 } from './vm-recording.ts';
 
 /** The longest time that the host's other callbacks wait. */
 const CHUNK_NS = 10_000_000;
 /** While there is nothing to do: how soon work is seen that did not come through the machine's own methods. */
 const IDLE_LOOK_MS = 20;
-const SEED_MAX = 2 ** 32 - 1;
 /** Sets the guest's random numbers apart from the scheduler's. */
 const GUEST_STREAM = 0x5eed;
 
@@ -37,7 +37,7 @@ export interface DeterministicOptions {
   readonly replay?: string | undefined;
 }
 
-/** Where to stand; whichever comes first. All count from the machine's beginning. */
+/** Where to stand; whichever comes first. All count from the machine's beginning. `{}`: where there is nothing to do. */
 export interface RunGoal {
   readonly steps?: number;
   /** Of all harts together; the slice that reaches it is run to its end. */
@@ -101,8 +101,9 @@ export class DeterministicRun implements VmDeterministic {
   readonly #chance: Prng;
   readonly #record: ((text: string) => void) | null;
   readonly #recording: Recording | null;
-  /** Lines of the recording that are still to come. */
-  #coming: readonly RecordedLine[];
+  /** The recording's, and how many of them are done with. */
+  #lines: readonly RecordedLine[];
+  #linesDone = 0;
   /** Inputs that came during a step. */
   #waiting: RunInput[] = [];
   #sinks: InputSinks | null = null;
@@ -125,7 +126,7 @@ export class DeterministicRun implements VmDeterministic {
     this.#chance = new Prng(seed ^ GUEST_STREAM);
     this.#record = record;
     this.#recording = recording;
-    this.#coming = recording?.lines ?? [];
+    this.#lines = recording?.lines ?? [];
     this.placement = new SimulatedPlacement(this.#simulation, () => {
       this.#outside = true;
     });
@@ -151,16 +152,16 @@ export class DeterministicRun implements VmDeterministic {
   }
 
   get replaying(): boolean {
-    return this.#coming.length > 0;
+    return this.#linesDone < this.#lines.length;
   }
 
-  /** A random number of the guest's: 31 bits. */
-  randomInt(): number {
+  /** For the random numbers of the machine's loops: 31 bits. */
+  loopSeed(): number {
     return this.#chance.next() >>> 1;
   }
 
   /** What the guest finds as its random seed. */
-  randomBytes(lengthBytes: number): Uint8Array {
+  guestSeed(lengthBytes: number): Uint8Array {
     return Uint8Array.from({ length: lengthBytes }, () => this.#chance.below(256));
   }
 
@@ -268,7 +269,7 @@ export class DeterministicRun implements VmDeterministic {
 
   /** There is nothing to do, until something comes from outside. */
   #rest(): boolean {
-    const [next] = this.#coming;
+    const next = this.#lines[this.#linesDone];
     if (next !== undefined) {
       this.#diverged(`it came to rest in step ${this.steps}, before step ${next.step}`);
       return false;
@@ -296,8 +297,9 @@ export class DeterministicRun implements VmDeterministic {
 
   #takeInputs(): void {
     this.#takeWaiting();
-    for (let [next] = this.#coming; next !== undefined && next.step <= this.steps; [next] = this.#coming) {
-      this.#coming = this.#coming.slice(1);
+    for (let next = this.#lines[this.#linesDone]; next !== undefined; next = this.#lines[this.#linesDone]) {
+      if (next.step > this.steps) return;
+      this.#linesDone += 1;
       if ('input' in next) this.#apply(next.input);
       else this.#compare(next.end);
       if (!this.replaying) this.#sinks?.live();
@@ -307,13 +309,11 @@ export class DeterministicRun implements VmDeterministic {
   /** What comes during a step, or in answer to another input, waits until that is done. */
   #takeWaiting(): void {
     if (this.#simulation.stepping || this.#applying) return;
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      this.#record?.(inputText(this.steps, next));
-      this.#apply(next);
-    }
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#apply(next);
   }
 
   #apply(input: RunInput): void {
+    this.#record?.(inputText(this.steps, input));
     const what = input.kind === 'machine' ? input.event : `console ${input.bytes.length}`;
     this.#simulation.note('host', 'input', what);
     this.#applying = true;
@@ -328,11 +328,12 @@ export class DeterministicRun implements VmDeterministic {
   #compare(recorded: RunEnd): void {
     const own = this.#end();
     if (own.log === recorded.log && String(own.instructions) === String(recorded.instructions)) return;
-    this.#diverged(`its log is ${own.log}, not ${recorded.log}`);
+    const [is, was] = [own, recorded].map(({ log, instructions }) => `${log} after ${instructions} instructions`);
+    this.#diverged(`its log is ${is}, was ${was}`);
   }
 
   #diverged(how: string): void {
-    this.#coming = [];
+    this.#lines = [];
     this.#sinks?.fail(new Error(`the replay is not what was recorded: ${how}`));
     this.#sinks?.live();
   }

@@ -313,10 +313,10 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
         options.dtb === undefined
           ? withDeviceNodes(virtDeviceTree({ harts, ramBytes, aia, supervisorOnly: bios === 'default' }), devices)
           : readFdt(options.dtb),
-      rngSeed: run?.randomBytes(32) ?? randomBytes(32),
+      rngSeed: run?.guestSeed(32) ?? randomBytes(32),
     });
   const { segments, ...start } = makePlan();
-  run?.check(guestDigest(segments, ramBytes));
+  run?.check(guestDigest(segments, machineOf(options, harts, ramBytes)));
   let first: readonly BootSegment[] | null = segments;
   // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
   const takeSegments = (): readonly BootSegment[] => {
@@ -339,7 +339,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     takeSegments,
     devices,
     sbi: bios === 'default',
-    seed: run?.randomInt() ?? randomInt(2 ** 31),
+    seed: run?.loopSeed() ?? randomInt(2 ** 31),
     ...(run !== null && { placement: run.placement }),
     log: options.log ?? null,
     inspect: options.inspect ?? null,
@@ -359,6 +359,20 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     noReboot: options.noReboot ?? false,
     run,
   });
+}
+
+/** What of the options a recorded run depends on, beside what lies in RAM. */
+function machineOf(options: VmOptions, harts: number, ramBytes: number): object {
+  const { bios = 'default', noReboot = false, log, inspect, devices = [] } = options;
+  return {
+    harts,
+    ramBytes,
+    bios: typeof bios === 'string' ? bios : 'firmware',
+    noReboot,
+    log: log?.items ?? [],
+    inspected: inspect !== undefined,
+    devices: devices.map(({ name, base, irq }) => [name, base, irq]),
+  };
 }
 
 function checkRam(ramBytes: number): void {

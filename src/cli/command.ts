@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { defaultGuest } from '../guest/default-guest.ts';
 import { lineProgress } from '../guest/progress.ts';
 import { loadImages } from './images.ts';
-import { openLog } from './log.ts';
+import { openLog, openSink } from './log.ts';
 import { helpText, parseOptions } from './options.ts';
 import { type Machine, type MachineOptions, machineOptions, runMachine } from './run.ts';
 import { openSerial } from './serial.ts';
@@ -47,7 +47,8 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
     defaultGuest({ env: host.env, progress: lineProgress(host.stderr), signal: ending.signal }),
   );
   const log = openLog(options.logFile, host.stderr);
-  const machine = await host.createVm(machineOptions(options, images));
+  const record = options.record === undefined ? undefined : openSink('--record', options.record, host.stderr);
+  const machine = await host.createVm(machineOptions(options, images, record));
   const stdio = { input: host.stdin, output: host.stdout, messages: host.stderr, onQuit: () => ending.end(0) };
   const backend = await openSerial(options.serial, stdio, ending.signal).catch(async (error: unknown) => {
     await machine.stop();
@@ -58,6 +59,7 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
   } finally {
     backend.close();
     log.close();
+    record?.close();
   }
 }
 

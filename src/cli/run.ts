@@ -33,11 +33,14 @@ export interface MachineOptions {
   readonly dtb?: Uint8Array;
   readonly noReboot: boolean;
   readonly log?: { readonly items: readonly string[] };
+  readonly seed?: number;
+  readonly record?: (text: string) => void;
+  readonly replay?: string;
 }
 
-/** The machine's options from the command line's. */
-export function machineOptions(options: Options, images: Images): MachineOptions {
-  const { initrd, append, dtb } = images;
+/** The machine's options from the command line's. @param record where a recording goes */
+export function machineOptions(options: Options, images: Images, record: LogSink | undefined): MachineOptions {
+  const { initrd, append, dtb, replay } = images;
   return {
     harts: options.harts,
     aia: options.aia,
@@ -50,6 +53,9 @@ export function machineOptions(options: Options, images: Images): MachineOptions
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
     ...(dtb === undefined ? {} : { dtb }),
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(record === undefined ? {} : { record: (text: string) => record.write(text) }),
+    ...(replay === undefined ? {} : { replay }),
     ...(options.log.length === 0 ? {} : { log: { items: options.log } }),
   };
 }

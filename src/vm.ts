@@ -25,6 +25,7 @@ import { type BootPlan, planBoot } from './boot/plan.ts';
 import type { BootSegment } from './boot/segment.ts';
 import { readFdt } from './fdt/read.ts';
 import { ARENA } from './hart/state.ts';
+import type { DirtyClient } from './memory/dirty-log.ts';
 import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
 import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
@@ -186,6 +187,27 @@ export class Vm {
    */
   runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
     return this.#board.runOnVcpu(hart, code);
+  }
+
+  /**
+   * From now on the pages that vCPUs, devices and the host write to guest RAM are noted for this client; nothing that it
+   * was told before counts. @returns settles when every writer does; one question about a client at a time
+   */
+  startDirtyLog(client: DirtyClient): Promise<void> {
+    return new Promise((resolve) => this.#board.dirtyPages.start(client, resolve));
+  }
+
+  /** @returns as startDirtyLog() */
+  stopDirtyLog(client: DirtyClient): Promise<void> {
+    return new Promise((resolve) => this.#board.dirtyPages.stop(client, resolve));
+  }
+
+  /**
+   * The pages written since the client last asked, or started. A write that is under way is in this answer or in the next
+   * one. @returns a bitmap of guest RAM: page p, of 4 KiB, is bit p % 8 of byte p / 8
+   */
+  collectDirty(client: DirtyClient): Promise<Uint8Array> {
+    return new Promise((resolve) => this.#board.dirtyPages.collect(client, resolve));
   }
 
   /**
@@ -353,7 +375,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
   return new Vm({
     board,
-    memory: vmMemory(guestRam, ram.base),
+    memory: vmMemory(guestRam, ram.base, (...range) => board.hostWrote(...range)),
     log: log.asObservable(),
     setOnEnd,
     noReboot: options.noReboot ?? false,
@@ -402,7 +424,7 @@ function allocate(layout: MemoryLayout): WebAssembly.Memory {
   }
 }
 
-function vmMemory(ram: Uint8Array, base: number): VmMemory {
+function vmMemory(ram: Uint8Array, base: number, wrote: (offset: number, lengthBytes: number) => void): VmMemory {
   const offsetOf = (gpa: number, lengthBytes: number): number => {
     const isRange = Number.isSafeInteger(gpa) && Number.isSafeInteger(lengthBytes) && lengthBytes >= 0;
     if (isRange && gpa >= base && gpa + lengthBytes <= base + ram.length) return gpa - base;
@@ -410,6 +432,10 @@ function vmMemory(ram: Uint8Array, base: number): VmMemory {
   };
   return {
     read: (gpa, lengthBytes) => ram.slice(offsetOf(gpa, lengthBytes), offsetOf(gpa, lengthBytes) + lengthBytes),
-    write: (gpa, bytes) => ram.set(bytes, offsetOf(gpa, bytes.length)),
+    write: (gpa, bytes) => {
+      const offset = offsetOf(gpa, bytes.length);
+      ram.set(bytes, offset);
+      wrote(offset, bytes.length);
+    },
   };
 }

@@ -24,6 +24,7 @@ import type { BootSegment } from '../../src/boot/segment.ts';
 import type { ChannelOptions } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '../../src/channel/doorbell.ts';
 import { Thread, type ThreadKind, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
+import { DirtyCollector } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, type HostClock } from '../../src/loop/index.ts';
 import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
@@ -99,6 +100,7 @@ export class VirtBoard {
   readonly #pci: VirtPci;
   /** What the devices of the main loop write to RAM. */
   readonly #dirty: DirtyBitmap;
+  readonly #collector: DirtyCollector;
   /** Who is behind the accesses of the main loop. */
   readonly #origin = new AccessOrigin();
   /** Harts that have yet to stand. */
@@ -138,6 +140,12 @@ export class VirtBoard {
     this.inspection = options.inspect === null ? null : new Inspection(MAIN_THREAD, this.#loop, options.inspect);
     for (const vcpu of this.#vcpus) this.inspection?.watchThread(vcpu.link);
     this.#dirty = new DirtyBitmap(options.layout.ramBytes);
+    this.#collector = new DirtyCollector({
+      loop: this.#loop,
+      ramBytes: options.layout.ramBytes,
+      writers: [this.#dirty],
+      links: this.#vcpus.map(({ link }) => link),
+    });
     this.#pci = this.#createPci();
     this.logic = this.#machineLogic();
     for (const [hart, vcpu] of this.#vcpus.entries()) {
@@ -180,6 +188,16 @@ export class VirtBoard {
   /** @returns settles when the guest has let go of it; at once where it is pulled out; @throws as plug() */
   unplug(name: string, isSurprise: boolean): Promise<void> {
     return new Promise((resolve) => this.#pci.unplug(name, isSurprise, resolve));
+  }
+
+  /** Writes to RAM by the host. @param offset in RAM */
+  hostWrote(offset: number, lengthBytes: number): void {
+    this.#dirty.mark(offset, lengthBytes);
+  }
+
+  /** What all vCPUs, devices and the host write to RAM. */
+  get dirtyPages(): DirtyCollector {
+    return this.#collector;
   }
 
   /** Ends the threads and lets go of everything. */
@@ -309,6 +327,7 @@ export class VirtBoard {
     // At launch the memory is fresh, and filling it would make every page of it resident.
     if (this.#isUsed) ram.fill(0);
     this.#isUsed = true;
+    this.#dirty.mark(0, layout.ramBytes);
     for (const segment of this.#options.takeSegments()) ram.set(segment.bytes, segment.gpa - virtTable.dram.base);
   }
   #isUsed = false;

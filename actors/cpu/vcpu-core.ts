@@ -12,6 +12,7 @@ import type { Hart } from '../../src/hart/hart.ts';
 import type { HartState } from '../../src/hart/hart-state.ts';
 import { EXIT, PENDING } from '../../src/hart/state.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
+import type { DirtyClient } from '../../src/memory/dirty-log.ts';
 import { finishSbiCall, makeSbiCall } from '../../src/sbi/call.ts';
 import {
   type HartEntry,
@@ -267,6 +268,19 @@ export class VcpuCore {
     this.#suspended = suspended;
     if (waiting === 'interrupt') this.#waitForInterrupt();
     if (this.#hart.word('pendingState') === PENDING.issued) this.#waiting = 'retry';
+  }
+
+  startDirtyLog(client: DirtyClient): void {
+    this.#hart.startDirtyLog(client);
+  }
+
+  stopDirtyLog(client: DirtyClient): void {
+    this.#hart.stopDirtyLog(client);
+  }
+
+  /** @returns the pages of RAM that the hart has written, for a client that has started */
+  collectDirty(client: DirtyClient): Uint8Array {
+    return this.#hart.collectDirty(client);
   }
 
   /** Lends the hart's state to `run`. */

@@ -20,12 +20,14 @@ import { TopologyParticipant } from '../../src/bus/topology-participant.ts';
 import { type AddressViews, firstViews } from '../../src/bus/topology-views.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
+import { DirtyResponder } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { type DeliveryObserver, EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
+import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
@@ -133,6 +135,8 @@ export class VcpuThread {
   readonly #inspection: InspectionSource;
   readonly #devices: ThreadDevices;
   readonly #topology: TopologyParticipant;
+  /** What SBI and HTIF write to RAM in the hart's place. */
+  readonly #written: DirtyBitmap;
   /** Started here, by name; the vCPU and the loop are not among them. */
   readonly #deviceActors = new Map<string, AnyActorRef>();
   readonly #peers = new HartPeers();
@@ -162,9 +166,11 @@ export class VcpuThread {
     this.#startLoop();
 
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
+    this.#written = new DirtyBitmap(parameters.ram.lengthBytes);
     this.#addPeers();
     this.#vcpu = this.#createVcpu(ram);
     this.#listenToPeers();
+    new DirtyResponder(this.#link, [this.#vcpu.dirty, this.#written]);
     this.#devices = addDevices({
       loop: this.loop,
       thread,
@@ -262,6 +268,7 @@ export class VcpuThread {
       hart: { memory, modules, arena, dirty, doorbell: attention, ram: place, hartId, sbi, aia: HART_AIA[aia] },
       sbi: {
         ram: { base, bytes: ram },
+        written: (...range) => this.#written.mark(...range),
         peers: this.#peers,
         harts,
         systemReset: (request) => this.#outbox.post({ type: 'board.reset-request', request }),
@@ -409,7 +416,7 @@ export class VcpuThread {
     const first = vcpuThreadName(0);
     if (hartId !== 0)
       return new HtifWatch(ram, place.base, htif.tohost, () => this.#thread.bell(first).raise(SIGNAL.htif));
-    const server = new Htif(ram, place.base, htif, this.#devices.console);
+    const server = new Htif(ram, place.base, htif, this.#devices.console, (...range) => this.#written.mark(...range));
     const poll = (): void => {
       const end = server.poll();
       if (end === null) return;

@@ -3,7 +3,7 @@
  * devices or time beyond the clock it is given; the vCPU actor owns it.
  */
 
-import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/layout.ts';
+import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/dirty-log.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { assert } from '../util/errors.ts';
 import { Decoder } from './decoder.ts';

@@ -5,6 +5,7 @@ export type { VmDevice } from '../actors/board/virt-devices.ts';
 export { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
 export type { RunState } from '../machines/machine.ts';
 export type { ImageSource } from './boot/image-source.ts';
+export type { Delivery } from './loop/index.ts';
 export { ConfigError } from './util/config-error.ts';
 export { createVm, type Vm, type VmMemory, type VmOptions } from './vm.ts';
 export { ExpectTimeoutError, VmConsole } from './vm-console.ts';

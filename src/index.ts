@@ -10,6 +10,7 @@ export { edu } from '../actors/pci/edu.ts';
 export type { RunState } from '../machines/machine.ts';
 export type { WorkerCode } from './actor/index.ts';
 export type { ImageSource } from './boot/image-source.ts';
+export type { Delivery } from './loop/index.ts';
 export type { DirtyClient } from './memory/dirty-log.ts';
 export { ConfigError } from './util/config-error.ts';
 export { createVm, type Vm, type VmMemory, type VmOptions } from './vm.ts';

@@ -210,15 +210,18 @@ export class DeterministicRun implements VmDeterministic {
     this.#wake();
   }
 
-  /** The machine was stopped. */
-  close(): void {
-    if (this.#closed) return;
+  /** The machine was stopped. @returns how a replay that has come to its end differs from what was recorded */
+  close(): Error | null {
+    if (this.#closed) return null;
     this.#closed = true;
+    const next = this.#lines[this.#linesDone];
+    const difference = next?.step === this.steps && 'end' in next ? this.#compare(next.end) : null;
     this.#record?.(endText(this.steps, this.#end()));
     this.#cancel?.();
     this.#cancel = null;
     this.#settle?.('idle');
     this.#settle = null;
+    return difference;
   }
 
   #end(): RunEnd {
@@ -271,7 +274,7 @@ export class DeterministicRun implements VmDeterministic {
   #rest(): boolean {
     const next = this.#lines[this.#linesDone];
     if (next !== undefined) {
-      this.#diverged(`it came to rest in step ${this.steps}, before step ${next.step}`);
+      this.#diverged(differs(`it came to rest in step ${this.steps}, before step ${next.step}`));
       return false;
     }
     if (this.#settle !== null) this.#stand('idle');
@@ -301,7 +304,7 @@ export class DeterministicRun implements VmDeterministic {
       if (next.step > this.steps) return;
       this.#linesDone += 1;
       if ('input' in next) this.#apply(next.input);
-      else this.#compare(next.end);
+      else this.#diverged(this.#compare(next.end));
       if (!this.replaying) this.#sinks?.live();
     }
   }
@@ -325,16 +328,20 @@ export class DeterministicRun implements VmDeterministic {
     }
   }
 
-  #compare(recorded: RunEnd): void {
+  #compare(recorded: RunEnd): Error | null {
     const own = this.#end();
-    if (own.log === recorded.log && String(own.instructions) === String(recorded.instructions)) return;
     const [is, was] = [own, recorded].map(({ log, instructions }) => `${log} after ${instructions} instructions`);
-    this.#diverged(`its log is ${is}, was ${was}`);
+    return is === was ? null : differs(`its log is ${is}, was ${was}`);
   }
 
-  #diverged(how: string): void {
+  #diverged(difference: Error | null): void {
+    if (difference === null) return;
     this.#lines = [];
-    this.#sinks?.fail(new Error(`the replay is not what was recorded: ${how}`));
+    this.#sinks?.fail(difference);
     this.#sinks?.live();
   }
+}
+
+function differs(how: string): Error {
+  return new Error(`the replay is not what was recorded: ${how}`);
 }

@@ -227,16 +227,21 @@ export class Vm {
     return this.#board.unplug(name, options.surprise ?? false);
   }
 
-  /** Ends the machine and its threads, whatever they are doing. Doing it again changes nothing. */
+  /**
+   * Ends the machine and its threads, whatever they are doing. Doing it again changes nothing.
+   * @returns settles when they have ended; rejects when a replay, now at the recording's end, is not what was recorded
+   */
   async stop(): Promise<void> {
+    let difference: Error | null = null;
     if (!this.#closed) {
       this.#closed = true;
-      this.#run?.close();
+      difference = this.#run?.close() ?? null;
       this.actor.send({ type: 'machine.stop' });
       this.#rejectFinished(new Error('the machine was stopped'));
       this.console.close(new Error('the machine was stopped'));
     }
     await this.#board.close();
+    if (difference !== null) throw difference;
   }
 
   #tell(event: MachineInput): void {

@@ -117,6 +117,19 @@ describe('a run', () => {
     expect(runOf(vm).instructions.every((count) => count < 1_000_000)).toBe(true);
   });
 
+  it('is the same when it is inspected, and when it logs', async () => {
+    const watched = async () => {
+      let events = 0;
+      const inspect = (): void => {
+        events += 1;
+      };
+      const trace = await runToEnd(BUSY, { seed: 6, inspect, log: { items: ['int', 'in_asm'] } });
+      expect(events).toBeGreaterThan(10);
+      return trace;
+    };
+    expect(await watched()).toEqual(await watched());
+  });
+
   it('tells of everything that it does', async () => {
     const vm = await simulated(BUSY, { seed: 1 });
     const seen = new Map<string, Set<string>>();
@@ -203,6 +216,15 @@ describe('a deterministic machine', () => {
     vm.start();
     await expect(within(5000, 'the failure', vm.finished)).rejects.toThrow('a bug in the device');
     expect(vm.state).toBe('internal-error');
+  });
+
+  it('fails when a vCPU cannot begin, and ends', async () => {
+    const vm = await simulated(COUNTING, { seed: 1, log: { items: null as never } });
+    vm.start();
+    await expect(within(5000, 'the failure', vm.finished)).rejects.toThrow();
+    expect(vm.state).toBe('internal-error');
+    await within(5000, 'the end', vm.stop());
+    expect(vm.state).toBe('stopped');
   });
 
   it('tells of a thread that cannot begin, with the cause', () => {

@@ -141,6 +141,25 @@ describe('a recording', () => {
     expect(String(error)).toContain(why);
   });
 
+  it('that ended with the guest is compared when the replay is stopped there', async () => {
+    const run = async (options: VmOptions): Promise<void> => {
+      const vm = await bare(ECHO, { harts: 2, ramBytes: 4 * 2 ** 20, ...options });
+      vm.start();
+      vm.console.write('q');
+      await within(10_000, 'the end', vm.finished);
+      await vm.stop();
+    };
+    let text = '';
+    await run({
+      seed: 4,
+      record: (piece) => {
+        text += piece;
+      },
+    });
+    await run({ replay: text });
+    await expect(run({ replay: text.replace(/"log":"./, '"log":"x') })).rejects.toThrow('not what was recorded');
+  });
+
   it('is of one machine and one guest', async () => {
     const { text } = await recorded();
     const options: VmOptions = { bios: 'none', kernel: program(ECHO), ramBytes: 4 * 2 ** 20, harts: 2, replay: text };

@@ -30,6 +30,7 @@ import { attachThread, EventLoop, HostClock, runInLibuv } from '../../src/loop/i
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord } from '../../src/util/errors.ts';
+import { withTrail } from '../../src/util/trail.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
@@ -110,7 +111,7 @@ export class VirtBoard {
       name: MAIN_THREAD,
       clock: this.#clock,
       seed: options.seed,
-      onError: (error) => this.#send({ type: 'machine.fail', error }),
+      onError: (error) => this.#send({ type: 'machine.fail', error: this.withTrail(error) }),
     });
     attachThread(this.#loop, this.#thread);
     this.#loopActor = createEventLoopActor(this.#loop, () => runInLibuv(this.#loop, this.#thread));
@@ -131,6 +132,11 @@ export class VirtBoard {
   /** Where failures and acknowledgements go: the root actor, once it exists. */
   connect(send: (event: MachineEvent) => void): void {
     this.#send = send;
+  }
+
+  /** A failure, with what the main loop did last, where no other thread has told what it did. */
+  withTrail(error: unknown): Error {
+    return withTrail(error, this.#loop.trail);
   }
 
   /** Calls `handler` whenever the first vCPU's thread has made room after a message was refused. */

@@ -22,6 +22,7 @@ import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
+import { withTrail } from '../../src/util/trail.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
 import type { LogConfig } from './hart-log.ts';
@@ -121,7 +122,7 @@ export class VcpuThread {
     this.#channel = thread.channel(MAIN_THREAD);
     this.#link = new Link(MAIN_THREAD, this.#channel);
     this.#outbox = new Outbox(this.#link);
-    this.#gateway = new ActorGateway(thread.name, this.#link);
+    this.#gateway = new ActorGateway(thread.name, this.#link, this.#loop.trail);
     this.#inspection = new InspectionSource(thread.name, this.#link, this.#loop);
     this.#listen();
     this.#startLoop();
@@ -144,6 +145,14 @@ export class VcpuThread {
   }
 
   run(): void {
+    try {
+      this.#run();
+    } catch (error) {
+      throw withTrail(error, this.#loop.trail);
+    }
+  }
+
+  #run(): void {
     const driver = new ParkingDriver(this.#loop, this.#thread);
     const { runner } = this.#vcpu;
     while (this.#turning) {

@@ -6,6 +6,7 @@
  * dropped: `post` and `request` answer false when there is no room, before anything was sent.
  */
 import { assert, type ErrorRecord, toErrorRecord } from '../util/errors.ts';
+import type { Trail } from '../util/trail.ts';
 import { Decoder, Encoder } from './codec.ts';
 import type { DoorbellProducer } from './doorbell.ts';
 import { createRing, RECORD_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
@@ -79,9 +80,13 @@ export class Channel {
   readonly #wordsHandlers: (WordsHandler | undefined)[] = new Array(256).fill(undefined);
   readonly #pending: (Pending | undefined)[];
   readonly #freeTokens: number[] = [];
+  #trail: Trail | null = null;
+  #peerName = '';
   #onMessage: MessageHandler | null = null;
   readonly #onSpace: (() => void)[] = [];
   #refused = false;
+  /** A request was refused for want of a credit. */
+  #creditWanted = false;
   #closed: ErrorRecord | null = null;
 
   /** @param peer the other thread's doorbell */
@@ -104,9 +109,15 @@ export class Channel {
     this.#onMessage = handler;
   }
 
-  /** `handler` is called whenever the other end has made room after a send was refused. */
+  /** `handler` is called whenever there is room, or a credit, again after a send was refused for want of it. */
   onSpace(handler: () => void): void {
     this.#onSpace.push(handler);
+  }
+
+  /** `trail` is told of every record that comes. @param peer what it calls the other end */
+  tellTrail(trail: Trail, peer: string): void {
+    this.#trail = trail;
+    this.#peerName = peer;
   }
 
   onWords(kind: number, handler: WordsHandler): void {
@@ -180,6 +191,8 @@ export class Channel {
       this.#handle();
     }
     if (handled > 0 && this.#reader.takeSpaceWanted()) this.#peer.ring();
+    // No other ring would tell of a credit that a reply has just given back.
+    if (this.#creditWanted) this.#tellSpace();
     return handled === limit && this.#closed === null && !this.#reader.empty();
   }
 
@@ -237,7 +250,9 @@ export class Channel {
       this.#writer.wantSpace();
       if (this.#writer.freeBytes() <= this.#reservedBytes) return;
     }
+    if (this.#creditWanted && this.#freeTokens.length === 0) return;
     this.#refused = false;
+    this.#creditWanted = false;
     for (const handler of this.#onSpace) handler();
   }
 
@@ -250,6 +265,7 @@ export class Channel {
       const w2 = reader.word(2);
       const w3 = reader.word(3);
       reader.release();
+      this.#trail?.note('words', this.#peerName, kind);
       const handler = this.#wordsHandlers[kind];
       assert(handler !== undefined, `no handler for words records of kind ${kind}`);
       return handler(w0, w1, w2, w3, token);
@@ -258,6 +274,7 @@ export class Channel {
       const status = reader.word(0);
       const value = reader.word(1);
       reader.release();
+      this.#trail?.note('reply', this.#peerName, token);
       const pending = this.#giveToken(token);
       assert(pending?.words === true, 'a words reply answers a words request');
       return pending.done(status, value);
@@ -266,9 +283,11 @@ export class Channel {
     // Room first, then the handler: what it sends may count on the credit it just got back.
     reader.release();
     if (kind === KIND.message) {
+      this.#trail?.note('message', typeOf(message), 0);
       assert(this.#onMessage !== null, 'a message came to a channel without a handler');
       return this.#onMessage(message, token);
     }
+    this.#trail?.note('reply', this.#peerName, token);
     const pending = this.#giveToken(token);
     assert(pending?.words === false, 'a reply answers a request');
     if (kind === KIND.errorReply) pending.done(undefined, toErrorRecord(message));
@@ -278,7 +297,11 @@ export class Channel {
   #takeToken(pending: Pending): number {
     if (this.#closed !== null) return 0;
     const token = this.#freeTokens.pop();
-    if (token === undefined) return 0;
+    if (token === undefined) {
+      this.#refused = true;
+      this.#creditWanted = true;
+      return 0;
+    }
     this.#pending[token] = pending;
     return token;
   }
@@ -290,6 +313,11 @@ export class Channel {
     this.#freeTokens.push(token);
     return pending;
   }
+}
+
+function typeOf(message: unknown): string {
+  const { type } = (message ?? {}) as { readonly type?: unknown };
+  return typeof type === 'string' ? type : '';
 }
 
 /** Room for all replies, and for the one filler record that may lie between them. */

@@ -12,7 +12,11 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** Gives a loop its thread's doorbell and channels. */
 export function attachThread(loop: EventLoop, thread: Thread): void {
   loop.doorbell = thread.doorbell;
-  for (const peer of thread.peers) loop.attach(thread.channel(peer));
+  for (const peer of thread.peers) {
+    const channel = thread.channel(peer);
+    loop.attach(channel);
+    channel.tellTrail(loop.trail, peer);
+  }
 }
 
 /** A running driver. */

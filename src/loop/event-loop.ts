@@ -5,6 +5,7 @@
 import type { DoorbellConsumer } from '../channel/doorbell.ts';
 import { assert } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
+import { Trail, type TrailKind } from '../util/trail.ts';
 import type { LoopClock } from './clock.ts';
 import type { BottomHalf, LoopPort, Timer } from './port.ts';
 import { LoopTimer, TimerHeap } from './timers.ts';
@@ -93,13 +94,14 @@ class RunQueue {
 export class EventLoop implements LoopPort {
   readonly name: string;
   readonly clock: LoopClock;
+  /** What ran last; whoever catches a failure attaches it. */
+  readonly trail: Trail;
   readonly #prng: Prng;
   readonly #queue = new RunQueue(() => this.#wakeDriver());
   readonly #timers = new TimerHeap(() => this.#wakeDriver());
   readonly #sources: LoopSource[] = [];
   readonly #workPerTurn: number;
   readonly #onError: ((error: unknown, where: string) => void) | undefined;
-  readonly #takeSignals = () => void this.#doorbell?.takeSignals();
   #doorbell: DoorbellConsumer | null = null;
   #onWork: (() => void) | null = null;
   #moreInbound = false;
@@ -108,6 +110,7 @@ export class EventLoop implements LoopPort {
   constructor(options: EventLoopOptions) {
     this.name = options.name;
     this.clock = options.clock;
+    this.trail = new Trail(options.name);
     this.#prng = new Prng(options.seed);
     this.#onError = options.onError;
     this.#workPerTurn = options.workPerTurn ?? DEFAULT_WORK_PER_TURN;
@@ -147,6 +150,7 @@ export class EventLoop implements LoopPort {
   set doorbell(doorbell: DoorbellConsumer) {
     assert(this.#doorbell === null, 'a loop has one doorbell');
     this.#doorbell = doorbell;
+    doorbell.trail = this.trail;
   }
 
   /** A driver that sleeps is told when there is work that did not come through the doorbell. */
@@ -188,13 +192,21 @@ export class EventLoop implements LoopPort {
     if (doorbell?.rung() === true) {
       doorbell.begin();
       this.#moreInbound = true;
-      this.#guard('signals', this.#takeSignals);
+      this.#takeAllSignals();
     }
     if (!this.#moreInbound) return;
     // Set before polling: a handler that throws out of turn() must not make us forget the rest.
     let more = false;
     for (const source of this.#sources) more = this.#pollSource(source, limit) || more;
     this.#moreInbound = more;
+  }
+
+  #takeAllSignals(): void {
+    try {
+      this.#doorbell?.takeSignals();
+    } catch (error) {
+      this.#fail(error, 'signals');
+    }
   }
 
   #pollSource(source: LoopSource, limit: number): boolean {
@@ -209,10 +221,11 @@ export class EventLoop implements LoopPort {
   #runTimers(limit: number): void {
     if (this.#timers.nextDeadlineNs === Number.POSITIVE_INFINITY) return;
     const nowNs = this.clock.nowNs();
+    this.trail.nowNs = nowNs;
     for (let n = 0; n < limit; n++) {
       const timer = this.#timers.takeDue(nowNs);
       if (timer === null) return;
-      this.#guard(timer.name, timer.run);
+      this.#guard('timer', timer.name, timer.run);
     }
   }
 
@@ -222,11 +235,12 @@ export class EventLoop implements LoopPort {
       const bottomHalf = queue.shift();
       if (!bottomHalf.pending) continue;
       bottomHalf.pending = false;
-      this.#guard(bottomHalf.name, bottomHalf.run);
+      this.#guard('bottom half', bottomHalf.name, bottomHalf.run);
     }
   }
 
-  #guard(where: string, run: () => void): void {
+  #guard(kind: TrailKind, where: string, run: () => void): void {
+    this.trail.note(kind, where, 0);
     try {
       run();
     } catch (error) {

@@ -86,7 +86,7 @@ export class Channel {
   readonly #onSpace: (() => void)[] = [];
   #refused = false;
   /** A request was refused for want of a credit. */
-  #creditWanted = false;
+  #starved = false;
   #closed: ErrorRecord | null = null;
 
   /** @param peer the other thread's doorbell */
@@ -109,7 +109,10 @@ export class Channel {
     this.#onMessage = handler;
   }
 
-  /** `handler` is called whenever there is room, or a credit, again after a send was refused for want of it. */
+  /**
+   * `handler` is called after a send was refused: when the other end has made room or answered, and when it has gone (a
+   * send is refused then, for good: look at `closed`).
+   */
   onSpace(handler: () => void): void {
     this.#onSpace.push(handler);
   }
@@ -191,8 +194,7 @@ export class Channel {
       this.#handle();
     }
     if (handled > 0 && this.#reader.takeSpaceWanted()) this.#peer.ring();
-    // No other ring would tell of a credit that a reply has just given back.
-    if (this.#creditWanted) this.#tellSpace();
+    if (this.#starved && this.#freeTokens.length > 0) this.#tellRefused();
     return handled === limit && this.#closed === null && !this.#reader.empty();
   }
 
@@ -205,6 +207,7 @@ export class Channel {
       if (pending?.words === true) pending.done(REPLY_ABORTED, 0);
       else pending?.done(undefined, error);
     }
+    if (this.#refused || this.#starved) this.#tellRefused();
   }
 
   get closed(): boolean {
@@ -250,9 +253,12 @@ export class Channel {
       this.#writer.wantSpace();
       if (this.#writer.freeBytes() <= this.#reservedBytes) return;
     }
-    if (this.#creditWanted && this.#freeTokens.length === 0) return;
     this.#refused = false;
-    this.#creditWanted = false;
+    this.#tellRefused();
+  }
+
+  #tellRefused(): void {
+    this.#starved = false;
     for (const handler of this.#onSpace) handler();
   }
 
@@ -298,8 +304,7 @@ export class Channel {
     if (this.#closed !== null) return 0;
     const token = this.#freeTokens.pop();
     if (token === undefined) {
-      this.#refused = true;
-      this.#creditWanted = true;
+      this.#starved = true;
       return 0;
     }
     this.#pending[token] = pending;

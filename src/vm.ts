@@ -278,7 +278,7 @@ export class Vm {
 
   /** Why the machine is in `internal-error`. */
   #cause(): Error {
-    return asError((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
+    return this.#board.withTrail((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
   }
 
   #reach(goals: readonly RunState[]): Promise<void> {

@@ -31,6 +31,7 @@ import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
+import { withTrail } from '../../src/util/trail.ts';
 import type { Aia } from '../cpu/aia.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
@@ -127,7 +128,7 @@ export class VirtBoard {
       name: MAIN_THREAD,
       clock: this.#clock,
       seed: options.seed,
-      onError: (error) => this.#send({ type: 'machine.fail', error }),
+      onError: (error) => this.#send({ type: 'machine.fail', error: this.withTrail(error) }),
       onDelivery: placement.observerOf(MAIN_THREAD),
     });
     attachThread(this.#loop, this.#thread);
@@ -161,6 +162,11 @@ export class VirtBoard {
 
   #send(event: MachineEvent): void {
     this.#root?.send(event);
+  }
+
+  /** A failure, with what the main loop did last, where no other thread has told what it did. */
+  withTrail(error: unknown): Error {
+    return withTrail(error, this.#loop.trail);
   }
 
   /** Calls `handler` whenever the first vCPU's thread has made room after a message was refused. */

@@ -31,7 +31,8 @@ import type { HartAccess } from './vcpu-work.ts';
 const SLICE = 200_000;
 /** Length of one tick of the timebase. */
 export const TICK_NS: number = 1e9 / VIRT_TIMEBASE_HZ;
-const NEVER = (1n << 64n) - 1n;
+/** Of a deadline that never comes, both halves. */
+const NEVER_HALF = 0xffff_ffff;
 const ECALL_BYTES = 4n;
 
 const A7 = 17;
@@ -157,7 +158,7 @@ export class VcpuCore {
 
   /** The ACLINT's comparator, as unsigned halves. */
   setTimecmp(lo: number, hi: number): void {
-    this.#hart.setTimecmp(wide(lo, hi));
+    this.#hart.setTimecmp(lo, hi);
     // The deadline of a hart in WFI may have moved.
     this.wake();
   }
@@ -316,27 +317,27 @@ export class VcpuCore {
 
   #access(): void {
     const hart = this.#hart;
-    const gpa = Number(hart.get('pendingGpa'));
+    const gpa = number(hart.low('pendingGpa'), hart.high('pendingGpa'));
     const size = hart.word('pendingSize') as BusSize;
     if (hart.word('pendingIsWrite') === 1) {
-      const value = hart.get('pendingValue');
-      const [lo, hi] = [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+      const lo = hart.low('pendingValue');
+      const hi = hart.high('pendingValue');
       const result = this.#view.write(gpa, size, lo, hi);
       if (result === MUST_ASK) this.#writeAnswered(gpa, size, lo, hi);
       else if (result === MUST_WAIT) this.#waiting = 'room';
-      else this.#complete(result === BUS_FAULT, value);
+      else this.#complete(result === BUS_FAULT, lo, hi);
       return;
     }
     const result = this.#view.read(gpa, size);
     if (result === MUST_WAIT) this.#readRemote(gpa, size);
-    else this.#complete(result === BUS_FAULT, wide(this.#view.lo, this.#view.hi));
+    else this.#complete(result === BUS_FAULT, this.#view.lo, this.#view.hi);
   }
 
   #readRemote(gpa: number, size: BusSize): void {
     this.#waiting = 'access';
     const life = this.#life;
     const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => {
-      if (life === this.#life) this.#complete(fault, wide(lo, hi));
+      if (life === this.#life) this.#complete(fault, lo, hi);
       // The answer to a read from before a reset: it leaves its place to this life's.
       else this.retry();
     });
@@ -348,21 +349,21 @@ export class VcpuCore {
     this.#waiting = 'access';
     const life = this.#life;
     const asked = this.#view.writeAsync(gpa, size, lo, hi, (fault) => {
-      if (life === this.#life) this.#complete(fault, wide(lo, hi));
+      if (life === this.#life) this.#complete(fault, lo, hi);
       else this.retry();
     });
     if (!asked) this.#waiting = 'room';
   }
 
   /** The hart takes the result when it executes the instruction again. */
-  #complete(fault: boolean, value: bigint): void {
+  #complete(fault: boolean, lo: number, hi: number): void {
     const hart = this.#hart;
     const onFault = this.#log?.onFault ?? null;
     if (fault && onFault !== null) {
       const isWrite = hart.word('pendingIsWrite') === 1;
       onFault(Number(hart.get('pendingGpa')), hart.word('pendingSize'), isWrite);
     }
-    hart.set('pendingValue', value);
+    hart.setHalves('pendingValue', lo, hi);
     hart.setWord('pendingState', fault ? PENDING.fault : PENDING.done);
     // Not after halt().
     if (this.#waiting !== 'reset') this.#waiting = 'nothing';
@@ -370,9 +371,10 @@ export class VcpuCore {
 
   #waitForInterrupt(): void {
     this.#waiting = 'interrupt';
-    const deadline = this.#hart.get('deadline');
-    if (deadline === NEVER) this.#deadline.cancel();
-    else this.#deadline.arm(Number(deadline) * TICK_NS);
+    const lo = this.#hart.low('deadline');
+    const hi = this.#hart.high('deadline');
+    if (lo === NEVER_HALF && hi === NEVER_HALF) this.#deadline.cancel();
+    else this.#deadline.arm(number(lo, hi) * TICK_NS);
   }
 
   #yield(): void {
@@ -422,6 +424,7 @@ export class VcpuCore {
   }
 }
 
-function wide(lo: number, hi: number): bigint {
-  return hi === 0 ? BigInt(lo) : (BigInt(hi) << 32n) | BigInt(lo);
+/** Addresses and times beyond 2^53 are rounded: nothing lies there, and nobody waits so long. */
+function number(lo: number, hi: number): number {
+  return hi * 2 ** 32 + lo;
 }

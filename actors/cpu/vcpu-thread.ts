@@ -29,6 +29,7 @@ import { type DeliveryObserver, EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
+import { withTrail } from '../../src/util/trail.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
 import { type Aia, HART_AIA } from './aia.ts';
@@ -160,7 +161,7 @@ export class VcpuThread {
     this.#channel = thread.channel(MAIN_THREAD);
     this.#link = new Link(MAIN_THREAD, this.#channel);
     this.#outbox = new Outbox(this.#link);
-    this.#gateway = new ActorGateway(thread.name, this.#link);
+    this.#gateway = new ActorGateway(thread.name, this.#link, this.loop.trail);
     this.#inspection = new InspectionSource(thread.name, this.#link, this.loop);
     this.#listen();
     this.#startLoop();
@@ -222,11 +223,15 @@ export class VcpuThread {
   /** All that a thread of its own does. */
   run(): void {
     const driver = new ParkingDriver(this.loop, this.#thread);
-    while (this.turning) {
-      driver.turn();
-      if (!this.turning) break;
-      if (this.runnable) this.slice();
-      else driver.park();
+    try {
+      while (this.turning) {
+        driver.turn();
+        if (!this.turning) break;
+        if (this.runnable) this.slice();
+        else driver.park();
+      }
+    } catch (error) {
+      throw withTrail(error, this.loop.trail);
     }
     this.close();
   }

@@ -102,7 +102,15 @@ function listenForSignals(): Ending {
 /** A wrong configuration in the user's words, our own faults with their stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name !== 'ConfigError') return error.stack ?? error.message;
+  if (error.name !== 'ConfigError') return `${error.stack ?? error.message}${history(error)}`;
   const remedy = 'remedy' in error ? String(error.remedy) : '';
   return error.message.includes(remedy) ? error.message : `${error.message}\n  ${remedy}`;
+}
+
+/** Where a failure came through, and what its thread did last. */
+function history(error: Error): string {
+  const { where, last } = error as { readonly where?: unknown; readonly last?: unknown };
+  const through = Array.isArray(where) && where.length > 0 ? `\n  in ${where.join(', ')}` : '';
+  const before = Array.isArray(last) && last.length > 0 ? `\n  last of all:\n    ${last.join('\n    ')}` : '';
+  return `${through}${before}`;
 }

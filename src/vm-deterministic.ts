@@ -174,6 +174,12 @@ export class DeterministicRun implements VmDeterministic {
     this.#record?.(headerText(this.seed, guest));
   }
 
+  /** For inputs that no recording knows. @throws ConfigError in a run that is recorded or replayed */
+  refuseUnrecorded(what: string): void {
+    if (this.#record === null && this.#recording === null) return;
+    throw new ConfigError('--record', `${what} cannot be recorded`, 'Run with a seed alone.');
+  }
+
   connect(sinks: InputSinks): void {
     this.#sinks = sinks;
   }

@@ -27,6 +27,7 @@ import { readFdt } from './fdt/read.ts';
 import { ARENA } from './hart/state.ts';
 import type { DirtyClient } from './memory/dirty-log.ts';
 import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
+import { hashRam } from './snapshot/ram-hash.ts';
 import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
 import { VmConsole } from './vm-console.ts';
@@ -81,6 +82,8 @@ export interface VmMemory {
   /** @returns a copy; @throws RangeError outside RAM */
   read(gpa: number, lengthBytes: number): Uint8Array;
   write(gpa: number, bytes: Uint8Array): void;
+  /** @returns a 64-bit hash of all of it; of a machine that stands it says whether two of them are at the same point */
+  hash(): bigint;
 }
 
 export class Vm {
@@ -186,6 +189,7 @@ export class Vm {
    * @returns settles with what it returned; rejects with what it threw, or when the machine has ended
    */
   runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
+    this.#run?.refuseUnrecorded('work on a vCPU');
     return this.#board.runOnVcpu(hart, code);
   }
 
@@ -215,6 +219,7 @@ export class Vm {
    * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be
    */
   plug(device: VmPciDevice): void {
+    this.#run?.refuseUnrecorded('a function that is plugged in');
     this.#board.plug(device);
   }
 
@@ -224,6 +229,7 @@ export class Vm {
    *   is in no slot
    */
   unplug(name: string, options: { readonly surprise?: boolean } = {}): Promise<void> {
+    this.#run?.refuseUnrecorded('a function that is taken out');
     return this.#board.unplug(name, options.surprise ?? false);
   }
 
@@ -390,7 +396,8 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
 
 /** What of the options a recorded run depends on, beside what lies in RAM. */
 function machineOf(options: VmOptions, harts: number, ramBytes: number): object {
-  const { bios = 'default', noReboot = false, log, inspect, devices = [] } = options;
+  const { bios = 'default', noReboot = false, log, inspect, devices = [], aia = AIA_DEFAULT } = options;
+  const { rootPorts = [], pci = [] } = options;
   return {
     harts,
     ramBytes,
@@ -399,6 +406,9 @@ function machineOf(options: VmOptions, harts: number, ramBytes: number): object 
     log: log?.items ?? [],
     inspected: inspect !== undefined,
     devices: devices.map(({ name, base, irq }) => [name, base, irq]),
+    aia,
+    rootPorts,
+    pci: pci.map(({ name, definition, bus = null, addr = null }) => [name, definition.name, bus, addr]),
   };
 }
 
@@ -442,5 +452,6 @@ function vmMemory(ram: Uint8Array, base: number, wrote: (offset: number, lengthB
       ram.set(bytes, offset);
       wrote(offset, bytes.length);
     },
+    hash: () => hashRam(ram),
   };
 }

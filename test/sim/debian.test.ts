@@ -2,7 +2,6 @@
 import { expect, it } from 'vitest';
 import { defaultGuest } from '../../src/guest/default-guest.ts';
 import { createVm } from '../../src/index.ts';
-import { ramHash } from '../support/ram-hash.ts';
 import { runOf } from './support.ts';
 
 const PROMPT = ':/# ';
@@ -15,7 +14,7 @@ async function session(seed: number) {
   const run = runOf(vm);
   const trace = (): object => {
     const { steps, instructions, timeNs, logHash } = run;
-    return { steps, instructions, timeNs, logHash, ram: ramHash(vm, RAM_BYTES) };
+    return { steps, instructions, timeNs, logHash, ram: String(vm.memory.hash()) };
   };
   vm.start();
   const console = [await vm.console.expect(PROMPT)];

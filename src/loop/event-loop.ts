@@ -5,7 +5,7 @@
 import type { DoorbellConsumer } from '../channel/doorbell.ts';
 import { assert } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
-import { Trail, type TrailKind } from '../util/trail.ts';
+import { TRAIL, Trail } from '../util/trail.ts';
 import type { LoopClock } from './clock.ts';
 import type { BottomHalf, LoopPort, Timer } from './port.ts';
 import { LoopTimer, TimerHeap } from './timers.ts';
@@ -225,7 +225,7 @@ export class EventLoop implements LoopPort {
     for (let n = 0; n < limit; n++) {
       const timer = this.#timers.takeDue(nowNs);
       if (timer === null) return;
-      this.#guard('timer', timer.name, timer.run);
+      this.#guard(TRAIL.timer, timer.name, timer.run);
     }
   }
 
@@ -235,11 +235,11 @@ export class EventLoop implements LoopPort {
       const bottomHalf = queue.shift();
       if (!bottomHalf.pending) continue;
       bottomHalf.pending = false;
-      this.#guard('bottom half', bottomHalf.name, bottomHalf.run);
+      this.#guard(TRAIL.bottomHalf, bottomHalf.name, bottomHalf.run);
     }
   }
 
-  #guard(kind: TrailKind, where: string, run: () => void): void {
+  #guard(kind: typeof TRAIL.timer | typeof TRAIL.bottomHalf, where: string, run: () => void): void {
     this.trail.note(kind, where, 0);
     try {
       run();

@@ -5,7 +5,7 @@
  */
 import type { ActorLogic, ActorRefLike, AnyActorRef, EventObject, Snapshot } from 'xstate';
 import { assert, type ErrorRecord, RemoteError, toErrorRecord } from '../util/errors.ts';
-import { type Trail, withTrail } from '../util/trail.ts';
+import { TRAIL, type Trail, withTrail } from '../util/trail.ts';
 import { ChannelFullError, type Link } from './link.ts';
 import { deliver, isStopEvent } from './xstate.ts';
 
@@ -163,7 +163,7 @@ export class ActorGateway {
   #receive(message: ActorEventMessage): void {
     const target = this.#exported.get(message.to);
     assert(target !== undefined, `${this.#link.peer} sent ${message.event.type} to ${message.to}, which is not here`);
-    this.#trail?.note('event', message.event.type, 0);
+    this.#trail?.note(TRAIL.event, message.event.type, 0);
     const sender: ActorRefLike | undefined = message.from === null ? undefined : this.#proxies.get(message.from);
     deliver(target, message.event, sender);
   }

@@ -12,7 +12,7 @@
  */
 import { assert } from '../util/errors.ts';
 import { hostNowNs } from '../util/host-clock.ts';
-import type { Trail } from '../util/trail.ts';
+import { TRAIL, type Trail } from '../util/trail.ts';
 
 const SEQUENCE = 0;
 /** 0 while awake, else the number of this sleep, so that producers wake each sleep once. */
@@ -129,7 +129,7 @@ export class DoorbellConsumer {
         pending &= pending - 1;
         taken++;
         observe?.(w * 32 + bit);
-        this.trail?.note('signal', '', w * 32 + bit);
+        this.trail?.note(TRAIL.signal, '', w * 32 + bit);
         this.#handlers[w * 32 + bit]?.(w * 32 + bit);
       }
     }

@@ -5,7 +5,7 @@
 import type { DoorbellConsumer } from '../channel/doorbell.ts';
 import { assert } from '../util/errors.ts';
 import { Prng } from '../util/prng.ts';
-import { Trail, type TrailKind } from '../util/trail.ts';
+import { TRAIL, Trail } from '../util/trail.ts';
 import type { LoopClock } from './clock.ts';
 import type { BottomHalf, LoopPort, Timer } from './port.ts';
 import { LoopTimer, TimerHeap } from './timers.ts';
@@ -272,7 +272,7 @@ export class EventLoop implements LoopPort {
       const timer = this.#timers.takeDue(nowNs);
       if (timer === null) return;
       this.onDelivery?.('timer', timer.name);
-      this.#guard('timer', timer.name, timer.run);
+      this.#guard(TRAIL.timer, timer.name, timer.run);
     }
   }
 
@@ -283,11 +283,11 @@ export class EventLoop implements LoopPort {
       if (!bottomHalf.pending) continue;
       bottomHalf.pending = false;
       this.onDelivery?.('bottom half', bottomHalf.name);
-      this.#guard('bottom half', bottomHalf.name, bottomHalf.run);
+      this.#guard(TRAIL.bottomHalf, bottomHalf.name, bottomHalf.run);
     }
   }
 
-  #guard(kind: TrailKind, where: string, run: () => void): void {
+  #guard(kind: typeof TRAIL.timer | typeof TRAIL.bottomHalf, where: string, run: () => void): void {
     this.trail.note(kind, where, 0);
     try {
       run();

@@ -5,14 +5,17 @@
  */
 import { RemoteError, toErrorRecord } from './errors.ts';
 
-export type TrailKind = 'signal' | 'message' | 'reply' | 'words' | 'event' | 'timer' | 'bottom half';
+/** Kinds of entries: numbers, since each bottom half notes one. */
+export const TRAIL = { signal: 0, message: 1, reply: 2, words: 3, event: 4, timer: 5, bottomHalf: 6 } as const;
+type TrailKind = (typeof TRAIL)[keyof typeof TRAIL];
+const KIND_NAMES = ['signal', 'message', 'reply', 'words', 'event', 'timer', 'bottom half'] as const;
 
 /** A power of two. */
 const LENGTH = 16;
 
 export class Trail {
   readonly #thread: string;
-  readonly #kinds: TrailKind[] = new Array(LENGTH).fill('signal');
+  readonly #kinds = new Uint8Array(LENGTH);
   readonly #names: string[] = new Array(LENGTH).fill('');
   readonly #numbers = new Int32Array(LENGTH);
   /** The last one is of the last look at the clock. */
@@ -46,7 +49,7 @@ export class Trail {
       const slot = (this.#count - kept + index) & (LENGTH - 1);
       const number = this.#numbers[slot] === 0 ? '' : ` ${this.#numbers[slot]}`;
       const atMs = ((this.#timesNs[slot] ?? 0) / 1e6).toFixed(3);
-      return `${this.#thread} ${atMs} ms: ${this.#kinds[slot]} ${this.#names[slot]}${number}`;
+      return `${this.#thread} ${atMs} ms: ${KIND_NAMES[this.#kinds[slot] ?? 0]} ${this.#names[slot]}${number}`;
     });
   }
 }

@@ -137,9 +137,9 @@ function channels() {
 function devices() {
   const loop = newLoop('devices');
   const windows = new RegisterWindows();
-  let level = 0;
+  const counts = new Int32Array(1);
   const count = (value) => {
-    level += value & 1;
+    counts[0] += value & 1;
   };
   const line = { set: count };
   const start = (name, definition, ports, config) => {
@@ -164,7 +164,7 @@ function devices() {
   measure('PLIC register read and written', 100_000, (n) => {
     for (let i = 0; i < n; i++) {
       registers.write(40, 5, 4);
-      level += registers.read(40, 4) & 1;
+      count(registers.read(40, 4));
     }
   });
   const hart = {

@@ -23,8 +23,7 @@ import { pcieHost, pcieHostFunction } from '../pci/pcie-host.ts';
 import { type PcieRootPortEvent, type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
 import { numberFunctions, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
-import { VIRT_PCIE_IRQ, virtPcieWindows } from './virt-pci-tree.ts';
-import { virtTable } from './virt-table.ts';
+import { VIRT_PCIE_IRQ, virtPcieApertures, virtPcieOpenBus, virtPcieWindows } from './virt-pci-tree.ts';
 
 /** Names among the machine's actors. */
 export const PCI_ACTORS = { host: 'pcie', hostFunction: 'pcie-host' } as const;
@@ -69,14 +68,22 @@ export class VirtPci {
   constructor(options: VirtPciOptions) {
     this.#options = options;
     const { loop, origin, vcpus, ram, msi, dirty, regions, firstWindowId } = options;
+    const apertures = virtPcieApertures(ram.bytes.length);
+    const open = virtPcieOpenBus(ram.bytes.length);
     this.#windows = virtPcieWindows(ram.bytes.length).map((window) =>
       // I/O ports are an address space of their own; the board's window onto it is a region like others.
       window.space === 'io' ? { ...window, base: window.busBase } : window,
     );
     this.topology = new TopologyOwner({
       loop,
-      layout: layoutOf(this.#windows, ram),
-      views: firstViews(regions),
+      layout: {
+        memory: {
+          fixed: [{ name: 'ram', base: ram.base, lengthBytes: ram.bytes.length }],
+          apertures: apertures.memory,
+        },
+        io: { fixed: [], apertures: apertures.io },
+      },
+      views: firstViews([...regions, ...open.memory], open.io),
       participants: vcpus.map(({ link, server }) => ({ link, server, role: 'cpu' })),
       firstWindowId,
     });
@@ -196,21 +203,4 @@ export class VirtPci {
     this.#unplugging.delete(event.function);
     for (const done of waiting) done();
   }
-}
-
-function layoutOf(windows: readonly PciHostWindow[], ram: { readonly bytes: Uint8Array; readonly base: number }) {
-  const [io, low, high] = windows as [PciHostWindow, PciHostWindow, PciHostWindow];
-  const aperture = (name: string, { base, lengthBytes }: PciHostWindow) => ({
-    name,
-    base,
-    lengthBytes,
-    openBus: false,
-  });
-  return {
-    memory: {
-      fixed: [{ name: 'ram', base: ram.base, lengthBytes: ram.bytes.length }],
-      apertures: [aperture('pcie-mmio', low), aperture('pcie-high', high)],
-    },
-    io: { fixed: [], apertures: [{ ...aperture('pcie-pio', io), lengthBytes: virtTable.pciePio.lengthBytes }] },
-  };
 }

@@ -113,6 +113,8 @@ export interface ThreadDevices {
   readonly console: ThreadConsole;
   /** What the hart sees besides RAM. */
   readonly regions: readonly Region[];
+  /** I/O ports. */
+  readonly io: readonly Region[];
 }
 
 /** What differs between a thread of its own and one that is simulated. */
@@ -186,7 +188,7 @@ export class VcpuThread {
       link: this.#link,
       channel: this.#channel,
       role: 'cpu',
-      views: firstViews(this.#devices.regions),
+      views: firstViews(this.#devices.regions, this.#devices.io),
       swap: (views, flush) => this.#vcpu.runner.setView(views.memory, flush),
     });
     this.#htif = this.#createHtif(ram);

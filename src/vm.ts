@@ -226,7 +226,7 @@ export class Vm {
   /**
    * Asks the guest to let go of a function in the slot of a root port, or, as a surprise, pulls it out.
    * @returns settles when it is out: once the guest has switched the slot off; rejects with ConfigError for a name that
-   *   is in no slot
+   *   is in no slot, or when the machine is stopped before
    */
   unplug(name: string, options: { readonly surprise?: boolean } = {}): Promise<void> {
     this.#run?.refuseUnrecorded('a function that is taken out');

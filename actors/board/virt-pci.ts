@@ -63,7 +63,7 @@ export class VirtPci {
   readonly #slots = new Map<string, PciSlot>();
   readonly #windows: readonly PciHostWindow[];
   /** Who waits for a function to be out. */
-  readonly #unplugging = new Map<string, (() => void)[]>();
+  readonly #unplugging = new Map<string, ((error: Error | null) => void)[]>();
 
   constructor(options: VirtPciOptions) {
     this.#options = options;
@@ -150,9 +150,9 @@ export class VirtPci {
 
   /**
    * Asks the guest to let go of a function, or pulls it out at once.
-   * @param done called when it is out; @throws ConfigError for one that is in no slot
+   * @param done called when it is out, or the board is closed before; @throws ConfigError for one that is in no slot
    */
-  unplug(name: string, isSurprise: boolean, done: () => void): void {
+  unplug(name: string, isSurprise: boolean, done: (error: Error | null) => void): void {
     const port = [...this.#secondaries].find(([, bus]) => bus.slot(0)?.name === name)?.[0];
     if (port === undefined) {
       throw new ConfigError(
@@ -164,6 +164,13 @@ export class VirtPci {
     this.#unplugging.set(name, [...(this.#unplugging.get(name) ?? []), done]);
     const event: PcieRootPortEvent = { type: 'pci.unplug-request', isSurprise };
     this.#options.tell(port, event);
+  }
+
+  /** Nothing comes out any more. */
+  close(): void {
+    const waiting = [...this.#unplugging.values()].flat();
+    this.#unplugging.clear();
+    for (const done of waiting) done(new Error('the machine was stopped'));
   }
 
   #logicOf({ name, definition, config, ports, bus }: VmPciDevice, device: number): AnyActorLogic {
@@ -201,6 +208,6 @@ export class VirtPci {
     this.#options.released(event.function);
     const waiting = this.#unplugging.get(event.function) ?? [];
     this.#unplugging.delete(event.function);
-    for (const done of waiting) done();
+    for (const done of waiting) done(null);
   }
 }

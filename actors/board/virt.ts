@@ -191,9 +191,11 @@ export class VirtBoard {
     this.#pci.plug(device);
   }
 
-  /** @returns settles when the guest has let go of it; at once where it is pulled out; @throws as plug() */
+  /** @returns settles when the guest has let go of it; at once where it is pulled out; rejects as plug() throws, or when the board is closed before */
   unplug(name: string, isSurprise: boolean): Promise<void> {
-    return new Promise((resolve) => this.#pci.unplug(name, isSurprise, resolve));
+    return new Promise((resolve, reject) => {
+      this.#pci.unplug(name, isSurprise, (error) => (error === null ? resolve() : reject(error)));
+    });
   }
 
   /** Writes to RAM by the host. @param offset in RAM */
@@ -214,6 +216,7 @@ export class VirtBoard {
 
   async #close(): Promise<void> {
     this.#closeThreads();
+    this.#pci.close();
     await Promise.all(this.#vcpus.map((vcpu) => vcpu.ended()));
     this.inspection?.detach();
     this.#thread.close();

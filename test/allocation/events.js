@@ -16,6 +16,7 @@ import {
   WindowServer,
 } from '../../dist/src/actor/index.js';
 import { createAddressSpace } from '../../dist/src/bus/address-space.js';
+import { FlatView } from '../../dist/src/bus/flat-view.js';
 import { Thread, wireThreads } from '../../dist/src/channel/threads.js';
 import { ARENA } from '../../dist/src/hart/state.js';
 import { assemble } from '../../dist/src/isa/asm.js';
@@ -210,9 +211,10 @@ async function vcpu(source) {
       hartId: 0,
       sbi: false,
     },
-    sbi: { ram: { base: RAM_BASE, bytes: ram }, peers: new HartPeers(), harts: 1 },
+    sbi: { ram: { base: RAM_BASE, bytes: ram }, written: () => {}, peers: new HartPeers(), harts: 1 },
     log: null,
-    addressSpace: () => createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }]),
+    firstView: () =>
+      new FlatView(createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }])),
     startOf: (pc, a1) => ({ mode: 'M', pcGpa: Number(pc), a1, a2: 0n }),
     paused: () => {},
     writeLog: () => {},

@@ -29,6 +29,8 @@ describe('options', () => {
     expect(parseOptions(line.split(' '))).toEqual({
       ramBytes: 2 ** 30,
       harts: 1,
+      aia: 'none',
+      devices: [],
       kernel: 'k',
       initrd: 'i',
       append: 'a',

@@ -336,8 +336,11 @@ export class VcpuCore {
   #readRemote(gpa: number, size: BusSize): void {
     this.#waiting = 'access';
     const life = this.#life;
-    const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => {
-      if (life === this.#life) this.#complete(fault, lo, hi);
+    const view = this.#view;
+    const asked = view.readAsync(gpa, size, (fault, lo, hi) => {
+      // Its registers went while it was on its way, or between its halves: what is there now answers, whole.
+      if (life === this.#life && fault && view !== this.#view) this.#waiting = 'retry';
+      else if (life === this.#life) this.#complete(fault, lo, hi);
       // The answer to a read from before a reset: it leaves its place to this life's.
       else this.retry();
     });

@@ -293,6 +293,7 @@ export class VirtBoard {
       resumeClock: () => this.#resumeClock(),
       stopClock: () => this.#stopClock(),
       expectPauses: () => this.#expectPauses(),
+      afterReset: () => this.#drain(() => this.#send({ type: 'machine.was-reset' })),
       halt: () => this.#halt(),
       release: () => void this.close(),
     });
@@ -321,10 +322,15 @@ export class VirtBoard {
   /** When all stand, whatever they had still sent each other is handled first: nothing of it comes after a reset. */
   #vcpuPaused(hart: number): void {
     if (!this.#toPause.delete(hart) || this.#toPause.size > 0) return;
+    this.#drain(() => this.#send({ type: 'machine.vcpus-paused' }));
+  }
+
+  /** @param done called when whatever the threads have been sent, and have sent each other, has been handled */
+  #drain(done: () => void): void {
     let left = this.#vcpus.length;
     const drained = (): void => {
       left -= 1;
-      if (left === 0) this.#send({ type: 'machine.vcpus-paused' });
+      if (left === 0) done();
     };
     for (const vcpu of this.#vcpus) vcpu.drain(drained);
   }

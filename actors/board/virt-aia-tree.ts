@@ -15,7 +15,7 @@ export type AiaKind = 'aplic' | 'aplic-imsic';
 
 /** The two interrupt domains: machine level in the PLIC's place. */
 export const VIRT_APLIC_M_BASE = virtTable.plic.base;
-export const VIRT_APLIC_S_BASE = 0xd00_0000;
+export const VIRT_APLIC_S_BASE = virtTable.aplicS.base;
 
 export interface AiaTreeConfig {
   readonly kind: AiaKind;

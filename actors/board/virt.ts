@@ -1,9 +1,9 @@
 /**
  * Board `virt`: QEMU's machine of that name. The root actor is the machine's chart (machines/machine.ts); its children
- * are the devices of the main loop and proxies of the actors on the vCPU's thread. The physical layout comes from
+ * are the devices of the main loop and proxies of the actors on the vCPUs' threads. The physical layout comes from
  * virt-table.ts, what is loaded where from a boot plan.
  *
- * Not modelled: more than one hart; virtio, PCI Express and flash (their addresses are reserved).
+ * Not modelled: virtio-mmio, flash and fw_cfg (their addresses are reserved).
  */
 import type { MachineEvent } from '../../machines/machine.ts';
 import {

@@ -17,6 +17,7 @@ import { idleBench, interpreterBench, memoryBench, startBench } from './machine-
 import { type Emulator, OURS, qemu } from './process-console.ts';
 import { type Row, table, toJson } from './report.ts';
 import type { LinuxFiles } from './results.ts';
+import { topologyBench } from './topology-bench.ts';
 
 /** What a benchmark is handed. */
 export interface Context {
@@ -37,6 +38,7 @@ const benches: Readonly<Record<string, { readonly title: string; run(context: Co
   idle: { title: 'Idle: at the prompt, over 10 s', run: idleBench },
   memory: { title: 'Memory: at the idle prompt, 512 MiB of guest RAM', run: memoryBench },
   console: { title: 'Console throughput', run: consoleBench },
+  topology: { title: 'Topology: a change of the memory map, as its guest sees it', run: topologyBench },
 };
 /** Not among those that run by default: it prints by itself. */
 const MESSAGES = 'messages';

@@ -167,6 +167,8 @@ export class DoorbellConsumer {
 /** Spinning longer than a wake-up takes never pays. */
 const SPIN_MAX_NS = 32_000;
 const SPIN_MIN_NS = 4_000;
+/** What waking a thread may take on a host that shares its cores: 6 to 90 microseconds were seen. */
+const WAKING_NS = 150_000;
 const LOADS_PER_CLOCK_READING = 64;
 
 /**
@@ -200,11 +202,13 @@ export class Parker {
     return false;
   }
 
+  /** After a sleep. One that was soon over may have been no longer than a spin, but for the time that waking took. */
   #adapt(rung: boolean, waitedNs: number): void {
-    if (rung && waitedNs <= SPIN_MAX_NS * 2) {
-      this.#spinNs = Math.min(SPIN_MAX_NS, Math.max(SPIN_MIN_NS, this.#spinNs * 2));
+    const spun = this.#spinNs;
+    if (rung && waitedNs <= spun + WAKING_NS && spun < SPIN_MAX_NS) {
+      this.#spinNs = Math.min(SPIN_MAX_NS, Math.max(SPIN_MIN_NS, spun * 2));
     } else {
-      this.#spinNs = this.#spinNs <= SPIN_MIN_NS ? 0 : this.#spinNs / 2;
+      this.#spinNs = spun <= SPIN_MIN_NS ? 0 : spun / 2;
     }
   }
 }

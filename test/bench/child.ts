@@ -11,6 +11,7 @@ import { FLAG_GPA, firstStore, readMarks } from './guest-program.ts';
 import { residentMemory, sleep, type ThreadTime, threadTimes } from './host.ts';
 import type { BootResult, IdleResult, LinuxFiles, StartResult } from './results.ts';
 import { PROMPT } from './results.ts';
+import { topology } from './topology-child.ts';
 
 const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_DEFAULT_BYTES });
 const [arena = 0] = layout.arenas;
@@ -21,7 +22,7 @@ const LONG_MS = 120_000;
 /** The machines' memories, in the order they were made: the library shows guest RAM alone, not the hart's counters. */
 const memories = spyOnMemories();
 
-const tasks: Readonly<Record<string, (parameters: never) => Promise<object>>> = { loop, start, boot, idle };
+const tasks: Readonly<Record<string, (parameters: never) => Promise<object>>> = { loop, start, boot, idle, topology };
 
 async function loop({ elf }: { elf: string }): Promise<object> {
   const vm = await createVm({ kernel: readFileSync(elf), bios: 'none', ramBytes: 64 * 2 ** 20 });

@@ -18,6 +18,7 @@ import { type Emulator, OURS, qemu } from './process-console.ts';
 import { type Row, table, toJson } from './report.ts';
 import type { LinuxFiles } from './results.ts';
 import { pauseBench, smpBench } from './smp-bench.ts';
+import { topologyBench } from './topology-bench.ts';
 
 /** What a benchmark is handed. */
 export interface Context {
@@ -40,6 +41,7 @@ const benches: Readonly<Record<string, { readonly title: string; run(context: Co
   console: { title: 'Console throughput', run: consoleBench },
   smp: { title: 'Several harts: throughput, accesses and interrupts between threads, boot', run: smpBench },
   pause: { title: 'Pause of machines whose harts all compute', run: pauseBench },
+  topology: { title: 'Topology: a change of the memory map, as its guest sees it', run: topologyBench },
 };
 /** Not among those that run by default: it prints by itself. */
 const MESSAGES = 'messages';

@@ -27,6 +27,15 @@ export interface BootResult {
   readonly processCpuMs: number;
 }
 
+/** Microseconds, one after the other. */
+export interface TopologyResult {
+  /** Of the guest's writes that move a BAR, and of those that change no map. */
+  readonly changeUs: readonly number[];
+  readonly plainUs: readonly number[];
+  /** From the main thread to all others and back, without a machine. */
+  readonly roundUs: readonly number[];
+}
+
 export interface IdleResult {
   /** Of one core, the whole process and each thread, largest first. */
   readonly cpuPercent: number;

@@ -169,6 +169,21 @@ describe('a view', () => {
     expect(answers).toHaveLength(2);
   });
 
+  it('does not send the rest of a half-written value to what has come to lie there meanwhile', () => {
+    const [far, log] = [new FarWindow(), [] as (string | number)[][]];
+    const region = (window: RegisterWindow): Region => ({ name: 'r', base: 0, lengthBytes: 16, kind: 'mmio', window });
+    const before = new FlatView(createAddressSpace([region(far)]));
+    expect(before.write(0, 8, 1, 2)).toBe(MUST_WAIT);
+    expect(far.writes).toHaveLength(1);
+    const after = new FlatView(createAddressSpace([region(noting(16, log))]), before);
+    expect([after.write(0, 8, 1, 2), log]).toEqual([ACCESS_OK, []]);
+    expect([after.write(0, 8, 3, 4), log.length]).toEqual([ACCESS_OK, 2]);
+    const nothing = new FlatView(createAddressSpace([]), before);
+    expect(nothing.write(0, 8, 1, 2)).toBe(BUS_FAULT);
+    expect(new FlatView(createAddressSpace([region(noting(16, log))]), nothing).write(0, 8, 5, 6)).toBe(ACCESS_OK);
+    expect(log).toHaveLength(4);
+  });
+
   it('writes each half once to a window that had no room for the second', () => {
     const far = new FarWindow();
     const view = new FlatView(createAddressSpace([mmio('far', 0, far)]));

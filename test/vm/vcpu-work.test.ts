@@ -55,6 +55,14 @@ describe('work on a vCPU', () => {
     expect(vm.state).toBe('running');
   });
 
+  it('is refused when 64 functions are under way to one vCPU', async () => {
+    const vm = await bare(SPIN, { harts: 2 });
+    const calls = Array.from({ length: 65 }, () => vm.runOnVcpu(1, exchange(S2, 8n, S2)));
+    const results = await Promise.allSettled(calls);
+    expect(results.filter(({ status }) => status === 'fulfilled').length).toBe(64);
+    expect(results[64]).toMatchObject({ status: 'rejected', reason: { name: 'ChannelFullError' } });
+  });
+
   it('is answered when the machine stops', async () => {
     const vm = await bare(SPIN, { harts: 2 });
     const late = vm.runOnVcpu(1, exchange(S2, 8n, S2)).catch((error: Error) => error.message);

@@ -7,6 +7,7 @@ import type { MachineEnd } from '../actors/board/machine-end.ts';
 import { VirtBoard } from '../actors/board/virt.ts';
 import { checkDevices, TAKEN_NAMES, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
 import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
+import type { PartFailure } from '../actors/board/virt-persist.ts';
 import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
 import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
@@ -32,6 +33,9 @@ import { VmConsole } from './vm-console.ts';
 import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
 import { loadHartModules } from './vm-modules.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
+import { type SavedMakeup, type SaveOptions, VmSaver } from './vm-save.ts';
+import { type FrozenStates, type FrozenVm, openFrozen, partError } from './vm-snapshot.ts';
+import type { SavedPlan, SavedVm } from './vm-snapshot-header.ts';
 
 const RAM_UNIT_BYTES = 4096;
 const AIA_DEFAULT: Aia = 'none';
@@ -71,6 +75,12 @@ export interface VmOptions {
   readonly record?: (text: string) => void;
   /** Such a recording: the run is repeated, with its inputs in place of the caller's, and then goes on with those. */
   readonly replay?: string;
+  /**
+   * A file that save() wrote: the machine goes on from there, paused, until start() or resume(). It is made as it was;
+   * options may repeat that, and devices may be added. The caller's own devices and functions are given again, under their
+   * names; the kernel and other images only if the machine is to survive a reset.
+   */
+  readonly from?: string;
   /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
 }
@@ -98,6 +108,9 @@ export class Vm {
   readonly #run: DeterministicRun | null;
   readonly #board: VirtBoard;
   readonly #states = new Subject<RunState>();
+  readonly #saver: VmSaver;
+  /** There are images to begin anew with. */
+  readonly #canReset: boolean;
   #end: MachineEnd | null = null;
   #resolveFinished: (end: MachineEnd) => void = () => {};
   #rejectFinished: (error: Error) => void = () => {};
@@ -111,8 +124,12 @@ export class Vm {
     setOnEnd: SetOnEnd;
     noReboot: boolean;
     run: DeterministicRun | null;
+    makeup: SavedMakeup;
+    ram: Uint8Array;
+    canReset: boolean;
   }) {
-    const { board, run } = parts;
+    const { board, run, makeup, ram } = parts;
+    this.#canReset = parts.canReset;
     this.#board = board;
     this.#run = run;
     this.deterministic = run;
@@ -120,6 +137,17 @@ export class Vm {
     this.log = parts.log;
     const enter = run === null ? undefined : (bytes: Uint8Array) => run.submit({ kind: 'console', bytes });
     this.console = new VmConsole(board.link, (handler) => board.onSpace(handler), enter);
+    this.#saver = new VmSaver({
+      ...{ board, run, makeup, ram, console: this.console },
+      state: () => this.state,
+      // In `stopping` it is known what the machine's user wanted last.
+      runs: () => this.state !== 'paused' && this.actor.getSnapshot().context.runAfterReset,
+      tell: (event) => this.#tell(event),
+      pause: () => {
+        this.actor.send({ type: 'machine.pause' });
+        return this.#standing();
+      },
+    });
     this.states = this.#states.asObservable();
     this.finished = new Promise((resolve, reject) => {
       this.#resolveFinished = resolve;
@@ -128,7 +156,7 @@ export class Vm {
     // Whoever does not look at it is not to be punished for a machine that failed: the actor tells as well.
     this.finished.catch(() => {});
     parts.setOnEnd({
-      onEnd: (request) => this.#guestEnds(request, parts.noReboot),
+      onEnd: (request) => this.#guestEnds(request, parts.noReboot || !parts.canReset),
       onThreadEnd: (error) => {
         if (error !== null && !this.#closed) this.actor.send({ type: 'machine.fail', error: new RemoteError(error) });
       },
@@ -165,7 +193,7 @@ export class Vm {
    */
   pause(): Promise<void> {
     this.#tell('pause');
-    return this.#reach(['prelaunch', 'paused', 'shutdown', 'guest-panicked']);
+    return this.#standing();
   }
 
   /** Lets a paused machine go on. What was written to guest RAM meanwhile, code included, is what it finds. */
@@ -173,8 +201,26 @@ export class Vm {
     this.#tell('resume');
   }
 
-  /** Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused. */
+  /**
+   * Writes the machine to a file, from which createVm({ from }) makes it go on. One that runs is paused for it, and runs on
+   * afterwards; what is asked of it meanwhile is done then. A deterministic run goes on to the next step where nothing is
+   * under way, is written down there, and is not changed by it.
+   * @returns settles when the file is there, whole. Rejects with a SnapshotError, and what was there before is still
+   *   there: before start(), after the guest's end, while it is being saved, where the host refuses; or with the signal's
+   *   reason
+   */
+  save(path: string, options: SaveOptions = {}): Promise<void> {
+    return this.#saver.save(path, options);
+  }
+
+  /**
+   * Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused.
+   * @throws ConfigError for a machine made from a file without images
+   */
   reset(): void {
+    if (!this.#canReset) {
+      throw new ConfigError('from', 'the file has no images to begin anew with', 'Give createVm() the kernel as well.');
+    }
     this.#tell('reset');
   }
 
@@ -192,6 +238,7 @@ export class Vm {
   async stop(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
+      this.#saver.close();
       this.#run?.close();
       this.actor.send({ type: 'machine.stop' });
       this.#rejectFinished(new Error('the machine was stopped'));
@@ -201,7 +248,7 @@ export class Vm {
   }
 
   #tell(event: MachineInput): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#saver.keep(event)) return;
     if (this.#run === null) this.actor.send({ type: `machine.${event}` });
     else this.#run.submit({ kind: 'machine', event });
   }
@@ -237,6 +284,25 @@ export class Vm {
     return asError((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
   }
 
+  /** @internal */
+  async restore(frozen: SavedVm, { parts, input }: FrozenStates): Promise<void> {
+    for (const piece of input) this.console.type(piece);
+    let done: (failure: PartFailure | null) => void = () => {};
+    const restored = new Promise<PartFailure | null>((resolve, reject) => {
+      done = resolve;
+      this.finished.catch(reject);
+    });
+    this.#board.restore(frozen.timeNs, parts, done);
+    this.#run?.settle();
+    const failure = await restored;
+    if (failure !== null) throw partError(failure.name, failure.error.message);
+    this.#run?.goOnFrom(frozen.run, frozen.runs);
+  }
+
+  #standing(): Promise<void> {
+    return this.#reach(['prelaunch', 'paused', 'shutdown', 'guest-panicked']);
+  }
+
   #reach(goals: readonly RunState[]): Promise<void> {
     return new Promise((resolve, reject) => {
       let stopping = false;
@@ -270,6 +336,15 @@ type SetOnEnd = (listeners: EndListeners) => void;
  * Makes a machine. @throws ConfigError with the option's name and the remedy, before anything has started
  */
 export async function createVm(options: VmOptions = {}): Promise<Vm> {
+  const frozen = options.from === undefined ? null : await openFrozen(options.from, options);
+  try {
+    return await makeVm(frozen?.options ?? options, frozen);
+  } finally {
+    await frozen?.close();
+  }
+}
+
+async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> {
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
   checkRam(ramBytes);
   const harts = options.harts ?? 1;
@@ -283,6 +358,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   checkPci(pci, [...TAKEN_NAMES, ...devices.map(({ name }) => name)]);
   const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
+  const biosKind = frozen?.saved.bios ?? (bios instanceof Uint8Array ? 'firmware' : bios);
   const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
   const makePlan = (): BootPlan =>
     planBoot({
@@ -298,17 +374,26 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
           : readFdt(options.dtb),
       rngSeed: run?.randomBytes(32) ?? randomBytes(32),
     });
-  const { segments, ...start } = makePlan();
-  run?.check(guestDigest(segments, ramBytes));
-  let first: readonly BootSegment[] | null = segments;
+  const canReset = frozen === null || options.kernel !== undefined || bios instanceof Uint8Array;
+  const planned = canReset ? makePlan() : null;
+  if (planned !== null && frozen !== null) checkImages(planned, frozen.saved.plan);
+  let first: readonly BootSegment[] | null = null;
+  if (planned !== null && frozen === null) {
+    run?.check(guestDigest(planned.segments, ramBytes));
+    first = planned.segments;
+  }
   // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
   const takeSegments = (): readonly BootSegment[] => {
     const taken = first ?? makePlan().segments;
     first = null;
     return taken;
   };
+  const plan = frozen?.saved.plan ?? withoutSegments(planned as BootPlan);
   const modules = await loadHartModules();
   const memory = allocate(layout);
+  const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
+  const states = (await frozen?.read(guestRam, { harts, aia, devices, pci })) ?? null;
+  if (frozen?.saved.run != null) run?.beginAt(frozen.saved.run.timeNs);
   const log = new Subject<string>();
   let listeners: EndListeners | null = null;
   const board = new VirtBoard({
@@ -318,10 +403,10 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     memory,
     layout,
     modules,
-    plan: start,
+    plan,
     takeSegments,
     devices,
-    sbi: bios === 'default',
+    sbi: biosKind === 'default',
     seed: run?.randomInt() ?? randomInt(2 ** 31),
     ...(run !== null && { placement: run.placement }),
     log: options.log ?? null,
@@ -333,15 +418,42 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const setOnEnd: SetOnEnd = (given) => {
     listeners = given;
   };
-  const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
-  return new Vm({
+  const savedDevices = devices.map(({ name, base, irq = null }) => ({ name, base, irq }));
+  const vm = new Vm({
     board,
     memory: vmMemory(guestRam, ram.base),
     log: log.asObservable(),
     setOnEnd,
     noReboot: options.noReboot ?? false,
     run,
+    makeup: { harts, aia, bios: biosKind, plan, rootPorts: pci.rootPorts, devices: savedDevices },
+    ram: guestRam,
+    canReset,
   });
+  if (frozen === null || states === null) return vm;
+  try {
+    await vm.restore(frozen.saved, states);
+    return vm;
+  } catch (error) {
+    await vm.stop();
+    throw error;
+  }
+}
+
+function withoutSegments({ segments: _, initrd: __, ...plan }: BootPlan): SavedPlan {
+  return plan;
+}
+
+/** @throws ConfigError for images that a reset could not begin with: they begin elsewhere than the saved machine's */
+function checkImages(planned: BootPlan, saved: SavedPlan): void {
+  const placeOf = ({ start, tohostGpa, fromhostGpa }: SavedPlan): string =>
+    JSON.stringify([start.mode, start.pcGpa, start.a1, start.a2, tohostGpa, fromhostGpa]);
+  if (placeOf(planned) === placeOf(saved)) return;
+  throw new ConfigError(
+    '-kernel',
+    'the images are not those of the saved machine',
+    'Give the same, or none: then the machine ends where it would reboot.',
+  );
 }
 
 function checkRam(ramBytes: number): void {

@@ -21,7 +21,7 @@ import { PciBus, type PciHostWindow, type PciSlot } from '../../src/pci/index.ts
 import { pcieHost, pcieHostFunction } from '../pci/pcie-host.ts';
 import { type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
-import { numberFunctions, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
+import { numberFunctions, type PciPlacement, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
 import { VIRT_PCIE_IRQ, virtPcieWindows } from './virt-pci-tree.ts';
 import { virtTable } from './virt-table.ts';
 
@@ -60,6 +60,8 @@ export class VirtPci {
   readonly #secondaries = new Map<string, PciBus>();
   readonly #slots = new Map<string, PciSlot>();
   readonly #windows: readonly PciHostWindow[];
+  /** Those that are there now, in the order in which they came. */
+  readonly #functions = new Map<string, PciPlacement>();
 
   constructor(options: VirtPciOptions) {
     this.#options = options;
@@ -87,6 +89,26 @@ export class VirtPci {
       },
     });
     this.#root = new PciBus([0, 1, 2, 3].map((pin) => options.wireTo(VIRT_PCIE_IRQ + pin)));
+  }
+
+  /** Of all that is here, as it is made. */
+  static definitions({ rootPorts, functions }: VmPciOptions): [string, DeviceDefinition][] {
+    return [
+      [PCI_ACTORS.host, pcieHost],
+      [PCI_ACTORS.hostFunction, pcieHostFunction],
+      ...rootPorts.map((name): [string, unknown] => [name, pcieRootPort]),
+      ...functions.map(({ name, definition }): [string, unknown] => [name, definition]),
+    ] as [string, DeviceDefinition][];
+  }
+
+  /** Of the actors that are there now. */
+  get names(): string[] {
+    const { rootPorts } = this.#options;
+    return [PCI_ACTORS.host, PCI_ACTORS.hostFunction, ...rootPorts, ...this.#functions.keys()];
+  }
+
+  get functions(): PciPlacement[] {
+    return [...this.#functions.values()];
   }
 
   /** Of the host bridge, root ports and functions that are there from the start; by name, in the order to spawn them. */
@@ -133,9 +155,11 @@ export class VirtPci {
     return bus === undefined ? undefined : (bus.slot(0)?.name ?? null);
   }
 
-  #logicOf({ name, definition, config, ports, bus }: VmPciDevice, device: number): AnyActorLogic {
+  #logicOf(one: VmPciDevice, device: number): AnyActorLogic {
+    const { name, definition, config, ports, bus } = one;
     const on = bus === undefined ? this.#root : this.#secondaries.get(bus);
     if (on === undefined) throw new Error(`there is no root port ${bus}`);
+    this.#functions.set(name, { function: one, device });
     return this.#functionLogic(name, definition, on, device, config, ports);
   }
 
@@ -165,6 +189,7 @@ export class VirtPci {
     if (event.type !== 'pci.released') return;
     this.#slots.get(event.function)?.detach();
     this.#slots.delete(event.function);
+    this.#functions.delete(event.function);
     this.#options.released(event.function);
   }
 }

@@ -29,15 +29,19 @@ export interface WorkDone extends LinkMessage {
   readonly result: unknown;
   readonly error: ErrorRecord | null;
 }
-/** An actor of the thread, saved. */
-export interface SavedActor extends LinkMessage {
-  readonly type: 'board.saved';
+/** An actor, or what a thread has beside its actors, as plain data. */
+export interface ActorState {
   readonly name: string;
   readonly state: unknown;
 }
-/** Behind the last of them. */
+/** An actor of the thread, saved. */
+export interface SavedActor extends LinkMessage, ActorState {
+  readonly type: 'board.saved';
+}
+/** Behind the last of them; or instead of them, where something is still under way. */
 export interface SavedThread extends LinkMessage {
   readonly type: 'board.saved-thread';
+  readonly isWhole: boolean;
 }
 export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText | WorkDone | SavedActor | SavedThread;
 
@@ -58,8 +62,6 @@ export interface VcpuWorkMessage extends LinkMessage {
 export type SaveRequest = LinkMessage & { readonly type: 'thread.save' };
 
 /** From the board, as a request, before the machine runs: the reply is an error where the actor cannot be there. */
-export interface RestoreRequest extends LinkMessage {
+export interface RestoreRequest extends LinkMessage, ActorState {
   readonly type: 'thread.restore';
-  readonly name: string;
-  readonly state: unknown;
 }

@@ -35,7 +35,7 @@ import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
 import { TICK_NS, VcpuCore, type VcpuCoreState } from './vcpu-core.ts';
 import type { HartAccess } from './vcpu-work.ts';
 
-const VCPU_STATE_VERSION = 1;
+export const VCPU_STATE_VERSION = 1;
 
 /** A vCPU as plain data. */
 export interface VcpuState extends VcpuCoreState {

@@ -9,7 +9,6 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'src/cli/main.ts': 'the command',
   'src/hart/build.ts': 'run by `npm run build`',
   'src/actor/worker-main.ts': 'the first module of a worker, named by URL',
-  'src/snapshot/': 'the file of a frozen machine, before the library saves one',
   'src/hart/reference/': 'the oracle, which tests run beside the interpreter',
 };
 

@@ -38,6 +38,10 @@ export interface Options {
   readonly log: readonly LogItem[];
   /** undefined for standard error. */
   readonly logFile: string | undefined;
+  /** Where the machine is saved when the user asks. */
+  readonly save: string | undefined;
+  /** The file of a saved machine to go on from, and the names of the options that were given beside it. */
+  readonly restore: { readonly file: string; readonly stated: readonly string[] } | undefined;
   readonly help: boolean;
   readonly version: boolean;
 }
@@ -56,6 +60,8 @@ const defaults: Options = {
   noReboot: false,
   log: [],
   logFile: undefined,
+  save: undefined,
+  restore: undefined,
   help: false,
   version: false,
 };
@@ -142,13 +148,30 @@ const rows: readonly OptionRow[] = [
     help: 'where the log goes (standard error)',
     parse: (value) => ({ logFile: value }),
   },
+  {
+    names: ['--save'],
+    argument: 'FILE',
+    help: 'where Ctrl-A S, or the signal SIGUSR1, saves the machine; it then goes on',
+    parse: (value) => ({ save: value }),
+  },
+  {
+    names: ['--restore'],
+    argument: 'FILE',
+    help: 'go on from a saved machine; -M, -m, -smp and -bios are its own, -kernel is for a later reset',
+    parse: (value) => ({ restore: { file: value, stated: [] } }),
+  },
   { names: ['--help', '-help', '-h'], help: 'show this text', parse: () => ({ help: true }) },
   { names: ['--version', '-version'], help: 'show the version', parse: () => ({ version: true }) },
 ];
 
 /** Later than an option's own check: what does not go together. */
-function checkTogether(options: Options): Options {
-  if (options.bios === 'none' && options.kernel === undefined) {
+function checkTogether(options: Options, stated: readonly string[]): Options {
+  const { restore } = options;
+  const images = ['-initrd', '-append', '-dtb'].find((name) => stated.includes(name));
+  if (restore !== undefined && options.kernel === undefined && images !== undefined) {
+    throw new ConfigError(images, 'without -kernel it is of no use to a saved machine', 'Name the kernel as well.');
+  }
+  if (restore === undefined && options.bios === 'none' && options.kernel === undefined) {
     throw new ConfigError(
       '-bios',
       "'none' without -kernel leaves nothing to run",
@@ -158,7 +181,7 @@ function checkTogether(options: Options): Options {
   if (options.logFile !== undefined && options.log.length === 0) {
     throw new ConfigError('-D', 'nothing is logged', `Say what to log with -d: ${Object.keys(logItems).join(', ')}.`);
   }
-  return options;
+  return restore === undefined ? options : { ...options, restore: { ...restore, stated } };
 }
 
 /** @throws ConfigError naming the option and the remedy */
@@ -173,7 +196,11 @@ export function parseOptions(args: readonly string[]): Options {
     const value = row.argument === undefined ? '' : argumentOf(row, name, args[++at]);
     options = { ...options, ...row.parse(value, options) };
   }
-  return options.help || options.version ? options : checkTogether(options);
+  if (options.help || options.version) return options;
+  return checkTogether(
+    options,
+    [...given].map(({ names }) => names[0]),
+  );
 }
 
 /** The text for --help, one line for each option. */
@@ -186,7 +213,7 @@ export function helpText(): string {
     '',
     ...rows.map(({ help }, index) => `  ${left[index]?.padEnd(width)}  ${help}`),
     '',
-    'On a terminal, Ctrl-A X quits and Ctrl-A H lists the keys.',
+    'On a terminal, Ctrl-A X quits, Ctrl-A S saves and Ctrl-A H lists the keys.',
     '',
   ].join('\n');
 }

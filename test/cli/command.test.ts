@@ -28,6 +28,7 @@ async function run(args: string, end?: MachineEnd, whileRunning: () => void = ()
         whileRunning();
       },
       stop: async () => calls.push('stop'),
+      save: async () => undefined,
       console: {
         write: (bytes) => bytes.length,
         onRoom: () => undefined,

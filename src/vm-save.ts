@@ -140,8 +140,8 @@ export class VmSaver {
     });
     const actors = actorsOf(parts, console.unsent());
     await writeSnapshotFile(path, { machine, actors, ram }, (doneBytes, totalBytes) => {
-      abort.throwIfAborted();
       onProgress?.(doneBytes, totalBytes);
+      abort.throwIfAborted();
     });
   }
 }

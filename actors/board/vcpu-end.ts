@@ -14,6 +14,7 @@ import type { ErrorRecord } from '../../src/util/errors.ts';
 import type {
   ActorState,
   ClockMessage,
+  DrainRequest,
   LogText,
   ProgramEnd,
   ResetRequest,
@@ -121,11 +122,14 @@ export class VcpuEnd {
     this.#clock.post({ type: 'clock.stop', originNs: 0, atNs });
   }
 
-  /** @param done called when whatever this thread has sent, and was sent, has been handled */
-  drain(done: () => void): void {
+  /**
+   * @param done called when whatever this thread has sent, and was sent, has been handled
+   * @param flush what the guest has printed goes on its way first
+   */
+  drain(done: () => void, flush = false): void {
     const ask = this.#loop.bottomHalf('drain', () => {
       if (this.link.closed) done();
-      else if (!this.link.request({ type: 'thread.drain' }, done)) ask.schedule();
+      else if (!this.link.request({ type: 'thread.drain', flush } as DrainRequest, done)) ask.schedule();
     });
     ask.schedule();
   }

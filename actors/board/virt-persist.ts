@@ -76,7 +76,7 @@ export class VirtPersist {
 
   /** @param done told all parts, or null when something never came to rest */
   save(done: (parts: SavedPart[] | null) => void): void {
-    this.#parts.mapped(() => this.#drain(DRAINS, () => this.#collect(ASKS_MAX, done)));
+    this.#parts.mapped(() => this.#drain(DRAINS, () => this.#collect(ASKS_MAX, done), true));
   }
 
   /** Of a machine that stands by itself between two steps, without a message. @returns null where it has threads */
@@ -120,7 +120,7 @@ export class VirtPersist {
       if (left > 0) return;
       if (isWhole) done(this.#all(states));
       else if (asks === 0) done(null);
-      else this.#drain(1, () => this.#collect(asks - 1, done));
+      else this.#drain(1, () => this.#collect(asks - 1, done), true);
     };
     for (const vcpu of vcpus) vcpu.save(one);
   }
@@ -178,14 +178,14 @@ export class VirtPersist {
     return vcpus.find(({ actorName, threadName }) => name === actorName || name === threadStateName(threadName));
   }
 
-  #drain(rounds: number, done: () => void): void {
+  #drain(rounds: number, done: () => void, flush = false): void {
     if (rounds === 0) return done();
     let left = this.#parts.vcpus.length;
     for (const vcpu of this.#parts.vcpus) {
       vcpu.drain(() => {
         left -= 1;
-        if (left === 0) this.#drain(rounds - 1, done);
-      });
+        if (left === 0) this.#drain(rounds - 1, done, flush);
+      }, flush);
     }
   }
 }

@@ -48,8 +48,11 @@ export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText | Wo
 /** From the board: virtual time goes on, in step with the board's clock, or stands still. */
 export type ClockMessage = LinkMessage & { readonly originNs: number; readonly atNs: number };
 
-/** From the board, as a request: answered when every message between the vCPUs that was sent before has been handled. */
-export type DrainRequest = LinkMessage & { readonly type: 'thread.drain' };
+/**
+ * From the board, as a request: answered when every message between the vCPUs that was sent before has been handled.
+ * `flush`: what the guest has printed goes on its way first.
+ */
+export type DrainRequest = LinkMessage & { readonly type: 'thread.drain'; readonly flush?: boolean };
 
 /** From the board: work for the vCPU, see vcpu-work.ts. */
 export interface VcpuWorkMessage extends LinkMessage {

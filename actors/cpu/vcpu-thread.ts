@@ -315,7 +315,7 @@ export class VcpuThread {
   #listen(): void {
     this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
-    this.#link.on<DrainRequest>('thread.drain', (_, token) => this.#drain(token));
+    this.#link.on<DrainRequest>('thread.drain', ({ flush }, token) => this.#drain(flush === true, token));
     this.#link.on<VcpuWorkMessage>('vcpu.work', (message) => this.#work(message));
     this.#link.on<SaveRequest>('thread.save', () => this.#sendSaved());
     this.#link.on<RestoreRequest>('thread.restore', (request, token) => this.#restore(request, token));
@@ -350,8 +350,8 @@ export class VcpuThread {
   }
 
   /** Answers when whatever this thread has sent to the other vCPUs, and they to it, has been handled. */
-  #drain(token: number): void {
-    this.#devices.console.flush();
+  #drain(flush: boolean, token: number): void {
+    if (flush) this.#devices.console.flush();
     const others = this.#thread.peers.filter((peer) => peer !== MAIN_THREAD);
     let left = others.length;
     const answered = (): void => {

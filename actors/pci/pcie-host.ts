@@ -128,6 +128,7 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
     new StateReader('gpex-pcihost', state).finish();
     // At once: what the functions decode must be in use before a vCPU goes on, and this device stands until then.
     this.#isStale = true;
+    this.#catchUp.cancel();
     this.#pump();
   }
 

@@ -17,6 +17,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+/** Threads take a moment to start where others are busy. */
+const SOON = { interval: 1, timeout: 10_000 };
+
 let files = 0;
 const newFile = (): string => join(folder, `${files++}.vm`);
 
@@ -134,7 +137,7 @@ describe('a saved machine', () => {
   it('goes on where it was, from the file and by itself', async () => {
     const vm = await bare(TICKING);
     vm.start();
-    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(3), { interval: 1 });
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(3), SOON);
     const file = newFile();
     await within(5000, 'save', vm.save(file));
     expect(vm.state).toBe('running');
@@ -143,15 +146,15 @@ describe('a saved machine', () => {
     const at = word(again, 0x1000);
     expect(at).toBeGreaterThan(3);
     again.start();
-    await vi.waitFor(() => expect(word(again, 0x1000)).toBeGreaterThan(at + 5), { interval: 1 });
+    await vi.waitFor(() => expect(word(again, 0x1000)).toBeGreaterThan(at + 5), SOON);
     const before = word(vm, 0x1000);
-    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(before + 5), { interval: 1 });
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(before + 5), SOON);
   });
 
   it('goes on in a fresh process', async () => {
     const vm = await bare(TICKING);
     vm.start();
-    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(3), { interval: 1 });
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(3), SOON);
     const file = newFile();
     await vm.save(file);
     await vm.stop();
@@ -175,7 +178,7 @@ describe('a saved machine', () => {
     await vm.console.expect('ready');
     const typed = `${'typed before '.repeat(200)}\n`;
     vm.console.write(typed);
-    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(0), { interval: 1 });
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(0), SOON);
     const file = newFile();
     let printed = '';
     await vm.pause();
@@ -215,13 +218,13 @@ describe('a saved machine', () => {
       devices: [later(asked)],
     });
     vm.start();
-    await vi.waitFor(() => expect(asked).toHaveLength(1), { interval: 1 });
+    await vi.waitFor(() => expect(asked).toHaveLength(1), SOON);
     const file = newFile();
     await vm.save(file);
     const again: ((value: number) => void)[] = [];
     const other = await restored(file, { devices: [later(again)] });
     other.start();
-    await vi.waitFor(() => expect(again).toHaveLength(1), { interval: 1 });
+    await vi.waitFor(() => expect(again).toHaveLength(1), SOON);
     again[0]?.(42);
     expect(await within(5000, 'the end', other.finished)).toEqual({ kind: 'fail', code: 42 });
     asked[0]?.(43);
@@ -249,7 +252,7 @@ describe('a saved machine', () => {
       ${END_WITH_T0}`;
     const vm = await bare(source, { devices: [device('one', first)] });
     vm.start();
-    await vi.waitFor(() => expect(word(vm, 0x1000)).toBe(7), { interval: 1 });
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBe(7), SOON);
     const file = newFile();
     await vm.save(file);
     const again = await restored(file, { devices: [device('one', first), device('two', second)] });
@@ -314,7 +317,7 @@ describe('a machine made from a file', () => {
     stay: j stay`;
     const vm = await bare(source);
     vm.start();
-    await vi.waitFor(() => expect(word(vm, 0x1000)).toBe(1), { interval: 1 });
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBe(1), SOON);
     const file = newFile();
     await vm.save(file);
     const without = await restored(file);
@@ -325,9 +328,9 @@ describe('a machine made from a file', () => {
     const again = await restored(file, { kernel: program(source) });
     again.memory.write(RAM_BASE + 0x1004, Uint8Array.of(1));
     again.reset();
-    await vi.waitFor(() => expect(word(again, 0x1004)).toBe(0));
+    await vi.waitFor(() => expect(word(again, 0x1004)).toBe(0), SOON);
     again.start();
-    await vi.waitFor(() => expect(word(again, 0x1000)).toBe(1), { interval: 1 });
+    await vi.waitFor(() => expect(word(again, 0x1000)).toBe(1), SOON);
   });
 });
 
@@ -379,7 +382,7 @@ describe('saving', () => {
     expect(new Set(states)).toEqual(new Set(['paused']));
     expect(vm.state).toBe('running');
     await vm.save(file, { onProgress: () => void vm.pause() });
-    await vi.waitFor(() => expect(vm.state).toBe('paused'));
+    await vi.waitFor(() => expect(vm.state).toBe('paused'), SOON);
   });
 });
 

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'v
 import { virtTable } from '../../actors/board/virt-table.ts';
 import { defineDevice, StateError } from '../../actors/devices.ts';
 import { createVm, SnapshotError, type Vm, type VmDevice, type VmOptions } from '../../src/index.ts';
-import { bare, program, RAM_BASE, within } from '../support/machines.ts';
+import { bare, machine, program, RAM_BASE, within } from '../support/machines.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -170,6 +170,33 @@ describe('a saved machine', () => {
     })()`;
     const { stdout } = await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
     expect(Number(stdout)).toBeGreaterThan(3);
+  });
+
+  it.each(['none', 'aplic', 'aplic-imsic'] as const)('may be in S mode on the built-in SBI, aia %s', async (aia) => {
+    // The second hart is started and counts; the third is not, and the first stays as the firmware left it.
+    const kernel = program(`
+      li a7, 0x48534d
+      li a6, 0
+      li a0, 1
+      la a1, second
+      ecall
+    wait: j wait
+    second:
+      li s1, RAM + 0x1000
+    count:
+      lw t0, 0(s1)
+      addi t0, t0, 1
+      sw t0, 0(s1)
+      j count`);
+    const vm = await machine({ kernel, harts: 3, aia });
+    vm.start();
+    await vi.waitFor(() => expect(word(vm, 0x1000)).toBeGreaterThan(0), SOON);
+    const file = newFile();
+    await vm.save(file);
+    const again = await restored(file);
+    const before = word(again, 0x1000);
+    again.start();
+    await vi.waitFor(() => expect(word(again, 0x1000)).toBeGreaterThan(before), SOON);
   });
 
   it('keeps what was typed and not read, and what was printed comes once', async () => {

@@ -129,7 +129,7 @@ export class VmSaver {
     onProgress: SaveOptions['onProgress'],
   ): Promise<void> {
     if (parts === null) throw refused(path, 'what is under way between its threads never ends', 'Save it later.');
-    const { board, makeup, ram, run, console } = this.#parts;
+    const { board, makeup, ram, run } = this.#parts;
     const { timeNs, functions } = board.describe();
     const machine = headerOf({
       ...makeup,
@@ -138,7 +138,7 @@ export class VmSaver {
       pci: functions.map(savedFunction),
       run: run?.save() ?? null,
     });
-    const actors = actorsOf(parts, console.unsent());
+    const actors = actorsOf(parts, this.#parts.console.unsent());
     await writeSnapshotFile(path, { machine, actors, ram }, (doneBytes, totalBytes) => {
       onProgress?.(doneBytes, totalBytes);
       abort.throwIfAborted();

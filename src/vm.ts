@@ -5,11 +5,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { MachineEnd } from '../actors/board/machine-end.ts';
 import { VirtBoard } from '../actors/board/virt.ts';
-import { checkDevices, TAKEN_NAMES, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
+import { checkDevices, TAKEN_NAMES, type VmDevice } from '../actors/board/virt-devices.ts';
 import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import type { PartFailure } from '../actors/board/virt-persist.ts';
 import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
-import { virtDeviceTree } from '../actors/board/virt-tree.ts';
 import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
 import type { RunState } from '../machines/machine.ts';
 import {
@@ -21,21 +20,19 @@ import {
   Subject,
   type WorkerCode,
 } from './actor/index.ts';
-import { bytesOf, type ImageSource } from './boot/image-source.ts';
-import { type BootPlan, planBoot } from './boot/plan.ts';
-import type { BootSegment } from './boot/segment.ts';
-import { readFdt } from './fdt/read.ts';
+import type { ImageSource } from './boot/image-source.ts';
 import { ARENA } from './hart/state.ts';
 import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
 import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
+import { planBoots } from './vm-boot.ts';
 import { VmConsole } from './vm-console.ts';
 import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
 import { loadHartModules } from './vm-modules.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
 import { type SavedMakeup, type SaveOptions, VmSaver } from './vm-save.ts';
 import { type FrozenStates, type FrozenVm, openFrozen, partError } from './vm-snapshot.ts';
-import type { SavedPlan, SavedVm } from './vm-snapshot-header.ts';
+import type { SavedVm } from './vm-snapshot-header.ts';
 
 const RAM_UNIT_BYTES = 4096;
 const AIA_DEFAULT: Aia = 'none';
@@ -359,36 +356,15 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const biosKind = frozen?.saved.bios ?? (bios instanceof Uint8Array ? 'firmware' : bios);
-  const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
-  const makePlan = (): BootPlan =>
-    planBoot({
-      ram,
-      romGpa: virtTable.mrom.base,
-      bios: bios === 'default' ? 'builtin' : bios,
-      kernel: options.kernel && bytesOf(options.kernel),
-      initrd: options.initrd && bytesOf(options.initrd),
-      append: options.append,
-      deviceTree:
-        options.dtb === undefined
-          ? withDeviceNodes(virtDeviceTree({ harts, ramBytes, aia, supervisorOnly: bios === 'default' }), devices)
-          : readFdt(options.dtb),
-      rngSeed: run?.randomBytes(32) ?? randomBytes(32),
-    });
-  const canReset = frozen === null || options.kernel !== undefined || bios instanceof Uint8Array;
-  const planned = canReset ? makePlan() : null;
-  if (planned !== null && frozen !== null) checkImages(planned, frozen.saved.plan);
-  let first: readonly BootSegment[] | null = null;
-  if (planned !== null && frozen === null) {
-    run?.check(guestDigest(planned.segments, ramBytes));
-    first = planned.segments;
-  }
-  // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
-  const takeSegments = (): readonly BootSegment[] => {
-    const taken = first ?? makePlan().segments;
-    first = null;
-    return taken;
-  };
-  const plan = frozen?.saved.plan ?? withoutSegments(planned as BootPlan);
+  const { plan, takeSegments, canReset } = planBoots(
+    options,
+    { harts, ramBytes, aia, bios, devices },
+    {
+      saved: frozen?.saved.plan ?? null,
+      rngSeed: () => run?.randomBytes(32) ?? randomBytes(32),
+      planned: (segments) => run?.check(guestDigest(segments, ramBytes)),
+    },
+  );
   const modules = await loadHartModules();
   const memory = allocate(layout);
   const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
@@ -421,7 +397,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const savedDevices = devices.map(({ name, base, irq = null }) => ({ name, base, irq }));
   const vm = new Vm({
     board,
-    memory: vmMemory(guestRam, ram.base),
+    memory: vmMemory(guestRam, virtTable.dram.base),
     log: log.asObservable(),
     setOnEnd,
     noReboot: options.noReboot ?? false,
@@ -430,30 +406,17 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
     ram: guestRam,
     canReset,
   });
-  if (frozen === null || states === null) return vm;
+  if (frozen !== null && states !== null) await restoreOrStop(vm, frozen, states);
+  return vm;
+}
+
+async function restoreOrStop(vm: Vm, frozen: FrozenVm, states: FrozenStates): Promise<void> {
   try {
     await vm.restore(frozen.saved, states);
-    return vm;
   } catch (error) {
     await vm.stop();
     throw error;
   }
-}
-
-function withoutSegments({ segments: _, initrd: __, ...plan }: BootPlan): SavedPlan {
-  return plan;
-}
-
-/** @throws ConfigError for images that a reset could not begin with: they begin elsewhere than the saved machine's */
-function checkImages(planned: BootPlan, saved: SavedPlan): void {
-  const placeOf = ({ start, tohostGpa, fromhostGpa }: SavedPlan): string =>
-    JSON.stringify([start.mode, start.pcGpa, start.a1, start.a2, tohostGpa, fromhostGpa]);
-  if (placeOf(planned) === placeOf(saved)) return;
-  throw new ConfigError(
-    '-kernel',
-    'the images are not those of the saved machine',
-    'Give the same, or none: then the machine ends where it would reboot.',
-  );
 }
 
 function checkRam(ramBytes: number): void {

@@ -117,17 +117,17 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): ThreadDev
 
 function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): ThreadDevices {
   const first = thread.channel(FIRST);
-  const console = new RelayedConsole(first);
+  const relayed = new RelayedConsole(first);
   return {
-    console,
+    console: relayed,
     regions: farRegions(first, firstDevices(parameters)),
     save: () => {
-      const saved = console.save();
+      const saved = relayed.save();
       return saved === null ? null : { console: saved };
     },
     load(state) {
       const reader = new StateReader(thread.name, state);
-      console.load(reader.object('console'));
+      relayed.load(reader.object('console'));
       reader.finish();
     },
   };

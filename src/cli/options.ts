@@ -157,7 +157,7 @@ const rows: readonly OptionRow[] = [
   {
     names: ['--restore'],
     argument: 'FILE',
-    help: 'go on from a saved machine; -M, -m, -smp and -bios are its own, -kernel is for a later reset',
+    help: 'go on from a saved machine, made as it was; -kernel only for a later reset',
     parse: (value) => ({ restore: { file: value, stated: [] } }),
   },
   { names: ['--help', '-help', '-h'], help: 'show this text', parse: () => ({ help: true }) },

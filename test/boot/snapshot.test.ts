@@ -1,12 +1,13 @@
-/** Debian, saved at its prompt with two harts, goes on in a fresh process. */
+/** Debian with two harts, saved: at its prompt, from where it goes on in a fresh process; and deterministically in its boot. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { defaultGuest } from '../../src/guest/default-guest.ts';
-import { createVm } from '../../src/index.ts';
-import { machine } from '../support/machines.ts';
+import { createVm, type Vm } from '../../src/index.ts';
+import { hashRam } from '../../src/snapshot/ram-hash.ts';
+import { machine, RAM_BASE } from '../support/machines.ts';
 
 const PROMPT = ':/# ';
 
@@ -45,4 +46,25 @@ it('Debian goes on at its prompt in another process, and where it was saved', as
   again.start();
   again.console.write('taskset -p 1 $$ >/dev/null; cat /tmp/kept/answer\n');
   await again.console.expect('\r\n42\r\n', { timeoutMs: 20_000 });
+});
+
+it('a deterministic boot that is saved is the boot that never was, restored or not', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'bottomhalf-debian-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'boot.vm');
+  const options = { ...(await defaultGuest()), harts: 2, ramBytes: 128 * 2 ** 20, seed: 11 };
+  const standAt = async (vm: Vm, instructions: number, begin: () => void = () => vm.start()) => {
+    const reached = vm.deterministic?.runUntil({ instructions });
+    begin();
+    expect(await reached).toBe('reached');
+    return { log: vm.deterministic?.logHash, ram: hashRam(vm.memory.read(RAM_BASE, options.ramBytes)) };
+  };
+  const [never, saved] = [await machine(options), await machine(options)];
+  await standAt(saved, 80e6);
+  await saved.save(file);
+  const restored = await createVm({ from: file });
+  onTestFinished(() => restored.stop());
+  const expected = await standAt(never, 160e6);
+  expect(await standAt(restored, 160e6)).toEqual(expected);
+  expect(await standAt(saved, 160e6, () => {})).toEqual(expected);
 });

@@ -28,6 +28,26 @@ export {
   registerTableMarkdown,
 } from '../src/bus/register-table.ts';
 export type { BottomHalf, LoopPort, Timer } from '../src/loop/index.ts';
+export {
+  type BarShape,
+  CAPABILITY as PCI_CAPABILITY,
+  type ConfigSpace,
+  definePciFunction,
+  type MsixShape,
+  msixBytes,
+  PciBus,
+  type PciCorePorts,
+  type PciFunctionCore,
+  type PciFunctionDefinition,
+  type PciFunctionPorts,
+  type PciFunctionState,
+  type PciHostWindow,
+  type PciInterrupts,
+  type PciPlace,
+  type PciShape,
+  PciSlot,
+  type PciSlotPort,
+} from '../src/pci/index.ts';
 export type { CharEvent, CharPort } from './char/char-port.ts';
 export {
   type Uart16550Event,
@@ -54,6 +74,23 @@ export {
   testFinisher,
   testFinisherRegisters,
 } from './misc/test-finisher.ts';
+export { type EduConfig, type EduState, edu, eduRegisters } from './pci/edu.ts';
+export {
+  type PcieHostConfig,
+  type PcieHostPorts,
+  type PcieHostState,
+  pcieHost,
+  pcieHostFunction,
+  pcieHostRegisters,
+} from './pci/pcie-host.ts';
+export {
+  type PcieRootPortConfig,
+  type PcieRootPortEvent,
+  type PcieRootPortPorts,
+  type PcieRootPortState,
+  type PcieSlotEvent,
+  pcieRootPort,
+} from './pci/root-port.ts';
 export {
   type GoldfishRtcPorts,
   type GoldfishRtcState,

@@ -18,6 +18,8 @@ export type MachineEvent =
   | { readonly type: 'machine.panic'; readonly message: string }
   /** Every vCPU has acknowledged that it stands. */
   | { readonly type: 'machine.vcpus-paused' }
+  /** Every device and vCPU is as after power-on. */
+  | { readonly type: 'machine.was-reset' }
   /** A device comes, or has gone, while the machine lives; what more of it there is, is the board's. */
   | { readonly type: 'machine.plug'; readonly name: string }
   | { readonly type: 'machine.unplugged'; readonly name: string }
@@ -74,8 +76,10 @@ export const machineMachine = setup({
     pauseVcpus: () => {},
     /** After the vCPUs: devices are quiesced and virtual time stands. */
     quiesceDevices: () => {},
-    /** Every vCPU and device back to power-on, the boot images loaded again. */
+    /** Every vCPU and device back to power-on, the boot images loaded again; the board answers with `machine.was-reset`. */
     resetAll: () => {},
+    /** The harts that begin by themselves do so, once everything around them has been reset. */
+    startHarts: () => {},
     /** Nothing may run any more and nobody is waited for. */
     haltAll: () => {},
     /** Workers end, back ends are closed. */
@@ -190,7 +194,15 @@ export const machineMachine = setup({
     },
     resetting: {
       entry: 'resetAll',
-      always: [{ guard: 'runsAfterReset', target: 'running' }, { target: 'paused' }],
+      on: {
+        'machine.was-reset': [
+          { guard: 'runsAfterReset', target: 'running', actions: 'startHarts' },
+          { target: 'paused', actions: 'startHarts' },
+        ],
+        'machine.pause': { actions: 'willStand' },
+        'machine.resume': { actions: 'willRun' },
+        'machine.start': { actions: 'willRun' },
+      },
     },
     paused: {
       on: {

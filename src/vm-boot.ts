@@ -7,7 +7,7 @@ import { type BootPlan, planBoot } from './boot/plan.ts';
 import type { BootSegment } from './boot/segment.ts';
 import { readFdt } from './fdt/read.ts';
 import { ConfigError } from './util/config-error.ts';
-import type { VmOptions } from './vm.ts';
+import type { VmOptions } from './vm-options.ts';
 import type { SavedPlan } from './vm-snapshot-header.ts';
 
 export interface Boots {

@@ -21,6 +21,7 @@ import {
   type Recording,
   type RunEnd,
   type RunInput,
+  SEED_MAX,
 } from './vm-recording.ts';
 
 /** The longest time that the host's other callbacks wait. */
@@ -29,7 +30,6 @@ const CHUNK_NS = 10_000_000;
 const IDLE_LOOK_MS = 20;
 /** Steps until nothing is under way: with a guest that talks to devices all the time it is a matter of chance. */
 const REST_STEPS_MAX = 1_000_000;
-const SEED_MAX = 2 ** 32 - 1;
 /** Sets the guest's random numbers apart from the scheduler's. */
 const GUEST_STREAM = 0x5eed;
 
@@ -39,7 +39,7 @@ export interface DeterministicOptions {
   readonly replay?: string | undefined;
 }
 
-/** Where to stand; whichever comes first. All count from the machine's beginning. */
+/** Where to stand; whichever comes first. All count from the machine's beginning. `{}`: where there is nothing to do. */
 export interface RunGoal {
   readonly steps?: number;
   /** Of all harts together; the slice that reaches it is run to its end. */
@@ -112,8 +112,9 @@ export class DeterministicRun implements VmDeterministic {
   readonly #chance: Prng;
   readonly #record: ((text: string) => void) | null;
   readonly #recording: Recording | null;
-  /** Lines of the recording that are still to come. */
-  #coming: readonly RecordedLine[];
+  /** The recording's, and how many of them are done with. */
+  #lines: readonly RecordedLine[];
+  #linesDone = 0;
   /** Inputs that came during a step. */
   #waiting: RunInput[] = [];
   #sinks: InputSinks | null = null;
@@ -141,7 +142,7 @@ export class DeterministicRun implements VmDeterministic {
     this.#chance = new Prng(seed ^ GUEST_STREAM);
     this.#record = record;
     this.#recording = recording;
-    this.#coming = recording?.lines ?? [];
+    this.#lines = recording?.lines ?? [];
     this.placement = new SimulatedPlacement(this.#simulation, () => {
       this.#outside = true;
     });
@@ -167,16 +168,16 @@ export class DeterministicRun implements VmDeterministic {
   }
 
   get replaying(): boolean {
-    return this.#coming.length > 0;
+    return this.#linesDone < this.#lines.length;
   }
 
-  /** A random number of the guest's: 31 bits. */
-  randomInt(): number {
+  /** For the random numbers of the machine's loops: 31 bits. */
+  loopSeed(): number {
     return this.#chance.next() >>> 1;
   }
 
   /** What the guest finds as its random seed. */
-  randomBytes(lengthBytes: number): Uint8Array {
+  guestSeed(lengthBytes: number): Uint8Array {
     return Uint8Array.from({ length: lengthBytes }, () => this.#chance.below(256));
   }
 
@@ -187,6 +188,12 @@ export class DeterministicRun implements VmDeterministic {
       throw new ConfigError('--replay', problem, 'Give the same options and images as when it was recorded.');
     }
     this.#record?.(headerText(this.seed, guest));
+  }
+
+  /** For inputs that no recording knows. @throws ConfigError in a run that is recorded or replayed */
+  refuseUnrecorded(what: string): void {
+    if (this.#record === null && this.#recording === null) return;
+    throw new ConfigError('--record', `${what} cannot be recorded`, 'Run with a seed alone.');
   }
 
   connect(sinks: InputSinks): void {
@@ -296,10 +303,12 @@ export class DeterministicRun implements VmDeterministic {
     this.#wake();
   }
 
-  /** The machine was stopped. */
-  close(): void {
-    if (this.#closed) return;
+  /** The machine was stopped. @returns how a replay that has come to its end differs from what was recorded */
+  close(): Error | null {
+    if (this.#closed) return null;
     this.#closed = true;
+    const next = this.#lines[this.#linesDone];
+    const difference = next?.step === this.steps && 'end' in next ? this.#compare(next.end) : null;
     this.#record?.(endText(this.steps, this.#end()));
     this.#cancel?.();
     this.#cancel = null;
@@ -307,6 +316,7 @@ export class DeterministicRun implements VmDeterministic {
     this.#settle = null;
     this.#freezing?.settle(false);
     this.#freezing = null;
+    return difference;
   }
 
   #end(): RunEnd {
@@ -371,9 +381,9 @@ export class DeterministicRun implements VmDeterministic {
 
   /** There is nothing to do, until something comes from outside. */
   #rest(): boolean {
-    const [next] = this.#coming;
+    const next = this.#lines[this.#linesDone];
     if (next !== undefined) {
-      this.#diverged(`it came to rest in step ${this.steps}, before step ${next.step}`);
+      this.#diverged(differs(`it came to rest in step ${this.steps}, before step ${next.step}`));
       return false;
     }
     if (this.#settle !== null) this.#stand('idle');
@@ -399,10 +409,11 @@ export class DeterministicRun implements VmDeterministic {
 
   #takeInputs(): void {
     this.#takeWaiting();
-    for (let [next] = this.#coming; next !== undefined && next.step <= this.steps; [next] = this.#coming) {
-      this.#coming = this.#coming.slice(1);
+    for (let next = this.#lines[this.#linesDone]; next !== undefined; next = this.#lines[this.#linesDone]) {
+      if (next.step > this.steps) return;
+      this.#linesDone += 1;
       if ('input' in next) this.#apply(next.input);
-      else this.#compare(next.end);
+      else this.#diverged(this.#compare(next.end));
       if (!this.replaying) this.#sinks?.live();
     }
   }
@@ -410,13 +421,11 @@ export class DeterministicRun implements VmDeterministic {
   /** What comes during a step, or in answer to another input, waits until that is done. */
   #takeWaiting(): void {
     if (this.#simulation.stepping || this.#applying || this.#frozen || this.#thaw !== null) return;
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      this.#record?.(inputText(this.steps, next));
-      this.#apply(next);
-    }
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#apply(next);
   }
 
   #apply(input: RunInput): void {
+    this.#record?.(inputText(this.steps, input));
     const what = input.kind === 'machine' ? input.event : `console ${input.bytes.length}`;
     this.#simulation.note('host', 'input', what);
     this.#applying = true;
@@ -428,15 +437,20 @@ export class DeterministicRun implements VmDeterministic {
     }
   }
 
-  #compare(recorded: RunEnd): void {
+  #compare(recorded: RunEnd): Error | null {
     const own = this.#end();
-    if (own.log === recorded.log && String(own.instructions) === String(recorded.instructions)) return;
-    this.#diverged(`its log is ${own.log}, not ${recorded.log}`);
+    const [is, was] = [own, recorded].map(({ log, instructions }) => `${log} after ${instructions} instructions`);
+    return is === was ? null : differs(`its log is ${is}, was ${was}`);
   }
 
-  #diverged(how: string): void {
-    this.#coming = [];
-    this.#sinks?.fail(new Error(`the replay is not what was recorded: ${how}`));
+  #diverged(difference: Error | null): void {
+    if (difference === null) return;
+    this.#lines = [];
+    this.#sinks?.fail(difference);
     this.#sinks?.live();
   }
+}
+
+function differs(how: string): Error {
+  return new Error(`the replay is not what was recorded: ${how}`);
 }

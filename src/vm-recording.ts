@@ -2,7 +2,7 @@
  * Recordings of deterministic runs. Everything in such a run follows from its configuration and seed, but for what came
  * from outside; that is what a recording has. It is text, a JSON object in each line:
  *
- *     {"recording":"bottomhalf","version":1,"seed":7,"guest":"<sha-256 of what is loaded into RAM, and of its size>"}
+ *     {"recording":"bottomhalf","version":1,"seed":7,"guest":"<sha-256 of the machine's options and of what is loaded into RAM>"}
  *     {"step":0,"machine":"start"}                 also pause, resume, reset
  *     {"step":4711,"console":"<base64>"}           bytes typed to the guest
  *     {"step":9000,"end":{"log":"<16 digits>","instructions":[123,456]}}
@@ -18,7 +18,8 @@ import { ConfigError } from './util/config-error.ts';
 
 const NAME = 'bottomhalf';
 const VERSION = 1;
-const SEED_MAX = 2 ** 32 - 1;
+/** The largest seed; the smallest is 0. */
+export const SEED_MAX: number = 2 ** 32 - 1;
 
 const MACHINE_INPUTS = ['start', 'pause', 'resume', 'reset'] as const;
 export type MachineInput = (typeof MACHINE_INPUTS)[number];
@@ -45,9 +46,9 @@ export interface Recording {
   readonly lines: readonly RecordedLine[];
 }
 
-/** @returns what tells one machine and its guest from another */
-export function guestDigest(segments: readonly BootSegment[], ramBytes: number): string {
-  const hash = createHash('sha256').update(`${ramBytes}\n`);
+/** @param machine whatever of its configuration makes a difference; @returns tells one machine and its guest from others */
+export function guestDigest(segments: readonly BootSegment[], machine: object): string {
+  const hash = createHash('sha256').update(`${JSON.stringify(machine)}\n`);
   for (const { gpa, bytes } of segments) hash.update(`${gpa} ${bytes.length}\n`).update(bytes);
   return hash.digest('hex');
 }

@@ -48,6 +48,8 @@ const BOARD = 'virt';
 /** Of this header. */
 const VERSION = 1;
 const UINT32_MAX = 0xffff_ffff;
+/** A slice is no longer than a hart can be told. */
+const SLICE_LOG2_MAX = 30;
 
 export function headerOf(saved: SavedVm): Record<string, unknown> {
   const { plan, ...rest } = saved;
@@ -143,6 +145,8 @@ function runOf(state: unknown): RunState {
     placement: {
       instructions: placement.uints('instructions', Number.MAX_SAFE_INTEGER, 1, UINT32_MAX),
       chances: listOf(placement.unknown('chances'), 'machine.run.placement.chances').map(chanceOf),
+      boundLog2: placement.uint('boundLog2', SLICE_LOG2_MAX),
+      slicesLeft: placement.uint('slicesLeft', UINT32_MAX),
     },
   };
   for (const one of [reader, simulation, placement]) one.finish();

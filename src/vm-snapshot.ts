@@ -6,8 +6,9 @@
  * console. Bytes that were typed and not yet read by the guest are in it.
  */
 
-import { VirtBoard, type VirtOptions } from '../actors/board/virt.ts';
+import type { VirtOptions } from '../actors/board/virt.ts';
 import type { VmDevice } from '../actors/board/virt-devices.ts';
+import { loadableParts } from '../actors/board/virt-parts.ts';
 import type { PciPlacement, VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import type { SavedPart } from '../actors/board/virt-persist.ts';
 import { MAIN_THREAD, threadStateName, vcpuThreadName } from '../actors/cpu/vcpu-thread.ts';
@@ -19,7 +20,7 @@ import { openSnapshotFile, type SnapshotFile } from './snapshot/file.ts';
 import { readSnapshot, readSnapshotHeader } from './snapshot/read.ts';
 import type { SnapshotActor } from './snapshot/write.ts';
 import { ConfigError } from './util/config-error.ts';
-import type { VmOptions } from './vm.ts';
+import type { VmOptions } from './vm-options.ts';
 import { readHeader, type SavedFunction, type SavedVm } from './vm-snapshot-header.ts';
 
 /** PCI functions that need not be given again: they are made from what the file says. */
@@ -69,7 +70,7 @@ export async function openFrozen(path: string, given: VmOptions): Promise<Frozen
     return {
       saved,
       options,
-      read: (ram, parts) => readStates(file, ram, VirtBoard.parts(parts)),
+      read: (ram, parts) => readStates(file, ram, loadableParts(parts)),
       close: () => file.close(),
     };
   } catch (error) {

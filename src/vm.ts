@@ -5,89 +5,27 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { MachineEnd } from '../actors/board/machine-end.ts';
 import { VirtBoard } from '../actors/board/virt.ts';
-import { checkDevices, TAKEN_NAMES, type VmDevice } from '../actors/board/virt-devices.ts';
+import { checkDevices, TAKEN_NAMES } from '../actors/board/virt-devices.ts';
 import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import type { PartFailure } from '../actors/board/virt-persist.ts';
-import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
-import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
+import { RAM_DEFAULT_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import type { RunState } from '../machines/machine.ts';
-import {
-  type AnyActorRef,
-  createActor,
-  type InspectionEvent,
-  type Observable,
-  type Observer,
-  Subject,
-  type WorkerCode,
-} from './actor/index.ts';
-import type { ImageSource } from './boot/image-source.ts';
+import { type AnyActorRef, createActor, type Observable, Subject, type WorkerCode } from './actor/index.ts';
 import { ARENA } from './hart/state.ts';
-import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
+import type { DirtyClient } from './memory/dirty-log.ts';
+import { layOutMemory } from './memory/layout.ts';
 import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
 import { planBoots } from './vm-boot.ts';
 import { VmConsole } from './vm-console.ts';
 import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
+import { allocate, type VmMemory, vmMemory } from './vm-memory.ts';
 import { loadHartModules } from './vm-modules.ts';
+import { AIA_DEFAULT, checkMachine, machineOf, type VmOptions } from './vm-options.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
 import { type SavedMakeup, type SaveOptions, VmSaver } from './vm-save.ts';
 import { type FrozenStates, type FrozenVm, openFrozen, partError } from './vm-snapshot.ts';
 import type { SavedVm } from './vm-snapshot-header.ts';
-
-const RAM_UNIT_BYTES = 4096;
-const AIA_DEFAULT: Aia = 'none';
-
-export interface VmOptions {
-  /** Number of harts, each a vCPU in its own thread; 1 where left out, 64 at most. */
-  readonly harts?: number;
-  /** Interrupt controllers: a PLIC, an APLIC, or an APLIC and an IMSIC for each hart; `none` (the PLIC) where left out. */
-  readonly aia?: Aia;
-  /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */
-  readonly rootPorts?: readonly string[];
-  /** PCI functions, on the root bus or in the slot of a root port. */
-  readonly pci?: readonly VmPciDevice[];
-  /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 4 MiB at least, 3.5 GiB at most. */
-  readonly ramBytes?: number;
-  /** ELF, Linux Image or raw bytes, decompressed. A function is called again at each reset, so that nothing is kept. */
-  readonly kernel?: ImageSource;
-  readonly initrd?: ImageSource;
-  /** The kernel's command line. */
-  readonly append?: string;
-  /** `default`: the built-in SBI. `none`: the kernel runs in M mode from 0x80000000. Bytes: firmware in M mode. */
-  readonly bios?: 'default' | 'none' | Uint8Array;
-  /** A device-tree blob to use instead of the board's own; /chosen is filled in. */
-  readonly dtb?: Uint8Array;
-  /** Devices of the caller's own, on the main loop. */
-  readonly devices?: readonly VmDevice[];
-  /** A guest that asks for a reboot ends the machine instead. */
-  readonly noReboot?: boolean;
-  /** What goes to vm.log: `in_asm` every instruction once, `int` every trap, `guest_errors` accesses nobody answers. */
-  readonly log?: { readonly items: readonly string[] };
-  /**
-   * The machine is deterministic: all of it runs in the caller's thread, on simulated time, and this number, from 0 to
-   * 2^32 - 1, decides the order of everything. Left out: a thread for each hart, on the host's time.
-   */
-  readonly seed?: number;
-  /** Takes a recording of a deterministic run, text to be appended piece by piece; without `seed` one is drawn. */
-  readonly record?: (text: string) => void;
-  /** Such a recording: the run is repeated, with its inputs in place of the caller's, and then goes on with those. */
-  readonly replay?: string;
-  /**
-   * A file that save() wrote: the machine goes on from there, paused, until start() or resume(). It is made as it was;
-   * options may repeat that, and devices may be added. The caller's own devices and functions are given again, under their
-   * names; the kernel and other images only if the machine is to survive a reset.
-   */
-  readonly from?: string;
-  /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
-}
-
-/** Guest RAM, by guest-physical address; for tests and tools. A running guest may change it at any time. */
-export interface VmMemory {
-  /** @returns a copy; @throws RangeError outside RAM */
-  read(gpa: number, lengthBytes: number): Uint8Array;
-  write(gpa: number, bytes: Uint8Array): void;
-}
 
 export class Vm {
   readonly console: VmConsole;
@@ -228,20 +166,66 @@ export class Vm {
    * @returns settles with what it returned; rejects with what it threw, or when the machine has ended
    */
   runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
+    this.#run?.refuseUnrecorded('work on a vCPU');
     return this.#board.runOnVcpu(hart, code);
   }
 
-  /** Ends the machine and its threads, whatever they are doing. Doing it again changes nothing. */
+  /**
+   * From now on the pages that vCPUs, devices and the host write to guest RAM are noted for this client; nothing that it
+   * was told before counts. @returns settles when every writer does; one question about a client at a time
+   */
+  startDirtyLog(client: DirtyClient): Promise<void> {
+    return new Promise((resolve) => this.#board.dirtyPages.start(client, resolve));
+  }
+
+  /** @returns as startDirtyLog() */
+  stopDirtyLog(client: DirtyClient): Promise<void> {
+    return new Promise((resolve) => this.#board.dirtyPages.stop(client, resolve));
+  }
+
+  /**
+   * The pages written since the client last asked, or started. A write that is under way is in this answer or in the next
+   * one. @returns a bitmap of guest RAM: page p, of 4 KiB, is bit p % 8 of byte p / 8
+   */
+  collectDirty(client: DirtyClient): Promise<Uint8Array> {
+    return new Promise((resolve) => this.#board.dirtyPages.collect(client, resolve));
+  }
+
+  /**
+   * Puts a PCI function into the slot of a root port (`bus`) while the machine lives; its guest is told as when somebody
+   * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be
+   */
+  plug(device: VmPciDevice): void {
+    this.#run?.refuseUnrecorded('a function that is plugged in');
+    this.#board.plug(device);
+  }
+
+  /**
+   * Asks the guest to let go of a function in the slot of a root port, or, as a surprise, pulls it out.
+   * @returns settles when it is out: once the guest has switched the slot off; rejects with ConfigError for a name that
+   *   is in no slot, or when the machine is stopped before
+   */
+  unplug(name: string, options: { readonly surprise?: boolean } = {}): Promise<void> {
+    this.#run?.refuseUnrecorded('a function that is taken out');
+    return this.#board.unplug(name, options.surprise ?? false);
+  }
+
+  /**
+   * Ends the machine and its threads, whatever they are doing. Doing it again changes nothing.
+   * @returns settles when they have ended; rejects when a replay, now at the recording's end, is not what was recorded
+   */
   async stop(): Promise<void> {
+    let difference: Error | null = null;
     if (!this.#closed) {
       this.#closed = true;
       this.#saver.close();
-      this.#run?.close();
+      difference = this.#run?.close() ?? null;
       this.actor.send({ type: 'machine.stop' });
       this.#rejectFinished(new Error('the machine was stopped'));
       this.console.close(new Error('the machine was stopped'));
     }
     await this.#board.close();
+    if (difference !== null) throw difference;
   }
 
   #tell(event: MachineInput): void {
@@ -278,7 +262,7 @@ export class Vm {
 
   /** Why the machine is in `internal-error`. */
   #cause(): Error {
-    return asError((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
+    return this.#board.withTrail((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
   }
 
   /** @internal */
@@ -343,11 +327,9 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
 
 async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> {
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
-  checkRam(ramBytes);
   const harts = options.harts ?? 1;
-  checkHarts(harts);
   const aia = options.aia ?? AIA_DEFAULT;
-  checkAia(aia);
+  checkMachine(ramBytes, harts, aia);
   const devices = options.devices ?? [];
   const run = openRun(options, () => randomInt(2 ** 31));
   checkDevices(devices, ramBytes);
@@ -361,8 +343,8 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
     { harts, ramBytes, aia, bios, devices },
     {
       saved: frozen?.saved.plan ?? null,
-      rngSeed: () => run?.randomBytes(32) ?? randomBytes(32),
-      planned: (segments) => run?.check(guestDigest(segments, ramBytes)),
+      rngSeed: () => run?.guestSeed(32) ?? randomBytes(32),
+      planned: (segments) => run?.check(guestDigest(segments, machineOf(options, harts, ramBytes))),
     },
   );
   const modules = await loadHartModules();
@@ -383,7 +365,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
     takeSegments,
     devices,
     sbi: biosKind === 'default',
-    seed: run?.randomInt() ?? randomInt(2 ** 31),
+    seed: run?.loopSeed() ?? randomInt(2 ** 31),
     ...(run !== null && { placement: run.placement }),
     log: options.log ?? null,
     inspect: options.inspect ?? null,
@@ -397,7 +379,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const savedDevices = devices.map(({ name, base, irq = null }) => ({ name, base, irq }));
   const vm = new Vm({
     board,
-    memory: vmMemory(guestRam, virtTable.dram.base),
+    memory: vmMemory(guestRam, virtTable.dram.base, (...range) => board.hostWrote(...range)),
     log: log.asObservable(),
     setOnEnd,
     noReboot: options.noReboot ?? false,
@@ -417,43 +399,4 @@ async function restoreOrStop(vm: Vm, frozen: FrozenVm, states: FrozenStates): Pr
     await vm.stop();
     throw error;
   }
-}
-
-function checkRam(ramBytes: number): void {
-  const isWhole = Number.isSafeInteger(ramBytes) && ramBytes % RAM_UNIT_BYTES === 0;
-  if (isWhole && ramBytes >= RAM_MIN_BYTES && ramBytes <= RAM_MAX_BYTES) return;
-  const range = `from ${RAM_MIN_BYTES / 2 ** 20}M to ${RAM_MAX_BYTES / 2 ** 20}M`;
-  throw new ConfigError('-m', `a machine cannot have ${ramBytes} bytes of RAM`, `Give it ${range}, in whole pages.`);
-}
-
-function checkHarts(harts: number): void {
-  if (Number.isInteger(harts) && harts >= 1 && harts <= HARTS_MAX) return;
-  throw new ConfigError('-smp', `a machine cannot have ${harts} harts`, `Give it 1 to ${HARTS_MAX}.`);
-}
-
-function checkAia(aia: Aia): void {
-  if (AIA_KINDS.includes(aia)) return;
-  throw new ConfigError('-M aia', `'${String(aia)}' is not known`, `Write one of ${AIA_KINDS.join(', ')}.`);
-}
-
-/** @throws ConfigError where the host has not the address space */
-function allocate(layout: MemoryLayout): WebAssembly.Memory {
-  try {
-    return createMemory(layout);
-  } catch (error) {
-    const problem = `the host does not give ${layout.ramBytes / 2 ** 20} MiB (${String(error)})`;
-    throw new ConfigError('-m', problem, 'Use less, or end what takes the memory.');
-  }
-}
-
-function vmMemory(ram: Uint8Array, base: number): VmMemory {
-  const offsetOf = (gpa: number, lengthBytes: number): number => {
-    const isRange = Number.isSafeInteger(gpa) && Number.isSafeInteger(lengthBytes) && lengthBytes >= 0;
-    if (isRange && gpa >= base && gpa + lengthBytes <= base + ram.length) return gpa - base;
-    throw new RangeError(`${lengthBytes} bytes at 0x${gpa.toString(16)} are not all in guest RAM`);
-  };
-  return {
-    read: (gpa, lengthBytes) => ram.slice(offsetOf(gpa, lengthBytes), offsetOf(gpa, lengthBytes) + lengthBytes),
-    write: (gpa, bytes) => ram.set(bytes, offsetOf(gpa, bytes.length)),
-  };
 }

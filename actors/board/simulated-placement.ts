@@ -15,12 +15,15 @@ import type { Placement, RunningThread } from './placement.ts';
 import { type VirtVcpuParameters, virtVcpuThread } from './virt-vcpu.ts';
 
 /** What an instruction lasts, whatever it does. */
-export const INSTRUCTION_NS = 4;
+const INSTRUCTION_NS = 4;
 /**
- * A slice has 2^e instructions and up to as many more, with e from 0 to this: as often few as many, so that harts meet
- * in the midst of anything, and on average so many that the steps cost little.
+ * A slice has 2^e instructions and up to as many more, with e from 0 to a bound, which stands for PHASE_SLICES slices of
+ * all harts and is then drawn anew: as often coarse, so that the steps cost little, as fine, so that harts meet in the
+ * midst of anything.
  */
-const SLICE_MAX_LOG2 = 15;
+const COARSE_LOG2 = 15;
+const FINE_MAX_LOG2 = 7;
+const PHASE_SLICES = 64;
 /** Where no doorbell lies: nothing but its length ends a slice. The memory's first page is never written. */
 const NEVER_RUNG = 0;
 
@@ -28,6 +31,9 @@ const NEVER_RUNG = 0;
 export interface PlacementState {
   readonly instructions: readonly number[];
   readonly chances: readonly PrngState[];
+  /** Of the slices' lengths, and for how many more slices. */
+  readonly boundLog2: number;
+  readonly slicesLeft: number;
 }
 
 export class SimulatedPlacement implements Placement {
@@ -35,6 +41,8 @@ export class SimulatedPlacement implements Placement {
   readonly simulation: Simulation;
   readonly #onOutside: () => void;
   readonly #threads: SimulatedThread[] = [];
+  #boundLog2 = 0;
+  #slicesLeft = 0;
 
   /** @param onOutside told of each step that may have reached the host */
   constructor(simulation: Simulation, onOutside: () => void) {
@@ -53,10 +61,13 @@ export class SimulatedPlacement implements Placement {
 
   /** Where the scheduling of threads stands, beside the simulation's own state. */
   save(): PlacementState {
-    return { instructions: this.instructions, chances: this.#loops().map(({ chance }) => chance) };
+    const chances = this.#loops().map(({ chance }) => chance);
+    return { instructions: this.instructions, chances, boundLog2: this.#boundLog2, slicesLeft: this.#slicesLeft };
   }
 
-  load({ instructions, chances }: PlacementState): void {
+  load({ instructions, chances, boundLog2, slicesLeft }: PlacementState): void {
+    this.#boundLog2 = boundLog2;
+    this.#slicesLeft = slicesLeft;
     for (const [index, thread] of this.#threads.entries()) thread.instructions = instructions[index] ?? 0;
     for (const [index, loop] of this.#loops().entries()) loop.chance = chances[index] ?? loop.chance;
   }
@@ -91,12 +102,24 @@ export class SimulatedPlacement implements Placement {
     const { clock, observerOf } = { clock: this.clock(), observerOf: this.observerOf(wiring.name) };
     const start = (): VcpuThread =>
       virtVcpuThread({ ...parameters, attention: NEVER_RUNG }, new Thread(wiring), { clock, onDelivery: observerOf });
-    const thread = new SimulatedThread(wiring.name, this, start, (error) => {
+    const ended = (error: ErrorRecord | null): void => {
       this.#onOutside();
       onEnd(error);
-    });
+    };
+    const thread = new SimulatedThread(wiring.name, this, start, () => this.#sliceLength(), ended);
     this.#threads.push(thread);
     return thread;
+  }
+
+  #sliceLength(): number {
+    const { below } = this.simulation;
+    if (this.#slicesLeft === 0) {
+      this.#slicesLeft = PHASE_SLICES;
+      this.#boundLog2 = below(2) === 0 ? COARSE_LOG2 : below(FINE_MAX_LOG2 + 1);
+    }
+    this.#slicesLeft -= 1;
+    const atLeast = 2 ** below(this.#boundLog2 + 1);
+    return atLeast + below(atLeast);
   }
 }
 
@@ -105,6 +128,7 @@ class SimulatedThread implements RunningThread {
   instructions = 0;
   readonly #name: string;
   readonly #simulation: Simulation;
+  readonly #sliceLength: () => number;
   readonly #onEnd: (error: ErrorRecord | null) => void;
   readonly #members: readonly Steppable[];
   #thread: VcpuThread | null = null;
@@ -114,11 +138,13 @@ class SimulatedThread implements RunningThread {
     name: string,
     placement: SimulatedPlacement,
     start: () => VcpuThread,
+    sliceLength: () => number,
     onEnd: (error: ErrorRecord | null) => void,
   ) {
     this.#name = name;
     const { simulation } = placement;
     this.#simulation = simulation;
+    this.#sliceLength = sliceLength;
     this.#onEnd = onEnd;
     const loop: Steppable = {
       delayNs: () => {
@@ -159,11 +185,9 @@ class SimulatedThread implements RunningThread {
   #slice(): void {
     const thread = this.#thread;
     if (thread === null) return;
-    const { below, clock } = this.#simulation;
-    const atLeast = 2 ** below(SLICE_MAX_LOG2 + 1);
-    const count = atLeast + below(atLeast);
+    const count = this.#sliceLength();
     let lasted = 0;
-    clock.pass(
+    this.#simulation.clock.pass(
       () => thread.retired * INSTRUCTION_NS,
       () => {
         // An access, or a call of the firmware, retires nothing and is not done at once either.

@@ -21,6 +21,8 @@ export interface MachineParts {
   stopClock(): void;
   /** The vCPUs are about to be told to stand. */
   expectPauses(): void;
+  /** The resets have been sent: sends `machine.was-reset` when they have been done. */
+  afterReset(): void;
   halt(): void;
   release(): void;
 }
@@ -84,8 +86,9 @@ export function machineLogic(parts: MachineParts): AnyStateMachine {
         enqueue(parts.loadRam);
         enqueue(tell(devices, { type: 'device.reset' }));
         enqueue(tell(cpus, { type: 'vcpu.reset' }));
-        for (const name of parts.started) enqueue.sendTo(name, parts.start);
+        enqueue(parts.afterReset);
       }),
+      startHarts: tell(parts.started, parts.start),
       plugDevice: enqueueActions(({ enqueue, event }) => {
         const { name, logic, announce } = event as PlugEvent;
         devices.add(name);

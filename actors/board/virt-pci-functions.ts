@@ -7,7 +7,7 @@ import { ConfigError } from '../../src/util/config-error.ts';
 export interface VmPciDevice {
   /** Of its actor (`vm.actor.system.get(name)`) and its regions; lower case, digits and `-`. */
   readonly name: string;
-  /** What definePciFunction() gave. */
+  /** What `definePciFunction` gave. */
   readonly definition: DeviceDefinition;
   /** Handed to create(). */
   readonly config?: unknown;

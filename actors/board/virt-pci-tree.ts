@@ -3,6 +3,10 @@
  * Source: Linux bindings host-generic-pci.yaml and pci.txt; Devicetree Specification v0.4, 2.4.3 (interrupt-map);
  * QEMU's hw/riscv/virt.c (create_pcie_irq_map, create_fdt_pcie, virt_high_pcie_memmap).
  */
+import type { Region } from '../../src/bus/address-space.ts';
+import type { SpaceName } from '../../src/bus/topology.ts';
+import type { Aperture } from '../../src/bus/topology-placement.ts';
+import { openBusWindow } from '../../src/bus/window.ts';
 import { cells64, type FdtNode, fdtNode, reg64 } from '../../src/fdt/tree.ts';
 import type { PciHostWindow } from '../../src/pci/index.ts';
 import { type VirtRow, virtTable } from './virt-table.ts';
@@ -41,6 +45,27 @@ export function virtPcieWindows(ramBytes: number): PciHostWindow[] {
     { space: 'memory', base: pcieMmio.base, busBase: pcieMmio.base, lengthBytes: pcieMmio.lengthBytes },
     virtPcieHighWindow(ramBytes),
   ];
+}
+
+/** Where placed windows are seen, and all ones elsewhere; I/O ports in an address space of their own. */
+export function virtPcieApertures(ramBytes: number): Readonly<Record<SpaceName, readonly Aperture[]>> {
+  const [io, low, high] = virtPcieWindows(ramBytes) as [PciHostWindow, PciHostWindow, PciHostWindow];
+  const aperture = (name: string, base: number, { lengthBytes }: PciHostWindow): Aperture => {
+    return { name, base, lengthBytes, openBus: true };
+  };
+  return {
+    memory: [aperture('pcie-mmio', low.base, low), aperture('pcie-high', high.base, high)],
+    io: [aperture('pcie-ports', io.busBase, io)],
+  };
+}
+
+/** The same as regions: what there is before the topology's first version. */
+export function virtPcieOpenBus(ramBytes: number): Record<SpaceName, Region[]> {
+  const { memory, io } = virtPcieApertures(ramBytes);
+  const region = ({ name, base, lengthBytes }: Aperture): Region => {
+    return { name, base, lengthBytes, kind: 'mmio', window: openBusWindow(lengthBytes) };
+  };
+  return { memory: memory.map(region), io: io.map(region) };
 }
 
 /** The node, to be put under /soc. */

@@ -18,12 +18,12 @@ import { createDmaPorts, type DmaPorts } from '../../src/dma/dma-ports.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import type { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { PciBus, type PciHostWindow, type PciSlot } from '../../src/pci/index.ts';
+import { ConfigError } from '../../src/util/config-error.ts';
 import { pcieHost, pcieHostFunction } from '../pci/pcie-host.ts';
-import { type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
+import { type PcieRootPortEvent, type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
 import { numberFunctions, type PciPlacement, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
-import { VIRT_PCIE_IRQ, virtPcieWindows } from './virt-pci-tree.ts';
-import { virtTable } from './virt-table.ts';
+import { VIRT_PCIE_IRQ, virtPcieApertures, virtPcieOpenBus, virtPcieWindows } from './virt-pci-tree.ts';
 
 /** Names among the machine's actors. */
 export const PCI_ACTORS = { host: 'pcie', hostFunction: 'pcie-host' } as const;
@@ -45,6 +45,8 @@ export interface VirtPciOptions extends VmPciOptions {
   tell(name: string, event: { readonly type: string }): void;
   /** The slot has let go of a function. */
   released(name: string): void;
+  /** A function comes: its actor, and what tells its root port. */
+  plugged(name: string, logic: AnyActorLogic, port: string, event: PcieRootPortEvent): void;
   /** Where the host bridge announces its configuration space. */
   readonly registers: RegisterRegistry;
 }
@@ -62,18 +64,28 @@ export class VirtPci {
   readonly #windows: readonly PciHostWindow[];
   /** Those that are there now, in the order in which they came. */
   readonly #functions = new Map<string, PciPlacement>();
+  /** Who waits for a function to be out. */
+  readonly #unplugging = new Map<string, ((error: Error | null) => void)[]>();
 
   constructor(options: VirtPciOptions) {
     this.#options = options;
     const { loop, origin, vcpus, ram, msi, dirty, regions, firstWindowId } = options;
+    const apertures = virtPcieApertures(ram.bytes.length);
+    const open = virtPcieOpenBus(ram.bytes.length);
     this.#windows = virtPcieWindows(ram.bytes.length).map((window) =>
       // I/O ports are an address space of their own; the board's window onto it is a region like others.
       window.space === 'io' ? { ...window, base: window.busBase } : window,
     );
     this.topology = new TopologyOwner({
       loop,
-      layout: layoutOf(this.#windows, ram),
-      views: firstViews(regions),
+      layout: {
+        memory: {
+          fixed: [{ name: 'ram', base: ram.base, lengthBytes: ram.bytes.length }],
+          apertures: apertures.memory,
+        },
+        io: { fixed: [], apertures: apertures.io },
+      },
+      views: firstViews([...regions, ...open.memory], open.io),
       participants: vcpus.map(({ link, server }) => ({ link, server, role: 'cpu' })),
       firstWindowId,
     });
@@ -144,15 +156,43 @@ export class VirtPci {
     return logics;
   }
 
-  /** Of a function that comes later, into the slot of a root port; plug() puts it in when its actor has started. */
-  logicToPlug(device: VmPciDevice): AnyActorLogic {
-    return this.#logicOf(device, 0);
+  /** @throws ConfigError where there is no such port, or its slot is taken */
+  plug(device: VmPciDevice): void {
+    const { name, bus = '' } = device;
+    const secondary = this.#secondaries.get(bus);
+    if (secondary === undefined) {
+      throw new ConfigError(`pci: ${name}`, `there is no root port '${bus}'`, 'Name one of rootPorts as its bus.');
+    }
+    const other = secondary.slot(0);
+    if (other !== undefined) {
+      throw new ConfigError(`pci: ${name}`, `${other.name} is in the slot of ${bus}`, 'Unplug that first.');
+    }
+    this.#options.plugged(name, this.#logicOf(device, 0), bus, { type: 'pci.plug', function: name });
   }
 
-  /** What the slot of a root port holds, or null; undefined where there is no such port. */
-  occupant(port: string): string | null | undefined {
-    const bus = this.#secondaries.get(port);
-    return bus === undefined ? undefined : (bus.slot(0)?.name ?? null);
+  /**
+   * Asks the guest to let go of a function, or pulls it out at once.
+   * @param done called when it is out, or the board is closed before; @throws ConfigError for one that is in no slot
+   */
+  unplug(name: string, isSurprise: boolean, done: (error: Error | null) => void): void {
+    const port = [...this.#secondaries].find(([, bus]) => bus.slot(0)?.name === name)?.[0];
+    if (port === undefined) {
+      throw new ConfigError(
+        `pci: ${name}`,
+        'is in no slot of a root port',
+        'Only what is behind one can be taken out.',
+      );
+    }
+    this.#unplugging.set(name, [...(this.#unplugging.get(name) ?? []), done]);
+    const event: PcieRootPortEvent = { type: 'pci.unplug-request', isSurprise };
+    this.#options.tell(port, event);
+  }
+
+  /** Nothing comes out any more. */
+  close(): void {
+    const waiting = [...this.#unplugging.values()].flat();
+    this.#unplugging.clear();
+    for (const done of waiting) done(new Error('the machine was stopped'));
   }
 
   #logicOf(one: VmPciDevice, device: number): AnyActorLogic {
@@ -191,22 +231,8 @@ export class VirtPci {
     this.#slots.delete(event.function);
     this.#functions.delete(event.function);
     this.#options.released(event.function);
+    const waiting = this.#unplugging.get(event.function) ?? [];
+    this.#unplugging.delete(event.function);
+    for (const done of waiting) done(null);
   }
-}
-
-function layoutOf(windows: readonly PciHostWindow[], ram: { readonly bytes: Uint8Array; readonly base: number }) {
-  const [io, low, high] = windows as [PciHostWindow, PciHostWindow, PciHostWindow];
-  const aperture = (name: string, { base, lengthBytes }: PciHostWindow) => ({
-    name,
-    base,
-    lengthBytes,
-    openBus: false,
-  });
-  return {
-    memory: {
-      fixed: [{ name: 'ram', base: ram.base, lengthBytes: ram.bytes.length }],
-      apertures: [aperture('pcie-mmio', low), aperture('pcie-high', high)],
-    },
-    io: { fixed: [], apertures: [{ ...aperture('pcie-pio', io), lengthBytes: virtTable.pciePio.lengthBytes }] },
-  };
 }

@@ -28,6 +28,7 @@ import { type ImsicLevel, imsicWindow } from '../irq/imsic-window.ts';
 import { type AclintHartPort, aclint } from '../misc/aclint.ts';
 import { FarHartTimer, FarWire, FarWires } from './hart-wires.ts';
 import { type ImsicReach, imsicLevels, interruptControllers, msiPortOf, startInterrupts } from './virt-interrupts.ts';
+import { virtPcieOpenBus } from './virt-pci-tree.ts';
 
 /** Where a window lies, as the board's table says. */
 export interface MappedWindow {
@@ -70,11 +71,16 @@ function virtThreadDevices(parameters: VirtVcpuParameters): (host: VcpuHost) => 
     const { hartId, remote } = parameters;
     const { regions, ...devices } = hartId === 0 ? startDevices(host, parameters) : reachDevices(host, parameters);
     const everywhere = [romRegion(parameters), pioRegion(host, parameters), ...imsicRegions(host, parameters)];
-    return { ...devices, regions: [...everywhere, ...regions, ...farRegions(host.channel, remote)] };
+    const open = virtPcieOpenBus(parameters.ram.lengthBytes);
+    return {
+      ...devices,
+      regions: [...everywhere, ...regions, ...farRegions(host.channel, remote), ...open.memory],
+      io: open.io,
+    };
   };
 }
 
-function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): ThreadDevices {
+function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): Omit<ThreadDevices, 'io'> {
   const { loop, link, channel, thread } = host;
   const { uart, aclint: timer, aia, harts, start } = parameters;
   const port = new ConsolePort(link, loop, (handler) => channel.onSpace(handler));
@@ -115,7 +121,7 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): ThreadDev
   };
 }
 
-function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): ThreadDevices {
+function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): Omit<ThreadDevices, 'io'> {
   const first = thread.channel(FIRST);
   const relayed = new RelayedConsole(first);
   return {

@@ -11,7 +11,6 @@ import {
   type AnyActorLogic,
   type AnyActorRef,
   type AnyStateMachine,
-  type DeviceDefinition,
   type EventObject,
   Inspection,
   type InspectionEvent,
@@ -25,15 +24,17 @@ import type { BootSegment } from '../../src/boot/segment.ts';
 import type { ChannelOptions } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '../../src/channel/doorbell.ts';
 import { Thread, type ThreadKind, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
+import { DirtyCollector } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, type HostClock } from '../../src/loop/index.ts';
 import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
+import { withTrail } from '../../src/util/trail.ts';
 import type { Aia } from '../cpu/aia.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
-import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
+import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
 import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
 import type { FinishRequest } from '../misc/test-finisher.ts';
@@ -41,13 +42,13 @@ import { FarWire, FarWires } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
 import { onThreads, type Placement } from './placement.ts';
 import { VcpuEnd } from './vcpu-end.ts';
-import type { VmDevice } from './virt-devices.ts';
-import { hotDefinitions, interruptControllers, msiPortOf } from './virt-interrupts.ts';
+import { TAKEN_NAMES, type VmDevice } from './virt-devices.ts';
+import { interruptControllers, msiPortOf } from './virt-interrupts.ts';
 import { machineLogic } from './virt-machine.ts';
 import { NearDevices } from './virt-near.ts';
 import { VirtPci } from './virt-pci.ts';
-import type { PciPlacement, VmPciOptions } from './virt-pci-functions.ts';
-import { commonParts, type PartFailure, type PartKind, type SavedPart, VirtPersist } from './virt-persist.ts';
+import { checkPciName, type PciPlacement, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
+import { type PartFailure, type SavedPart, VirtPersist } from './virt-persist.ts';
 import { virtTable } from './virt-table.ts';
 import { farRegions, firstDevices, type VirtVcpuParameters } from './virt-vcpu.ts';
 
@@ -101,6 +102,7 @@ export class VirtBoard {
   readonly #pci: VirtPci;
   /** What the devices of the main loop write to RAM. */
   readonly #dirty: DirtyBitmap;
+  readonly #collector: DirtyCollector;
   /** Who is behind the accesses of the main loop. */
   readonly #origin = new AccessOrigin();
   /** Harts that have yet to stand. */
@@ -131,7 +133,7 @@ export class VirtBoard {
       name: MAIN_THREAD,
       clock: this.#clock,
       seed: options.seed,
-      onError: (error) => this.#send({ type: 'machine.fail', error }),
+      onError: (error) => this.#send({ type: 'machine.fail', error: this.withTrail(error) }),
       onDelivery: placement.observerOf(MAIN_THREAD),
     });
     attachThread(this.#loop, this.#thread);
@@ -144,6 +146,12 @@ export class VirtBoard {
     this.inspection = options.inspect === null ? null : new Inspection(MAIN_THREAD, this.#loop, options.inspect);
     for (const vcpu of this.#vcpus) this.inspection?.watchThread(vcpu.link);
     this.#dirty = new DirtyBitmap(options.layout.ramBytes);
+    this.#collector = new DirtyCollector({
+      loop: this.#loop,
+      ramBytes: options.layout.ramBytes,
+      writers: [this.#dirty],
+      links: this.#vcpus.map(({ link }) => link),
+    });
     this.#pci = this.#createPci();
     this.#persist = this.#createPersist();
     this.logic = this.#machineLogic();
@@ -160,6 +168,11 @@ export class VirtBoard {
 
   #send(event: MachineEvent): void {
     this.#root?.send(event);
+  }
+
+  /** A failure, with what the main loop did last, where no other thread has told what it did. */
+  withTrail(error: unknown): Error {
+    return withTrail(error, this.#loop.trail);
   }
 
   /** Calls `handler` whenever the first vCPU's thread has made room after a message was refused. */
@@ -208,17 +221,29 @@ export class VirtBoard {
     this.#send({ type: 'machine.restore' });
   }
 
-  /** What a machine made with these options can load, by name. */
-  static parts(options: Pick<VirtOptions, 'harts' | 'aia' | 'devices' | 'pci'>): Map<string, PartKind> {
-    const { harts, aia, devices, pci } = options;
-    const kind = ({ name, version }: DeviceDefinition): PartKind => ({ kind: name, version });
-    const numbers = Array.from({ length: harts }, (_, hart) => hart);
-    return new Map([
-      ...commonParts(numbers.map((hart) => ({ actorName: vcpuActorName(hart), threadName: vcpuThreadName(hart) }))),
-      ...[...NearDevices.definitions(devices), ...VirtPci.definitions(pci), ...hotDefinitions(aia)].map(
-        ([name, definition]): [string, PartKind] => [name, kind(definition)],
-      ),
-    ]);
+  /** Puts a function into the slot of a root port. @throws ConfigError where that cannot be */
+  plug(device: VmPciDevice): void {
+    const { system } = this.#root ?? {};
+    const taken = system?.get(device.name) === undefined ? [] : [device.name];
+    checkPciName(device.name, new Set([...TAKEN_NAMES, ...taken]));
+    this.#pci.plug(device);
+  }
+
+  /** @returns settles when the guest has let go of it; at once where it is pulled out; rejects as plug() throws, or when the board is closed before */
+  unplug(name: string, isSurprise: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pci.unplug(name, isSurprise, (error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  /** Writes to RAM by the host. @param offset in RAM */
+  hostWrote(offset: number, lengthBytes: number): void {
+    this.#dirty.mark(offset, lengthBytes);
+  }
+
+  /** What all vCPUs, devices and the host write to RAM. */
+  get dirtyPages(): DirtyCollector {
+    return this.#collector;
   }
 
   /** Ends the threads and lets go of everything. */
@@ -229,6 +254,7 @@ export class VirtBoard {
 
   async #close(): Promise<void> {
     this.#closeThreads();
+    this.#pci.close();
     await Promise.all(this.#vcpus.map((vcpu) => vcpu.ended()));
     this.inspection?.detach();
     this.#thread.close();
@@ -265,6 +291,9 @@ export class VirtBoard {
       wireTo: (source) => this.#wireTo(source),
       tell: (name, event) => this.#root?.system.get(name)?.send(event),
       released: (name) => this.#send({ type: 'machine.unplugged', name }),
+      plugged: (name, logic, to, event) => {
+        this.#root?.send({ type: 'machine.plug', name, logic, announce: { to, event } });
+      },
       registers: this.#near,
     });
   }
@@ -316,6 +345,7 @@ export class VirtBoard {
       resumeClock: () => this.#resumeClock(),
       stopClock: () => this.#stopClock(),
       expectPauses: () => this.#expectPauses(),
+      afterReset: () => this.#drain(() => this.#send({ type: 'machine.was-reset' })),
       halt: () => this.#halt(),
       release: () => void this.close(),
     });
@@ -344,10 +374,15 @@ export class VirtBoard {
   /** When all stand, whatever they had still sent each other is handled first: nothing of it comes after a reset. */
   #vcpuPaused(hart: number): void {
     if (!this.#toPause.delete(hart) || this.#toPause.size > 0) return;
+    this.#drain(() => this.#send({ type: 'machine.vcpus-paused' }));
+  }
+
+  /** @param done called when whatever the threads have been sent, and have sent each other, has been handled */
+  #drain(done: () => void): void {
     let left = this.#vcpus.length;
     const drained = (): void => {
       left -= 1;
-      if (left === 0) this.#send({ type: 'machine.vcpus-paused' });
+      if (left === 0) done();
     };
     for (const vcpu of this.#vcpus) vcpu.drain(drained);
   }
@@ -359,6 +394,7 @@ export class VirtBoard {
     // At launch the memory is fresh, and filling it would make every page of it resident.
     if (this.#isUsed) ram.fill(0);
     this.#isUsed = true;
+    this.#dirty.mark(0, layout.ramBytes);
     for (const segment of this.#options.takeSegments()) ram.set(segment.bytes, segment.gpa - virtTable.dram.base);
   }
   #isUsed = false;

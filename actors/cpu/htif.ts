@@ -37,14 +37,17 @@ export class Htif {
   readonly #tohost: number;
   readonly #fromhost: number | null;
   readonly #console: CharPort;
+  readonly #written: (offset: number, lengthBytes: number) => void;
 
-  /** @param mailboxes guest-physical addresses */
+  /** @param mailboxes guest-physical addresses; @param written told of what is written to RAM: an offset in it */
   constructor(
     ram: Uint8Array,
     ramBase: number,
     mailboxes: { readonly tohost: number; readonly fromhost: number | null },
     console: CharPort,
+    written: (offset: number, lengthBytes: number) => void,
   ) {
+    this.#written = written;
     this.#view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
     this.#tohost = mailboxes.tohost - ramBase;
     this.#fromhost = mailboxes.fromhost === null ? null : mailboxes.fromhost - ramBase;
@@ -68,12 +71,17 @@ export class Htif {
       if (byte < 0) return null;
       this.#answer((request & ~0xffff_ffff_ffffn) | BigInt(byte) | 0x100n);
     }
-    this.#view.setBigUint64(this.#tohost, 0n, true);
+    this.#put(this.#tohost, 0n);
     return null;
   }
 
   #answer(value: bigint): void {
-    if (this.#fromhost !== null && this.#isInside(this.#fromhost)) this.#view.setBigUint64(this.#fromhost, value, true);
+    if (this.#fromhost !== null && this.#isInside(this.#fromhost)) this.#put(this.#fromhost, value);
+  }
+
+  #put(offset: number, value: bigint): void {
+    this.#view.setBigUint64(offset, value, true);
+    this.#written(offset, MAILBOX_BYTES);
   }
 
   #isInside(offset: number): boolean {

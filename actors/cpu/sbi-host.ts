@@ -21,6 +21,8 @@ import type { HartPeers, HartServer } from './hart-peers.ts';
 /** What the board lends to the SBI. */
 export interface SbiPorts {
   readonly ram: { readonly base: number; readonly bytes: Uint8Array };
+  /** Told of what a call writes to RAM: an offset in it. */
+  written(offset: number, lengthBytes: number): void;
   readonly peers: HartPeers;
   /** Of the machine. */
   readonly harts: number;
@@ -112,7 +114,7 @@ function system(hart: Hart, vcpu: SbiVcpu, ports: SbiPorts) {
   };
 }
 
-function memory(hart: Hart, { ram }: SbiPorts) {
+function memory(hart: Hart, { ram, written }: SbiPorts) {
   const isRam = (gpa: number, lengthBytes: number): boolean =>
     gpa >= ram.base && gpa + lengthBytes <= ram.base + ram.bytes.length;
   return {
@@ -124,6 +126,7 @@ function memory(hart: Hart, { ram }: SbiPorts) {
     writeMemory: (gpa: number, bytes: Uint8Array) => {
       if (!isRam(gpa, bytes.length)) return false;
       ram.bytes.set(bytes, gpa - ram.base);
+      written(gpa - ram.base, bytes.length);
       return true;
     },
     readVirtual64: (gva: bigint) => hart.readVirtual64(gva),

@@ -12,6 +12,7 @@ import type { Hart } from '../../src/hart/hart.ts';
 import type { HartState } from '../../src/hart/hart-state.ts';
 import { EXIT, PENDING } from '../../src/hart/state.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
+import type { DirtyClient } from '../../src/memory/dirty-log.ts';
 import { finishSbiCall, makeSbiCall } from '../../src/sbi/call.ts';
 import {
   type HartEntry,
@@ -30,7 +31,8 @@ import type { HartAccess } from './vcpu-work.ts';
 const SLICE = 200_000;
 /** Length of one tick of the timebase. */
 export const TICK_NS: number = 1e9 / VIRT_TIMEBASE_HZ;
-const NEVER = (1n << 64n) - 1n;
+/** Of a deadline that never comes, both halves. */
+const NEVER_HALF = 0xffff_ffff;
 const ECALL_BYTES = 4n;
 
 const A7 = 17;
@@ -45,6 +47,8 @@ type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'retry' |
 /** Times in a row that the guest may spin before its thread gives way to others, and for how long it then does. */
 const YIELDS_BEFORE_PARKING = 16;
 const YIELD_NS = 20_000;
+/** Of a counter of instructions. */
+const INSTRET_MAX = 2n ** 64n - 1n;
 /** Instructions between two yields that still count as in a row. */
 const YIELDS_APART = 20_000n;
 
@@ -140,9 +144,10 @@ export class VcpuCore {
     this.#deadline.cancel();
   }
 
-  /** An interrupt line changed, or the deadline came: a hart in WFI looks again. */
+  /** An interrupt line changed, or the deadline came: a hart in WFI looks again, a suspended one if mie enables it. */
   wake(): void {
     if (this.#waiting !== 'interrupt' && this.#waiting !== 'yield') return;
+    if (this.#suspended && !this.#hart.interruptPending) return this.#waitForInterrupt();
     this.#waiting = 'nothing';
     this.#suspended = false;
   }
@@ -160,7 +165,7 @@ export class VcpuCore {
 
   /** The ACLINT's comparator, as unsigned halves. */
   setTimecmp(lo: number, hi: number): void {
-    this.#hart.setTimecmp(wide(lo, hi));
+    this.#hart.setTimecmp(lo, hi);
     // The deadline of a hart in WFI may have moved.
     this.wake();
   }
@@ -267,7 +272,7 @@ export class VcpuCore {
     if (typeof suspended !== 'boolean') throw new StateError('vcpu.suspended', 'true or false');
     const spin = new StateReader('vcpu.spin', state.spin);
     const yields = spin.uint('yields', Number.MAX_SAFE_INTEGER);
-    const atInstret = spin.bigint('atInstret', 0n, NEVER);
+    const atInstret = spin.bigint('atInstret', 0n, INSTRET_MAX);
     const untilNs = spin.timeOrNull('untilNs');
     spin.finish();
     this.#hart.load(hart);
@@ -279,6 +284,19 @@ export class VcpuCore {
     if (waiting === 'interrupt') this.#waitForInterrupt();
     else if (waiting === 'yield') this.#deadline.arm(untilNs ?? 0);
     if (this.#hart.word('pendingState') === PENDING.issued) this.#waiting = 'retry';
+  }
+
+  startDirtyLog(client: DirtyClient): void {
+    this.#hart.startDirtyLog(client);
+  }
+
+  stopDirtyLog(client: DirtyClient): void {
+    this.#hart.stopDirtyLog(client);
+  }
+
+  /** @returns the pages of RAM that the hart has written, for a client that has started */
+  collectDirty(client: DirtyClient): Uint8Array {
+    return this.#hart.collectDirty(client);
   }
 
   /** Lends the hart's state to `run`. */
@@ -314,27 +332,30 @@ export class VcpuCore {
 
   #access(): void {
     const hart = this.#hart;
-    const gpa = Number(hart.get('pendingGpa'));
+    const gpa = number(hart.low('pendingGpa'), hart.high('pendingGpa'));
     const size = hart.word('pendingSize') as BusSize;
     if (hart.word('pendingIsWrite') === 1) {
-      const value = hart.get('pendingValue');
-      const [lo, hi] = [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+      const lo = hart.low('pendingValue');
+      const hi = hart.high('pendingValue');
       const result = this.#view.write(gpa, size, lo, hi);
       if (result === MUST_ASK) this.#writeAnswered(gpa, size, lo, hi);
       else if (result === MUST_WAIT) this.#waiting = 'room';
-      else this.#complete(result === BUS_FAULT, value);
+      else this.#complete(result === BUS_FAULT, lo, hi);
       return;
     }
     const result = this.#view.read(gpa, size);
     if (result === MUST_WAIT) this.#readRemote(gpa, size);
-    else this.#complete(result === BUS_FAULT, wide(this.#view.lo, this.#view.hi));
+    else this.#complete(result === BUS_FAULT, this.#view.lo, this.#view.hi);
   }
 
   #readRemote(gpa: number, size: BusSize): void {
     this.#waiting = 'access';
     const life = this.#life;
-    const asked = this.#view.readAsync(gpa, size, (fault, lo, hi) => {
-      if (life === this.#life) this.#complete(fault, wide(lo, hi));
+    const view = this.#view;
+    const asked = view.readAsync(gpa, size, (fault, lo, hi) => {
+      // Its registers went while it was on its way, or between its halves: what is there now answers, whole.
+      if (life === this.#life && fault && view !== this.#view) this.#waiting = 'retry';
+      else if (life === this.#life) this.#complete(fault, lo, hi);
       // The answer to a read from before a reset: it leaves its place to this life's.
       else this.retry();
     });
@@ -346,21 +367,21 @@ export class VcpuCore {
     this.#waiting = 'access';
     const life = this.#life;
     const asked = this.#view.writeAsync(gpa, size, lo, hi, (fault) => {
-      if (life === this.#life) this.#complete(fault, wide(lo, hi));
+      if (life === this.#life) this.#complete(fault, lo, hi);
       else this.retry();
     });
     if (!asked) this.#waiting = 'room';
   }
 
   /** The hart takes the result when it executes the instruction again. */
-  #complete(fault: boolean, value: bigint): void {
+  #complete(fault: boolean, lo: number, hi: number): void {
     const hart = this.#hart;
     const onFault = this.#log?.onFault ?? null;
     if (fault && onFault !== null) {
       const isWrite = hart.word('pendingIsWrite') === 1;
       onFault(Number(hart.get('pendingGpa')), hart.word('pendingSize'), isWrite);
     }
-    hart.set('pendingValue', value);
+    hart.setHalves('pendingValue', lo, hi);
     hart.setWord('pendingState', fault ? PENDING.fault : PENDING.done);
     // Not after halt().
     if (this.#waiting !== 'reset') this.#waiting = 'nothing';
@@ -368,9 +389,10 @@ export class VcpuCore {
 
   #waitForInterrupt(): void {
     this.#waiting = 'interrupt';
-    const deadline = this.#hart.get('deadline');
-    if (deadline === NEVER) this.#deadline.cancel();
-    else this.#deadline.arm(Number(deadline) * TICK_NS);
+    const lo = this.#hart.low('deadline');
+    const hi = this.#hart.high('deadline');
+    if (lo === NEVER_HALF && hi === NEVER_HALF) this.#deadline.cancel();
+    else this.#deadline.arm(number(lo, hi) * TICK_NS);
   }
 
   #yield(): void {
@@ -420,6 +442,7 @@ export class VcpuCore {
   }
 }
 
-function wide(lo: number, hi: number): bigint {
-  return hi === 0 ? BigInt(lo) : (BigInt(hi) << 32n) | BigInt(lo);
+/** Addresses and times beyond 2^53 are rounded: nothing lies there, and nobody waits so long. */
+function number(lo: number, hi: number): number {
+  return hi * 2 ** 32 + lo;
 }

@@ -20,13 +20,16 @@ import { TopologyParticipant } from '../../src/bus/topology-participant.ts';
 import { type AddressViews, firstViews } from '../../src/bus/topology-views.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
+import { DirtyResponder } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { type DeliveryObserver, EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
+import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
+import { withTrail } from '../../src/util/trail.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
 import { type Aia, HART_AIA } from './aia.ts';
@@ -114,6 +117,8 @@ export interface ThreadDevices {
   readonly console: ThreadConsole;
   /** What the hart sees besides RAM. */
   readonly regions: readonly Region[];
+  /** I/O ports. */
+  readonly io: readonly Region[];
   /** What is no actor's; null while something of it is under way. */
   save(): object | null;
   /** @throws Error for what no save() of this version has given */
@@ -141,6 +146,8 @@ export class VcpuThread {
   readonly #inspection: InspectionSource;
   readonly #devices: ThreadDevices;
   readonly #topology: TopologyParticipant;
+  /** What SBI and HTIF write to RAM in the hart's place. */
+  readonly #written: DirtyBitmap;
   /** Started here, by name; the vCPU and the loop are not among them. */
   readonly #deviceActors = new Map<string, AnyActorRef>();
   readonly #peers = new HartPeers();
@@ -164,15 +171,17 @@ export class VcpuThread {
     this.#channel = thread.channel(MAIN_THREAD);
     this.#link = new Link(MAIN_THREAD, this.#channel);
     this.#outbox = new Outbox(this.#link);
-    this.#gateway = new ActorGateway(thread.name, this.#link);
+    this.#gateway = new ActorGateway(thread.name, this.#link, this.loop.trail);
     this.#inspection = new InspectionSource(thread.name, this.#link, this.loop);
     this.#listen();
     this.#startLoop();
 
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
+    this.#written = new DirtyBitmap(parameters.ram.lengthBytes);
     this.#addPeers();
     this.#vcpu = this.#createVcpu(ram);
     this.#listenToPeers();
+    new DirtyResponder(this.#link, [this.#vcpu.dirty, this.#written]);
     this.#devices = addDevices({
       loop: this.loop,
       thread,
@@ -187,7 +196,7 @@ export class VcpuThread {
       link: this.#link,
       channel: this.#channel,
       role: 'cpu',
-      views: firstViews(this.#devices.regions),
+      views: firstViews(this.#devices.regions, this.#devices.io),
       swap: (views, flush) => this.#vcpu.runner.setView(views.memory, flush),
     });
     this.#htif = this.#createHtif(ram);
@@ -224,11 +233,15 @@ export class VcpuThread {
   /** All that a thread of its own does. */
   run(): void {
     const driver = new ParkingDriver(this.loop, this.#thread);
-    while (this.turning) {
-      driver.turn();
-      if (!this.turning) break;
-      if (this.runnable) this.slice();
-      else driver.park();
+    try {
+      while (this.turning) {
+        driver.turn();
+        if (!this.turning) break;
+        if (this.runnable) this.slice();
+        else driver.park();
+      }
+    } catch (error) {
+      throw withTrail(error, this.loop.trail);
     }
     this.close();
   }
@@ -270,6 +283,7 @@ export class VcpuThread {
       hart: { memory, modules, arena, dirty, doorbell: attention, ram: place, hartId, sbi, aia: HART_AIA[aia] },
       sbi: {
         ram: { base, bytes: ram },
+        written: (...range) => this.#written.mark(...range),
         peers: this.#peers,
         harts,
         systemReset: (request) => this.#outbox.post({ type: 'board.reset-request', request }),
@@ -425,7 +439,7 @@ export class VcpuThread {
     const first = vcpuThreadName(0);
     if (hartId !== 0)
       return new HtifWatch(ram, place.base, htif.tohost, () => this.#thread.bell(first).raise(SIGNAL.htif));
-    const server = new Htif(ram, place.base, htif, this.#devices.console);
+    const server = new Htif(ram, place.base, htif, this.#devices.console, (...range) => this.#written.mark(...range));
     const poll = (): void => {
       const end = server.poll();
       if (end === null) return;

@@ -17,6 +17,7 @@ import type { FlatView } from '../../src/bus/flat-view.ts';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
+import type { DirtyClient, DirtyWriter } from '../../src/memory/dirty-log.ts';
 import {
   type HartEntry,
   type HartState,
@@ -94,12 +95,14 @@ export interface Vcpu {
   readonly timer: AclintHartPort;
   /** What other harts ask. */
   readonly server: HartServer;
+  /** What the hart writes to RAM. */
+  readonly dirty: DirtyWriter;
 }
 
 /** A vCPU for one thread: `logic` makes one actor. */
 export function createVcpu(options: VcpuOptions): Vcpu {
   const body = new VcpuBody(options);
-  return { logic: body.logic(), runner: body, timer: body, server: body };
+  return { logic: body.logic(), runner: body, timer: body, server: body, dirty: body.dirtyWriter() };
 }
 
 class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, ChartOwned {
@@ -162,6 +165,22 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
     if (this.#core === null) throw new Error('the vCPU has ended');
     if (state.started) this.#self?.send({ type: 'vcpu.start', pc: 0n, argument: 0n });
     this.#core.load(state);
+  }
+
+  dirtyWriter(): DirtyWriter {
+    const clients = new Set<DirtyClient>();
+    return {
+      start: (client) => {
+        clients.add(client);
+        this.#core?.startDirtyLog(client);
+      },
+      stop: (client) => {
+        clients.delete(client);
+        this.#core?.stopDirtyLog(client);
+      },
+      // One that has ended writes nothing; what it had written nobody can tell any more, but its machine has failed.
+      take: (client) => (clients.has(client) && this.#core?.collectDirty(client)) || new Uint8Array(),
+    };
   }
 
   lend<T>(run: (state: HartAccess) => T): T {

@@ -65,7 +65,7 @@ export const edu = definePciFunction<object, EduConfig, EduState>({
   vendorId: 0x1234,
   deviceId: 0x11e8,
   revisionId: 0x10,
-  classCode: 0xff_0000,
+  classCode: 0x00_ff00,
   subsystemVendorId: 0x1af4,
   subsystemId: 0x1100,
   bars: [{ bar: 0, kind: 'memory32', lengthBytes: 0x10_0000 }],

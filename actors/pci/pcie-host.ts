@@ -3,10 +3,10 @@
  * Source: PCI Express Base 4.0, 7.2.2 (enhanced configuration access mechanism); Linux binding
  * host-generic-pci.yaml; QEMU's hw/pci-host/gpex.c.
  *
- * The guest sees configuration space of 256 buses, and functions' registers in the windows of the configuration. What
- * answers nowhere reads all ones, and writes to it are dropped. A configuration write is not posted: it is done when the
- * memory map that follows from it is in use everywhere. Writes that come meanwhile wait their turn; so they take effect
- * in one order.
+ * The guest sees configuration space of 256 buses, and functions' registers in the windows of the configuration. A
+ * configuration write is not posted: it is done when the memory map that follows from it is in use everywhere. Writes
+ * that come meanwhile wait their turn; so they take effect in one order. Where no function answers, configuration space
+ * reads all ones; that the windows do so too is the board's business, whose map they are.
  *
  * Not modelled: configuration accesses that are not aligned (all ones), error messages, the bridge's own registers.
  */
@@ -26,7 +26,6 @@ import {
   type PciRoute,
   type PciSlot,
   routes,
-  routeWindow,
 } from '../../src/pci/index.ts';
 
 export interface PcieHostPorts {
@@ -46,7 +45,7 @@ const FUNCTION_BYTES = 0x1000;
 const BUS_BYTES = 0x10_0000;
 const BUSES = 256;
 /** Writes that wait for a change of the map. Each vCPU has one at most; the rest are functions that write here. */
-const WAITING_MAX = 1024;
+const WAITING_MAX = 256;
 
 export const pcieHostRegisters = registerTable({
   CONFIG: {
@@ -77,8 +76,8 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   readonly #topology: TopologyPort;
   readonly #windows: readonly PciHostWindow[];
   readonly #catchUp: BottomHalf;
-  /** What has been asked of the topology, by name. */
-  #placed = new Map<string, PciRoute>();
+  /** What has been asked of the topology, by name; null before the first time. */
+  #placed: ReadonlyMap<string, PciRoute> | null = null;
   #waiting: ConfigWrite[] = [];
   #isCommitting = false;
   #isPumping = false;
@@ -91,7 +90,8 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
     this.#windows = config.windows;
     this.#catchUp = ports.loop.bottomHalf('pcie-host map', () => this.#pump());
     ports.bus.watch(() => this.#routesChanged());
-    // The windows themselves come with the first turn of the loop.
+    // The first change comes with the first turn of the loop, even an empty one: with it the windows are there. It also
+    // has what functions decode that were restored before.
     this.#catchUp.schedule();
   }
 
@@ -115,8 +115,11 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   }
 
   view(): object {
-    const placed = [...this.#placed.values()].filter(({ slot }) => slot !== null);
-    const regions = placed.map(({ name, base, lengthBytes }) => ({ name, base, lengthBytes }));
+    const regions = [...(this.#placed?.values() ?? [])].map(({ name, base, lengthBytes }) => ({
+      name,
+      base,
+      lengthBytes,
+    }));
     return { regions, waiting: this.#waiting.length, isCommitting: this.#isCommitting };
   }
 
@@ -174,21 +177,21 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
   /** The way from what is placed to what shall be; null where that is the same. */
   #change(): TopologyChange | null {
     this.#isStale = false;
+    const placed = this.#placed;
     const wanted = new Map(routes(this.#bus, this.#windows).map((route) => [route.name, route]));
     const isKept = ({ name }: PciRoute): boolean => {
-      const [was, is] = [this.#placed.get(name), wanted.get(name)];
+      const [was, is] = [placed?.get(name), wanted.get(name)];
       return is !== undefined && isSameRoute(was, is);
     };
-    const remove = [...this.#placed.values()].filter((route) => !isKept(route)).map(({ name }) => name);
+    const remove = [...(placed?.values() ?? [])].filter((route) => !isKept(route)).map(({ name }) => name);
     const add = [...wanted.values()].filter((route) => !isKept(route)).map(placedWindow);
     this.#placed = wanted;
-    return remove.length + add.length === 0 ? null : { remove, add };
+    return placed !== null && remove.length + add.length === 0 ? null : { remove, add };
   }
 }
 
-function placedWindow(route: PciRoute): PlacedWindow {
-  const { name, space, base, lengthBytes } = route;
-  return { name, space, base, lengthBytes, window: routeWindow(route) };
+function placedWindow({ name, space, base, lengthBytes, slot, offset }: PciRoute): PlacedWindow {
+  return { name, space, base, lengthBytes, window: slot.window(offset, lengthBytes) };
 }
 
 /** The host bridge as a function on its own bus, 00:00.0; it has nothing but its identity (QEMU's gpex-root). */

@@ -5,6 +5,7 @@
  */
 import type { ActorLogic, ActorRefLike, AnyActorRef, EventObject, Snapshot } from 'xstate';
 import { assert, type ErrorRecord, RemoteError, toErrorRecord } from '../util/errors.ts';
+import { TRAIL, type Trail, withTrail } from '../util/trail.ts';
 import { ChannelFullError, type Link } from './link.ts';
 import { deliver, isStopEvent } from './xstate.ts';
 
@@ -57,6 +58,7 @@ export interface ProxyLogic extends ActorLogic<ProxySnapshot, EventObject, void>
 export class ActorGateway {
   readonly #thread: string;
   readonly #link: Link;
+  readonly #trail: Trail | null;
   readonly #exported = new Map<string, AnyActorRef>();
   readonly #proxies = new Map<string, AnyActorRef>();
   /** The last life state and the end of far actors, for proxies that start later. */
@@ -65,8 +67,12 @@ export class ActorGateway {
   readonly #outbox: GatewayMessage[] = [];
   #failed: ErrorRecord | null = null;
 
-  /** @param thread this side's name */
-  constructor(thread: string, link: Link) {
+  /**
+   * @param thread this side's name
+   * @param trail of this side's loop: it is told of the events that come, and goes with the failures of actors here
+   */
+  constructor(thread: string, link: Link, trail: Trail | null = null) {
+    this.#trail = trail;
     this.#thread = thread;
     this.#link = link;
     link.onSpace(() => this.#flush());
@@ -93,8 +99,10 @@ export class ActorGateway {
     actor.subscribe({
       next: tellState,
       complete: () => this.#post({ type: 'actor.end', actor: name, error: null }),
-      error: (error) =>
-        this.#post({ type: 'actor.end', actor: name, error: toErrorRecord(error, `${this.#thread}/${name}`) }),
+      error: (thrown) => {
+        const error = this.#trail === null ? thrown : withTrail(thrown, this.#trail);
+        this.#post({ type: 'actor.end', actor: name, error: toErrorRecord(error, `${this.#thread}/${name}`) });
+      },
     });
     tellState(actor.getSnapshot());
   }
@@ -155,6 +163,7 @@ export class ActorGateway {
   #receive(message: ActorEventMessage): void {
     const target = this.#exported.get(message.to);
     assert(target !== undefined, `${this.#link.peer} sent ${message.event.type} to ${message.to}, which is not here`);
+    this.#trail?.note(TRAIL.event, message.event.type, 0);
     const sender: ActorRefLike | undefined = message.from === null ? undefined : this.#proxies.get(message.from);
     deliver(target, message.event, sender);
   }

@@ -81,7 +81,11 @@ export class WindowServer {
     const window = this.#window(id);
     const result = window.read(offset, size);
     if (result !== MUST_WAIT) return this.#reply(token, result);
-    const request = this.#await(id, token);
+    this.#readLater(window, this.#owe(id, token), offset, size);
+  }
+
+  // What needs a closure is a function of its own: the context of one is made when a function is entered.
+  #readLater(window: RegisterWindow, request: Unanswered, offset: number, size: AccessSize): void {
     const asked = window.readAsync(offset, size, (value) => this.#answer(request, value));
     if (!asked) this.#answer(request, BUS_FAULT);
   }
@@ -90,23 +94,29 @@ export class WindowServer {
     const window = this.#window(id);
     const result = window.write(offset, value, size);
     if (result === ACCESS_OK) return;
+    if (result !== MUST_ASK || !this.#writeLater(window, offset, value, size)) this.faultedWrites++;
+  }
+
+  #writeLater(window: RegisterWindow, offset: number, value: number, size: AccessSize): boolean {
     const countFault = (late: number): void => {
       if (late !== ACCESS_OK) this.faultedWrites++;
     };
-    if (result === MUST_ASK && window.writeAsync?.(offset, value, size, countFault) === true) return;
-    this.faultedWrites++;
+    return window.writeAsync?.(offset, value, size, countFault) ?? false;
   }
 
   #ask(id: number, offset: number, value: number, size: AccessSize, token: number): void {
     const window = this.#window(id);
     const result = window.write(offset, value, size);
     if (result !== MUST_ASK) return this.#reply(token, result === ACCESS_OK ? ACCESS_OK : BUS_FAULT);
-    const request = this.#await(id, token);
+    this.#askLater(window, this.#owe(id, token), offset, value, size);
+  }
+
+  #askLater(window: RegisterWindow, request: Unanswered, offset: number, value: number, size: AccessSize): void {
     const asked = window.writeAsync?.(offset, value, size, (late) => this.#answer(request, late)) ?? false;
     if (!asked) this.#answer(request, BUS_FAULT);
   }
 
-  #await(windowId: number, token: number): Unanswered {
+  #owe(windowId: number, token: number): Unanswered {
     const request = { windowId, token };
     this.#unanswered.add(request);
     return request;

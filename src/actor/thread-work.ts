@@ -22,7 +22,7 @@ export function loadThreadWork<S>({ module, exportName }: WorkerCode): ThreadWor
     exports = require(fileURLToPath(workerEntry(module))) as Record<string, unknown>;
   } catch (error) {
     const { name, message } = toErrorRecord(error);
-    const remedy = 'Name a `file:` URL of a module without top-level await; a .ts only where Node loads such.';
+    const remedy = 'Name a `file:` URL of a module that loads at once; a .ts only where Node loads such.';
     throw new ConfigError(where, `the module cannot be loaded on that thread (${name}: ${message})`, remedy);
   }
   const work = exports[exportName];

@@ -36,8 +36,8 @@ export class FlatView {
   hi = 0;
   readonly #regions: readonly Region[];
   #last: Region | null = null;
-  /** The low half of an 8-byte write is out, the high half must wait: it alone is sent when the write comes again. */
-  #halfWritten = false;
+  /** Where the low half of an 8-byte write is out and the high half must wait: it alone is sent when it comes again. */
+  #halfWritten: RegisterWindow | null = null;
 
   /** @param before the same owner's view of the version before: an 8-byte write half of which is out goes on here */
   constructor(space: AddressSpace, before: FlatView | null = null) {
@@ -88,16 +88,23 @@ export class FlatView {
    */
   write(gpa: number, size: BusSize, lo: number, hi = 0): BusStatus {
     const region = this.#reach(gpa, size);
-    if (region === null) return BUS_FAULT;
+    if (region === null) {
+      this.#halfWritten = null;
+      return BUS_FAULT;
+    }
     const { window } = region;
     const offset = offsetIn(region, gpa);
     if (size !== 8) return window.write(offset, narrow(lo, size), size) as BusStatus;
-    if (!this.#halfWritten) {
+    if (this.#halfWritten === null) {
       const low = window.write(offset, lo >>> 0, 4);
       if (low !== ACCESS_OK) return low as BusStatus;
+    } else if (this.#halfWritten !== window) {
+      // The map has changed in between: the rest is lost with its registers, and does not go to somebody else's.
+      this.#halfWritten = null;
+      return ACCESS_OK;
     }
     const high = window.write(offset + 4, hi >>> 0, 4);
-    this.#halfWritten = high === MUST_WAIT || high === MUST_ASK;
+    this.#halfWritten = high === MUST_WAIT || high === MUST_ASK ? window : null;
     return high as BusStatus;
   }
 
@@ -132,9 +139,9 @@ export class FlatView {
     const { window } = region;
     const offset = offsetIn(region, gpa);
     if (size !== 8) return ask(window, offset, narrow(lo, size), size, (result) => done(result < 0));
-    if (this.#halfWritten) {
+    if (this.#halfWritten === window) {
       const asked = ask(window, offset + 4, hi >>> 0, 4, (result) => done(result < 0));
-      if (asked) this.#halfWritten = false;
+      if (asked) this.#halfWritten = null;
       return asked;
     }
     return ask(window, offset, lo >>> 0, 4, (low) => {

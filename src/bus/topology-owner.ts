@@ -107,7 +107,8 @@ export class TopologyOwner implements TopologyPort {
   }
 
   /**
-   * The first commit, which may be empty, also shows the open buses of the layout.
+   * The first commit, which may be empty, also shows the open buses of the layout; whoever has regions of their names
+   * already exchanges them.
    * @param flush whether participants must forget translations of addresses
    */
   commit(change: TopologyChange, done: () => void, flush = false): void {
@@ -134,7 +135,7 @@ export class TopologyOwner implements TopologyPort {
     this.#committing = true;
     const gone = this.#apply(next.change);
     const visible = this.#place();
-    const removed = namesOf(this.#visible, visible);
+    const removed = [...namesOf(this.#visible, visible), ...this.#openBuses()];
     const added = namesOf(visible, this.#visible).flatMap((name) => visible.get(name) ?? []);
     this.#visible = visible;
     const complete = (): void => this.#complete(gone, next.done);
@@ -146,6 +147,14 @@ export class TopologyOwner implements TopologyPort {
     this.#publish('dma', partsOf(version, 'dma', change), () => {
       this.#publish('cpu', partsOf(version, 'cpu', change), complete);
     });
+  }
+
+  /** The names of those that the first version is the first to place. */
+  #openBuses(): string[] {
+    const { layout, views } = this.#options;
+    if (this.#views.version !== views.version) return [];
+    const apertures = SPACES.flatMap((space) => layout[space].apertures);
+    return apertures.filter(({ openBus }) => openBus).map(({ name }) => name);
   }
 
   /** @returns the numbers of the windows that are to be withdrawn */

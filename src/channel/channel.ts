@@ -6,6 +6,7 @@
  * dropped: `post` and `request` answer false when there is no room, before anything was sent.
  */
 import { assert, type ErrorRecord, toErrorRecord } from '../util/errors.ts';
+import { TRAIL, type Trail } from '../util/trail.ts';
 import { Decoder, Encoder } from './codec.ts';
 import type { DoorbellProducer } from './doorbell.ts';
 import { createRing, RECORD_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
@@ -79,6 +80,8 @@ export class Channel {
   readonly #wordsHandlers: (WordsHandler | undefined)[] = new Array(256).fill(undefined);
   readonly #pending: (Pending | undefined)[];
   readonly #freeTokens: number[] = [];
+  #trail: Trail | null = null;
+  #peerName = '';
   #onMessage: MessageHandler | null = null;
   readonly #onSpace: (() => void)[] = [];
   #refused = false;
@@ -118,6 +121,12 @@ export class Channel {
    */
   onSpace(handler: () => void): void {
     this.#onSpace.push(handler);
+  }
+
+  /** `trail` is told of every record that comes. @param peer what it calls the other end */
+  tellTrail(trail: Trail, peer: string): void {
+    this.#trail = trail;
+    this.#peerName = peer;
   }
 
   onWords(kind: number, handler: WordsHandler): void {
@@ -275,6 +284,7 @@ export class Channel {
       const w2 = reader.word(2);
       const w3 = reader.word(3);
       reader.release();
+      this.#trail?.note(TRAIL.words, this.#peerName, kind);
       const handler = this.#wordsHandlers[kind];
       assert(handler !== undefined, `no handler for words records of kind ${kind}`);
       return handler(w0, w1, w2, w3, token);
@@ -284,6 +294,7 @@ export class Channel {
       const status = reader.word(0);
       const value = reader.word(1);
       reader.release();
+      this.#trail?.note(TRAIL.reply, this.#peerName, token);
       const pending = this.#giveToken(token);
       assert(pending?.words === true, 'a words reply answers a words request');
       return pending.done(status, value);
@@ -293,9 +304,11 @@ export class Channel {
     // Room first, then the handler: what it sends may count on the credit it just got back.
     reader.release();
     if (kind === KIND.message) {
+      this.#trail?.note(TRAIL.message, typeOf(message), 0);
       assert(this.#onMessage !== null, 'a message came to a channel without a handler');
       return this.#onMessage(message, token);
     }
+    this.#trail?.note(TRAIL.reply, this.#peerName, token);
     const pending = this.#giveToken(token);
     assert(pending?.words === false, 'a reply answers a request');
     if (kind === KIND.errorReply) pending.done(undefined, toErrorRecord(message));

@@ -12,6 +12,7 @@
  */
 import { assert } from '../util/errors.ts';
 import { hostNowNs } from '../util/host-clock.ts';
+import { TRAIL, type Trail } from '../util/trail.ts';
 
 const SEQUENCE = 0;
 /** 0 while awake, else the number of this sleep, so that producers wake each sleep once. */
@@ -86,6 +87,8 @@ export class DoorbellConsumer {
   readonly #words: Int32Array;
   readonly #handlers: (((signal: number) => void) | undefined)[];
   readonly #signalWords: number;
+  /** Is told of every signal taken. */
+  trail: Trail | null = null;
   #seen = 0;
   #sleep = 0;
 
@@ -126,6 +129,7 @@ export class DoorbellConsumer {
         pending &= pending - 1;
         taken++;
         observe?.(w * 32 + bit);
+        this.trail?.note(TRAIL.signal, '', w * 32 + bit);
         this.#handlers[w * 32 + bit]?.(w * 32 + bit);
       }
     }

@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { defaultGuest } from '../guest/default-guest.ts';
 import { lineProgress } from '../guest/progress.ts';
 import { loadImages } from './images.ts';
-import { openLog } from './log.ts';
+import { openLog, openSink } from './log.ts';
 import { helpText, parseOptions } from './options.ts';
 import { type Machine, type MachineOptions, machineOptions, runMachine } from './run.ts';
 import { createSaving, saveOnSignal } from './saving.ts';
@@ -50,7 +50,8 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
     defaultGuest({ env: host.env, progress: lineProgress(host.stderr), signal: ending.signal }),
   );
   const log = openLog(options.logFile, host.stderr);
-  const machine = await host.createVm(machineOptions(options, images));
+  const record = options.record === undefined ? undefined : openSink('--record', options.record, host.stderr);
+  const machine = await host.createVm(machineOptions(options, images, record));
   const saving = createSaving(machine, options.save, host.stderr);
   const stdio = {
     input: host.stdin,
@@ -72,6 +73,7 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
     unlisten();
     backend.close();
     log.close();
+    record?.close();
   }
 }
 
@@ -114,7 +116,15 @@ function listenForSignals(): Ending {
 /** A wrong configuration in the user's words, our own faults with their stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (!TOLD.includes(error.name)) return error.stack ?? error.message;
+  if (!TOLD.includes(error.name)) return `${error.stack ?? error.message}${history(error)}`;
   const remedy = 'remedy' in error ? String(error.remedy) : '';
   return error.message.includes(remedy) ? error.message : `${error.message}\n  ${remedy}`;
+}
+
+/** Where a failure came through, and what its thread did last. */
+function history(error: Error): string {
+  const { where, last } = error as { readonly where?: unknown; readonly last?: unknown };
+  const through = Array.isArray(where) && where.length > 0 ? `\n  in ${where.join(', ')}` : '';
+  const before = Array.isArray(last) && last.length > 0 ? `\n  last of all:\n    ${last.join('\n    ')}` : '';
+  return `${through}${before}`;
 }

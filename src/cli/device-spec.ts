@@ -2,8 +2,7 @@
  * `-device`: the PCI devices that can be named on the command line, with QEMU's names and properties.
  * Not modelled: QEMU's other devices and properties; they are an error, never ignored.
  */
-import { edu } from '../../actors/pci/edu.ts';
-import type { VmPciDevice } from '../index.ts';
+import { edu, type VmPciDevice } from '../index.ts';
 import { ConfigError } from '../util/config-error.ts';
 
 /** A root port, or a function. */

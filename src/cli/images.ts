@@ -13,6 +13,8 @@ export interface Images {
   readonly append: string | undefined;
   readonly bios: 'default' | 'none' | Uint8Array;
   readonly dtb: Uint8Array | undefined;
+  /** A recording. */
+  readonly replay: string | undefined;
 }
 
 /**
@@ -29,6 +31,7 @@ export async function loadImages(options: Options, defaultGuest: () => Promise<D
     bios: await readBios(options.bios),
     dtb: await optional('-dtb', options.dtb),
     append: options.append,
+    replay: await readText('--replay', options.replay),
   };
   if (files.kernel !== undefined) return { ...files, kernel: files.kernel };
   if (options.restore !== undefined) return files;
@@ -48,6 +51,10 @@ async function rereadableFile(option: string, path: string | undefined): Promise
 
 async function readBios(bios: string): Promise<Images['bios']> {
   return bios === 'default' || bios === 'none' ? bios : readImage('-bios', bios);
+}
+
+async function readText(option: string, path: string | undefined): Promise<string | undefined> {
+  return path === undefined ? undefined : Buffer.from(await readImage(option, path)).toString('utf8');
 }
 
 const reasons: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-/** Where the log of `-d` goes: the file that `-D` names, or standard error. */
+/** Text files that the command writes: the log of `-d` to the file that `-D` names, or standard error; a recording. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { ConfigError } from '../util/config-error.ts';
 
@@ -7,10 +7,19 @@ export interface LogSink {
   close(): void;
 }
 
+interface Messages {
+  write(text: string): unknown;
+}
+
 /** @throws ConfigError when the host does not let the file be written */
-export function openLog(path: string | undefined, stderr: { write(text: string): unknown }): LogSink {
+export function openLog(path: string | undefined, stderr: Messages): LogSink {
   if (path === undefined) return { write: (text) => void stderr.write(text), close: () => {} };
-  let file: number | null = openFile(path);
+  return openSink('-D', path, stderr);
+}
+
+/** @param option that names the file; @throws ConfigError when the host does not let it be written */
+export function openSink(option: string, path: string, stderr: Messages): LogSink {
+  let file: number | null = openFile(option, path);
   const close = (): void => {
     if (file !== null) closeSync(file);
     file = null;
@@ -20,7 +29,7 @@ export function openLog(path: string | undefined, stderr: { write(text: string):
       try {
         if (file !== null) writeSync(file, text);
       } catch (error) {
-        stderr.write(`bottomhalf: -D: writing '${path}' failed, the rest is dropped: ${String(error)}\n`);
+        stderr.write(`bottomhalf: ${option}: writing '${path}' failed, the rest is dropped: ${String(error)}\n`);
         close();
       }
     },
@@ -28,11 +37,11 @@ export function openLog(path: string | undefined, stderr: { write(text: string):
   };
 }
 
-function openFile(path: string): number {
+function openFile(option: string, path: string): number {
   try {
     return openSync(path, 'w');
   } catch (error) {
     const remedy = 'Name a file in a directory that exists and can be written.';
-    throw new ConfigError('-D', `cannot write '${path}': ${String(error)}`, remedy);
+    throw new ConfigError(option, `cannot write '${path}': ${String(error)}`, remedy);
   }
 }

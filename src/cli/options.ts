@@ -2,7 +2,7 @@
  * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
  * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
  */
-import { AIA_KINDS, type Aia, HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../index.ts';
+import { AIA_KINDS, type Aia, HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, SEED_MAX } from '../index.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { type DeviceSpec, deviceKinds, parseDevice } from './device-spec.ts';
 import { nearest } from './did-you-mean.ts';
@@ -42,6 +42,10 @@ export interface Options {
   readonly save: string | undefined;
   /** The file of a saved machine to go on from, and the names of the options that were given beside it. */
   readonly restore: { readonly file: string; readonly stated: readonly string[] } | undefined;
+  /** Of a deterministic machine; undefined for one with threads, or where a recording has it. */
+  readonly seed: number | undefined;
+  readonly record: string | undefined;
+  readonly replay: string | undefined;
   readonly help: boolean;
   readonly version: boolean;
 }
@@ -62,6 +66,9 @@ const defaults: Options = {
   logFile: undefined,
   save: undefined,
   restore: undefined,
+  seed: undefined,
+  record: undefined,
+  replay: undefined,
   help: false,
   version: false,
 };
@@ -159,6 +166,24 @@ const rows: readonly OptionRow[] = [
     argument: 'FILE',
     help: 'go on from a saved machine, made as it was; -kernel only for a later reset',
     parse: (value) => ({ restore: { file: value, stated: [] } }),
+  },
+  {
+    names: ['--seed'],
+    argument: 'N',
+    help: 'deterministic: one thread, simulated time, and a number that decides every order',
+    parse: parseSeed,
+  },
+  {
+    names: ['--record'],
+    argument: 'FILE',
+    help: 'deterministic, and what comes from outside is noted in FILE',
+    parse: (value) => ({ record: value }),
+  },
+  {
+    names: ['--replay'],
+    argument: 'FILE',
+    help: 'repeat a recorded run, then go on with the console',
+    parse: (value) => ({ replay: value }),
   },
   { names: ['--help', '-help', '-h'], help: 'show this text', parse: () => ({ help: true }) },
   { names: ['--version', '-version'], help: 'show the version', parse: () => ({ version: true }) },
@@ -276,6 +301,12 @@ function parseHarts(value: string): Partial<Options> {
   const harts = /^(cpus=)?\d+$/.test(value) ? Number(value.replace('cpus=', '')) : 0;
   if (harts >= 1 && harts <= HARTS_MAX) return { harts };
   throw new ConfigError('-smp', `'${value}' is no number of harts`, `Write a number from 1 to ${HARTS_MAX}: -smp 4.`);
+}
+
+function parseSeed(value: string): Partial<Options> {
+  const seed = Number(value);
+  if (/^\d+$/.test(value) && seed <= SEED_MAX) return { seed };
+  throw new ConfigError('--seed', `'${value}' is no seed`, `Write a whole number from 0 to ${SEED_MAX}: --seed 1.`);
 }
 
 function parseLogItem(item: string): LogItem {

@@ -35,11 +35,14 @@ export interface MachineOptions {
   readonly noReboot: boolean;
   readonly from?: string;
   readonly log?: { readonly items: readonly string[] };
+  readonly seed?: number;
+  readonly record?: (text: string) => void;
+  readonly replay?: string;
 }
 
-/** The machine's options from the command line's. */
-export function machineOptions(options: Options, images: Images): MachineOptions {
-  const { kernel, initrd, append, dtb } = images;
+/** The machine's options from the command line's. @param record where a recording goes */
+export function machineOptions(options: Options, images: Images, record: LogSink | undefined): MachineOptions {
+  const { kernel, initrd, append, dtb, replay } = images;
   const { restore } = options;
   // What a saved machine is made of says its file; only what was asked for is compared with it.
   const isStated = (name: string): boolean => restore === undefined || restore.stated.includes(name);
@@ -56,6 +59,9 @@ export function machineOptions(options: Options, images: Images): MachineOptions
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),
     ...(dtb === undefined ? {} : { dtb }),
+    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(record === undefined ? {} : { record: (text: string) => record.write(text) }),
+    ...(replay === undefined ? {} : { replay }),
     ...(options.log.length === 0 ? {} : { log: { items: options.log } }),
   };
 }

@@ -3,7 +3,7 @@
  * devices or time beyond the clock it is given; the vCPU actor owns it.
  */
 
-import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/layout.ts';
+import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/dirty-log.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { assert } from '../util/errors.ts';
 import { Decoder } from './decoder.ts';
@@ -130,8 +130,9 @@ export class Hart {
   /** Runs until something needs the host, at most `count` instructions. @returns an EXIT reason */
   run(count: number): number {
     const before = this.word('remaining') | 0;
-    // instret = instretEnd - remaining must not move when the slice is made longer.
-    this.set('instretEnd', this.get('instretEnd') + BigInt(count - before));
+    // instret = instretEnd - remaining must not move when the slice is made longer. In halves: nothing is allocated.
+    const lo = this.low('instretEnd') + count - before;
+    this.setHalves('instretEnd', lo >>> 0, (this.high('instretEnd') + Math.floor(lo / 2 ** 32)) >>> 0);
     this.setWord('remaining', count);
     this.#count = count;
     return this.#run(this.#arena);
@@ -152,6 +153,18 @@ export class Hart {
   }
   set(field: FieldName, value: bigint, index = 0): void {
     this.#view.setBigUint64(this.#address(field, index, 'u64'), value, true);
+  }
+  /** The unsigned halves of a 64-bit field, for those who must not allocate. */
+  low(field: FieldName): number {
+    return this.#view.getUint32(this.#address(field, 0, 'u64'), true);
+  }
+  high(field: FieldName): number {
+    return this.#view.getUint32(this.#address(field, 0, 'u64') + 4, true);
+  }
+  setHalves(field: FieldName, lo: number, hi: number): void {
+    const address = this.#address(field, 0, 'u64');
+    this.#view.setUint32(address, lo, true);
+    this.#view.setUint32(address + 4, hi, true);
   }
   word(field: FieldName): number {
     return this.#view.getUint32(this.#address(field, 0, 'u32'), true);
@@ -190,9 +203,9 @@ export class Hart {
     this.#runtime.updateTimers();
   }
 
-  /** Writes mtimecmp. */
-  setTimecmp(ticks: bigint): void {
-    this.set('mtimecmp', ticks);
+  /** Writes mtimecmp, as unsigned halves. */
+  setTimecmp(lo: number, hi: number): void {
+    this.setHalves('mtimecmp', lo, hi);
     this.#runtime.updateTimers();
   }
 

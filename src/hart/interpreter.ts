@@ -97,7 +97,7 @@ class OpFields {
 interface FastLoop {
   readonly code: Code;
   readonly hart: number;
-  /** Instructions left of the slice. */
+  /** Instructions left until the doorbell is looked at. */
   readonly count: number;
   readonly op: number;
   readonly page: number;
@@ -110,13 +110,18 @@ interface FastLoop {
   readonly jump: Label;
 }
 
+/** Instructions between two looks at the doorbell: a third of a microsecond. */
+const POLL = 128;
+
 /**
- * `fast(hart, count)`: runs up to `count` instructions from state.op, in state.page, at state.pc. Adds what is left of
- * `count` to state.remaining. @returns a FAST reason, with op, page and pc stored
+ * `fast(hart, later)`: runs up to `later` instructions, fewer where the doorbell rings, from state.op, in state.page, at state.pc. Adds what is left of
+ * them to state.remaining. @returns a FAST reason, with op, page and pc stored
  */
 function buildFast(module: Module): number {
   const { index, code } = module.function({ parameters: ['i32', 'i32'], results: ['i32'] });
-  const [hart, count] = [0, 1];
+  const hart = 0;
+  // The budget comes as the parameter and lies in state.later: in a local it would cost the hot loop a register.
+  const count = 1;
   const [op, page, dtlb, result] = [code.local('i32'), code.local('i32'), code.local('i32'), code.local('i32')];
   const [bias, target] = [code.local('i64'), code.local('i64')];
   for (const [local, field] of [
@@ -129,6 +134,7 @@ function buildFast(module: Module): number {
   code.get(hart).memory('i64.load', HART_OFFSETS.pc);
   pushOpPc(code, op);
   code.op('i64.sub').set(bias);
+  code.get(hart).get(count).memory('i32.store', HART_OFFSETS.later).i32(0).set(count);
 
   const done = code.block();
   const next = code.loop();
@@ -141,6 +147,7 @@ function buildFast(module: Module): number {
   // The instruction that was counted in these three was not executed.
   for (const reason of [FAST.undecoded, FAST.outOfBudget, FAST.slow]) {
     code.end();
+    if (reason === FAST.outOfBudget) code.scope(() => emitPoll(loop));
     code.i32(reason).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
   }
   code.end(); // jump to `target`
@@ -158,6 +165,17 @@ function buildFast(module: Module): number {
   giveBack(loop);
   code.get(result);
   return index;
+}
+
+/** Goes on with the next instructions of the slice; falls through at its end, and where the doorbell has rung. */
+function emitPoll({ code, hart, count, next }: FastLoop): void {
+  const later = code.local('i32');
+  code.get(hart).memory('i32.load', HART_OFFSETS.later).tee(later).i32(0).op('i32.gt_s').if();
+  code.get(hart).memory('i32.load', HART_OFFSETS.doorbell).atomic('i32.atomic.load').op('i32.eqz').if();
+  code.get(later).i32(POLL).get(later).i32(POLL).op('i32.lt_s', 'select').set(count);
+  code.get(hart).get(later).get(count).op('i32.sub').memory('i32.store', HART_OFFSETS.later).br(next);
+  code.end();
+  code.end();
 }
 
 /** The dispatch and what it leads to. A handler without a fast form is the label `bail` itself. */
@@ -214,6 +232,7 @@ function emitJump({ code, hart, op, page, bias, target, next }: FastLoop): void 
 /** Instructions of the slice that were not executed. */
 function giveBack({ code, hart, count }: FastLoop): void {
   code.get(hart).get(hart).memory('i32.load', HART_OFFSETS.remaining).get(count).op('i32.add');
+  code.get(hart).memory('i32.load', HART_OFFSETS.later).op('i32.add');
   code.memory('i32.store', HART_OFFSETS.remaining);
 }
 
@@ -244,7 +263,20 @@ function isFast(handler: Handler): boolean {
   const [op, page, dtlb] = [code.local('i32'), code.local('i32'), code.local('i32')];
   const [bias, target] = [code.local('i64'), code.local('i64')];
   const label = code.block();
-  const loop = { code, hart: 0, count: 1, op, page, bias, target, dtlb, next: label, bail: label, jump: label };
+  const loop = {
+    code,
+    hart: 0,
+    count: 1,
+    later: 1,
+    op,
+    page,
+    bias,
+    target,
+    dtlb,
+    next: label,
+    bail: label,
+    jump: label,
+  };
   return lowerFast(fastContext(loop, handler), handler.insn.body);
 }
 

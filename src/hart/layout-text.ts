@@ -3,7 +3,7 @@
  * assembly/layout.generated.ts, and a hash of it by which a hart recognises a runtime that was built from other tables.
  */
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
-import { DIRTY_CLIENTS } from '../memory/layout.ts';
+import { DIRTY_CLIENTS } from '../memory/dirty-log.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
 import { AIA, ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
 

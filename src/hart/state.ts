@@ -87,6 +87,7 @@ export const HART_FIELDS = {
   status: exec('u32', 'STATUS of the last slow path'),
   exitReason: exec('u32', 'EXIT: why the run loop returned'),
   trapValue: exec('u32', 'scratch of trap entry'),
+  later: exec('u32', 'instructions of the slice that the hot loop has not been given yet'),
   fpGate: exec('u32', 'FP_GATE bits, from mstatus.FS, frm and fflags'),
   dtlb: exec('u32', 'host offset of the data TLB of the current context'),
   ftlb: exec('u32', 'host offset of the fetch TLB of the current context'),

@@ -16,6 +16,7 @@ export function attachThread(loop: EventLoop, thread: Thread): void {
   for (const peer of thread.peers) {
     const channel = thread.channel(peer);
     loop.attach(channel);
+    channel.tellTrail(loop.trail, peer);
     if (onDelivery !== undefined) channel.observer = (name) => onDelivery('message', `${peer} ${name}`);
   }
 }

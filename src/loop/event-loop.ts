@@ -5,6 +5,7 @@
 import type { DoorbellConsumer } from '../channel/doorbell.ts';
 import { assert } from '../util/errors.ts';
 import { Prng, type PrngState } from '../util/prng.ts';
+import { TRAIL, Trail } from '../util/trail.ts';
 import type { LoopClock } from './clock.ts';
 import type { BottomHalf, LoopPort, Timer } from './port.ts';
 import { LoopTimer, TimerHeap } from './timers.ts';
@@ -101,13 +102,14 @@ class RunQueue {
 export class EventLoop implements LoopPort {
   readonly name: string;
   readonly clock: LoopClock;
+  /** What ran last; whoever catches a failure attaches it. */
+  readonly trail: Trail;
   readonly #prng: Prng;
   readonly #queue = new RunQueue(() => this.#wakeDriver());
   readonly #timers = new TimerHeap(() => this.#wakeDriver());
   readonly #sources: LoopSource[] = [];
   readonly #workPerTurn: number;
   readonly #onError: ((error: unknown, where: string) => void) | undefined;
-  readonly #takeSignals = () => void this.#doorbell?.takeSignals(this.#onSignal);
   readonly #onSignal: ((signal: number) => void) | undefined;
   readonly onDelivery: DeliveryObserver | undefined;
   #doorbell: DoorbellConsumer | null = null;
@@ -119,6 +121,7 @@ export class EventLoop implements LoopPort {
   constructor(options: EventLoopOptions) {
     this.name = options.name;
     this.clock = options.clock;
+    this.trail = new Trail(options.name);
     this.#prng = new Prng(options.seed);
     this.#onError = options.onError;
     this.#workPerTurn = options.workPerTurn ?? DEFAULT_WORK_PER_TURN;
@@ -170,6 +173,7 @@ export class EventLoop implements LoopPort {
   set doorbell(doorbell: DoorbellConsumer) {
     assert(this.#doorbell === null, 'a loop has one doorbell');
     this.#doorbell = doorbell;
+    doorbell.trail = this.trail;
   }
 
   /** A driver that sleeps is told when there is work that did not come through the doorbell. */
@@ -233,7 +237,11 @@ export class EventLoop implements LoopPort {
 
   #serveSignals(): void {
     this.#moreSignals = false;
-    this.#guard('signals', this.#takeSignals);
+    try {
+      this.#doorbell?.takeSignals(this.#onSignal);
+    } catch (error) {
+      this.#fail(error, 'signals');
+    }
   }
 
   /** What step() may choose from: of each source, and of timers and bottom halves, the first. */
@@ -268,11 +276,12 @@ export class EventLoop implements LoopPort {
   #runTimers(limit: number): void {
     if (this.#timers.nextDeadlineNs === Number.POSITIVE_INFINITY) return;
     const nowNs = this.clock.nowNs();
+    this.trail.nowNs = nowNs;
     for (let n = 0; n < limit; n++) {
       const timer = this.#timers.takeDue(nowNs);
       if (timer === null) return;
       this.onDelivery?.('timer', timer.name);
-      this.#guard(timer.name, timer.run);
+      this.#guard(TRAIL.timer, timer.name, timer.run);
     }
   }
 
@@ -283,11 +292,12 @@ export class EventLoop implements LoopPort {
       if (!bottomHalf.pending) continue;
       bottomHalf.pending = false;
       this.onDelivery?.('bottom half', bottomHalf.name);
-      this.#guard(bottomHalf.name, bottomHalf.run);
+      this.#guard(TRAIL.bottomHalf, bottomHalf.name, bottomHalf.run);
     }
   }
 
-  #guard(where: string, run: () => void): void {
+  #guard(kind: typeof TRAIL.timer | typeof TRAIL.bottomHalf, where: string, run: () => void): void {
+    this.trail.note(kind, where, 0);
     try {
       run();
     } catch (error) {

@@ -7,8 +7,8 @@
  */
 
 /** Whoever asks, each with bitmaps of its own: what one takes, the other still gets. */
-export type DirtyClient = 'migration' | 'display';
-export const DIRTY_CLIENTS: readonly DirtyClient[] = ['migration', 'display'];
+export const DIRTY_CLIENTS = ['migration', 'display'] as const;
+export type DirtyClient = (typeof DIRTY_CLIENTS)[number];
 
 export const DIRTY_PAGE_BYTES = 4096;
 

@@ -8,6 +8,7 @@
  *     then, at a multiple of 2 MiB: guest RAM
  */
 import { ConfigError } from '../util/config-error.ts';
+import { DIRTY_CLIENTS, DIRTY_PAGE_BYTES, dirtyBitmapBytes } from './dirty-log.ts';
 
 export const WASM_PAGE_BYTES = 65536;
 export const MAX_MEMORY_PAGES = 65536;
@@ -17,16 +18,6 @@ const DOORBELLS = WASM_PAGE_BYTES;
 export const DOORBELL_BYTES = 128;
 const ARENAS = 2 * WASM_PAGE_BYTES;
 const RAM_ALIGNMENT = 2 * 1024 * 1024;
-const GUEST_PAGE_BYTES = 4096;
-
-/** Those for whom a hart can log which pages of RAM it has written, in the order of their bitmaps. */
-export const DIRTY_CLIENTS = ['migration', 'display'] as const;
-export type DirtyClient = (typeof DIRTY_CLIENTS)[number];
-
-/** Length of one dirty bitmap: a bit for each page of 4 KiB, page p is bit p % 8 of byte p / 8. */
-export function dirtyBitmapBytes(ramBytes: number): number {
-  return Math.ceil(ramBytes / GUEST_PAGE_BYTES / 8);
-}
 
 export interface MemoryLayout {
   /** Host offset of each vCPU's doorbell word (u32). */
@@ -47,7 +38,7 @@ export function layOutMemory(machine: { vcpus: number; arenaBytes: number; ramBy
   const { vcpus, arenaBytes, ramBytes } = machine;
   const indices = Array.from({ length: vcpus }, (_, i) => i);
   const bitmaps = ARENAS + vcpus * arenaBytes;
-  const bitmapsBytes = alignUp(DIRTY_CLIENTS.length * dirtyBitmapBytes(ramBytes), GUEST_PAGE_BYTES);
+  const bitmapsBytes = alignUp(DIRTY_CLIENTS.length * dirtyBitmapBytes(ramBytes), DIRTY_PAGE_BYTES);
   const ram = alignUp(bitmaps + vcpus * bitmapsBytes, RAM_ALIGNMENT);
   const pages = Math.ceil((ram + ramBytes) / WASM_PAGE_BYTES);
   if (pages > MAX_MEMORY_PAGES) {

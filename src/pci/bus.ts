@@ -260,19 +260,6 @@ export class PciSlot implements PciSlotPort {
   }
 }
 
-/** Where nobody answers. */
-export function unassignedWindow(lengthBytes: number): RegisterWindow {
-  return {
-    lengthBytes,
-    read: (_at, size) => ones(size),
-    write: () => ACCESS_OK,
-    readAsync: (_at, size, done) => {
-      done(ones(size));
-      return true;
-    },
-  };
-}
-
 /** A value of all ones. */
 export function ones(size: AccessSize): number {
   return size === 4 ? 0xffff_ffff : 2 ** (8 * size) - 1;

@@ -79,8 +79,9 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
       return this.#config.get(offset, size);
     }
     const bar = this.#bars.at(offset);
-    // The map may still lead here for a moment after the guest has disabled the BAR.
-    if (bar === undefined || !this.#answers(bar)) return cut(EVERY_BIT, size);
+    // Whether it is enabled is for the map to say: an access that was made before a change of it was done is answered
+    // as before, both halves of an 8-byte one.
+    if (bar === undefined) return cut(EVERY_BIT, size);
     const at = offset - bar.offset;
     if (this.#msix?.bar === bar.bar && this.#msix.holds(at)) return cut(this.#msix.read(at, size), size);
     return cut(this.#core.barRead?.(bar.bar, at, size) ?? 0, size);
@@ -89,7 +90,7 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
   mmioWrite(offset: number, value: number, size: AccessSize): void {
     if (offset < CONFIG_SPACE_BYTES) return this.#writeConfig(offset, value, size);
     const bar = this.#bars.at(offset);
-    if (bar === undefined || !this.#answers(bar)) return;
+    if (bar === undefined) return;
     const at = offset - bar.offset;
     if (this.#msix?.bar === bar.bar && this.#msix.holds(at)) this.#msix.write(at, value, size);
     else this.#core.barWrite?.(bar.bar, at, cut(value, size), size);
@@ -119,6 +120,7 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
       config: this.#config.save(),
       msixTable: this.#msix?.saveTable() ?? [],
       msixPending: this.#msix?.savePending() ?? [],
+      level: this.#level,
       core: this.#core.save(),
     };
   }
@@ -128,13 +130,14 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
     const reader = new StateReader(this.#name, own);
     const words = this.#config.save();
     const loaded = reader.uints('config', EVERY_BIT, words.length, words.length);
+    const loadedLevel = reader.flag('level');
     const loadMsix = this.#msix?.loader(reader) ?? noMsix(reader);
     reader.finish();
     const level = this.#level;
     this.#isLoading = true;
     try {
       this.#config.load(loaded);
-      this.#level = false;
+      this.#level = loadedLevel;
       this.#core.load(core);
     } catch (error) {
       this.#config.load(words);
@@ -199,10 +202,6 @@ export class FunctionCore<S, E> implements DeviceCore<PciFunctionState<S>, E> {
   get #maySend(): boolean {
     const isMaster = (this.#config.get(CONFIG.command, 2) & COMMAND.busMaster) !== 0;
     return isMaster && this.#isAwake && this.#ports.slot.isReachable;
-  }
-
-  #answers(bar: Parameters<Bars['isEnabled']>[0]): boolean {
-    return this.#bars.isEnabled(bar) && this.#isAwake;
   }
 
   #writeConfig(offset: number, value: number, size: AccessSize): void {

@@ -83,7 +83,7 @@ export interface PciFunctionCore<S = unknown, E = never> {
   reset(): void;
   view(): object;
   save(): S;
-  /** Configuration space has been loaded already. @throws on what save() of this version cannot have given */
+  /** Configuration space and the pin's level have been loaded already; nothing is sent. @throws on what save() of this version cannot have given */
   load(state: S): void;
 }
 
@@ -104,6 +104,8 @@ export interface PciFunctionState<S> {
   /** Words of the table, four a vector; and pending bits. Empty without MSI-X. */
   msixTable: number[];
   msixPending: number[];
+  /** What the core has set its interrupt pin to. */
+  level: boolean;
   /** The author's. */
   core: S;
 }

@@ -1,6 +1,5 @@
 /** PCI: what functions, bridges, boards and the library import. */
-export type { BarShape, PciRange, PciSpace } from './bars.ts';
-export type { PciForwarding, PciInterval } from './bridge.ts';
+export type { BarShape } from './bars.ts';
 export { ones, PciBus, type PciPlace, PciSlot, type PciSlotPort } from './bus.ts';
 export { ConfigSpace, touches } from './config-space.ts';
 export {
@@ -22,5 +21,5 @@ export {
   type PciShape,
 } from './function.ts';
 export { type MsixShape, msixBytes } from './msix.ts';
-export { BRIDGE, BRIDGE_CONTROL, CAPABILITY, COMMAND, CONFIG, HEADER, STATUS } from './registers.ts';
-export { findFunction, isSameRoute, type PciHostWindow, type PciRoute, routes, routeWindow } from './routing.ts';
+export { BRIDGE, BRIDGE_CONTROL, bridgeRegisters, CAPABILITY, COMMAND, CONFIG, configRegisters } from './registers.ts';
+export { findFunction, isSameRoute, type PciHostWindow, type PciRoute, routes } from './routing.ts';

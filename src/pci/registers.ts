@@ -4,6 +4,8 @@
  * The PCI Express capability's are in express.ts.
  */
 
+import { registerTable } from '../bus/register-table.ts';
+
 /** Registers of both header types, and of type 0 (PCI Local Bus 3.0, 6.1). */
 export const CONFIG = {
   vendorId: 0x00,
@@ -56,3 +58,43 @@ export const CAPABILITY = { powerManagement: 0x01, msi: 0x05, vendor: 0x09, expr
 
 /** Bytes of configuration space that a function has in the enhanced mechanism (PCI Express 4.0, 7.2.2). */
 export const CONFIG_SPACE_BYTES = 0x1000;
+
+/** The header of type 0, for documents and tests. */
+export const configRegisters = registerTable({
+  ID: { offset: CONFIG.vendorId, widthBytes: 4, access: 'ro', doc: 'vendor [15:0], device [31:16]' },
+  COMMAND: { offset: CONFIG.command, widthBytes: 2, access: 'rw', doc: 'I/O, memory, bus master, INTx disable' },
+  STATUS: { offset: CONFIG.status, widthBytes: 2, access: 'w1c', doc: 'interrupt, capabilities, errors' },
+  CLASS: { offset: CONFIG.revisionId, widthBytes: 4, access: 'ro', doc: 'revision [7:0], class code [31:8]' },
+  HEADER: { offset: CONFIG.cacheLineSize, widthBytes: 4, access: 'rw', doc: 'cache line size, latency, header type' },
+  BAR: { offset: CONFIG.bar0, widthBytes: 4, access: 'rw', count: 6, doc: 'base address registers' },
+  SUBSYSTEM: { offset: CONFIG.subsystemVendorId, widthBytes: 4, access: 'ro', doc: 'subsystem vendor and identifier' },
+  CAPABILITIES: { offset: CONFIG.capabilities, widthBytes: 1, access: 'ro', doc: 'offset of the first capability' },
+  INTERRUPT: { offset: CONFIG.interruptLine, widthBytes: 4, access: 'rw', doc: 'line [7:0], pin [15:8]' },
+  CAPABILITY: { offset: 0x40, widthBytes: 4, access: 'rw', count: 48, doc: 'capabilities' },
+});
+
+/** The header of type 1. */
+export const bridgeRegisters = registerTable({
+  ID: configRegisters.ID,
+  COMMAND: configRegisters.COMMAND,
+  STATUS: configRegisters.STATUS,
+  CLASS: configRegisters.CLASS,
+  HEADER: configRegisters.HEADER,
+  BAR: { offset: CONFIG.bar0, widthBytes: 4, access: 'ro', count: 2, doc: 'base address registers: none' },
+  BUSES: { offset: BRIDGE.primaryBus, widthBytes: 4, access: 'rw', doc: 'primary, secondary, subordinate bus' },
+  IO: { offset: BRIDGE.ioBase, widthBytes: 2, access: 'rw', doc: 'I/O window [15:12]: base, limit' },
+  SECONDARY_STATUS: { offset: BRIDGE.secondaryStatus, widthBytes: 2, access: 'w1c', doc: 'errors behind the bridge' },
+  MEMORY: { offset: BRIDGE.memoryBase, widthBytes: 4, access: 'rw', doc: 'memory window [31:20]: base, limit' },
+  PREFETCH: { offset: BRIDGE.prefetchBase, widthBytes: 4, access: 'rw', doc: 'prefetchable window [31:20]' },
+  PREFETCH_UPPER: {
+    offset: BRIDGE.prefetchBaseUpper,
+    widthBytes: 4,
+    access: 'rw',
+    doc: 'prefetchable base [63:32]',
+  },
+  IO_UPPER: { offset: BRIDGE.ioBaseUpper, widthBytes: 4, access: 'rw', doc: 'I/O window [31:16]: base, limit' },
+  LIMIT_UPPER: { offset: BRIDGE.prefetchLimitUpper, widthBytes: 4, access: 'rw', doc: 'prefetchable limit [63:32]' },
+  CAPABILITIES: configRegisters.CAPABILITIES,
+  CAPABILITY: configRegisters.CAPABILITY,
+  CONTROL: { offset: BRIDGE.bridgeControl, widthBytes: 2, access: 'rw', doc: 'bit 6: secondary bus reset' },
+});

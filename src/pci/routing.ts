@@ -2,14 +2,13 @@
  * Who answers where: a configuration cycle finds its function through the bridges' bus numbers (PCI-to-PCI Bridge 1.2,
  * 3.1.2.1), and memory and I/O windows of the host are filled from what functions decode and bridges forward.
  *
- * Only what lies in a window of the host and of every bridge above it can be seen; the rest of the windows is filled
- * with what reads all ones, as QEMU's gpex does by default. Where two BARs overlap, the one of the lower bus, device,
- * function and BAR number is seen: what can be seen follows from the registers alone, not from their history.
+ * Only what lies in a window of the host and of every bridge above it can be seen. Where two BARs overlap, the one of
+ * the lower bus, device, function and BAR number is seen: what can be seen follows from the registers alone, not from
+ * their history. The rest of the windows is the board's, which reads all ones there.
  */
-import type { RegisterWindow } from '../actor/index.ts';
 import type { PciSpace } from './bars.ts';
 import type { PciInterval } from './bridge.ts';
-import { type PciBus, type PciSlot, unassignedWindow } from './bus.ts';
+import type { PciBus, PciSlot } from './bus.ts';
 
 /** A window of the host: `lengthBytes` from `base` on the machine's side are as many from `busBase` on the bus. */
 export interface PciHostWindow {
@@ -26,8 +25,7 @@ export interface PciRoute {
   readonly space: PciSpace;
   readonly base: number;
   readonly lengthBytes: number;
-  /** Null where nobody answers. */
-  readonly slot: PciSlot | null;
+  readonly slot: PciSlot;
   /** In the function's register window. */
   readonly offset: number;
 }
@@ -57,7 +55,7 @@ export function findFunction(root: PciBus, busNumber: number, devfn: number): Pc
   return bus.slot(devfn);
 }
 
-/** All of the windows, without gaps. */
+/** Everything that is seen; no two pieces overlap. */
 export function routes(root: PciBus, windows: readonly PciHostWindow[]): PciRoute[] {
   const reach = windows.map(({ space, busBase, lengthBytes }) => ({
     space,
@@ -66,10 +64,6 @@ export function routes(root: PciBus, windows: readonly PciHostWindow[]): PciRout
   }));
   const claims = claimsOf(root, reach);
   return windows.flatMap((window) => fill(window, claims));
-}
-
-export function routeWindow({ slot, offset, lengthBytes }: PciRoute): RegisterWindow {
-  return slot === null ? unassignedWindow(lengthBytes) : slot.window(offset, lengthBytes);
 }
 
 /** Whether a route is there already: the same registers at the same place. */
@@ -124,17 +118,6 @@ function fill(window: PciHostWindow, claims: readonly Claim[]): PciRoute[] {
       });
     }
     gaps = gaps.flatMap((gap) => without(gap, claim));
-  }
-  for (const gap of gaps) {
-    const at = base + gap.base - busBase;
-    seen.push({
-      name: `pcie.unassigned@${at.toString(16)}`,
-      space,
-      base: at,
-      lengthBytes: gap.end - gap.base,
-      slot: null,
-      offset: 0,
-    });
   }
   return seen;
 }

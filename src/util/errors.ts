@@ -11,6 +11,8 @@ export interface ErrorRecord {
   readonly stack?: string;
   /** The threads and actors it came through, the outermost first. */
   readonly where?: readonly string[];
+  /** What the loop of the failing thread did last, the oldest first, as trail.ts tells it. */
+  readonly last?: readonly string[];
   /** What the user can do about it, when it is a ConfigError. */
   readonly remedy?: string;
 }
@@ -35,6 +37,7 @@ export function toErrorRecord(thrown: unknown, place?: string): ErrorRecord {
     message: thrown.message,
     ...(thrown.stack !== undefined && { stack: thrown.stack }),
     ...(where.length > 0 && { where }),
+    ...(Array.isArray(thrown.last) && { last: thrown.last }),
     ...(typeof thrown.remedy === 'string' && { remedy: thrown.remedy }),
   };
 }
@@ -42,6 +45,7 @@ export function toErrorRecord(thrown: unknown, place?: string): ErrorRecord {
 /** An error that keeps the name, message and stack of the record it was made from. */
 export class RemoteError extends Error {
   readonly where: readonly string[];
+  declare readonly last?: readonly string[];
   readonly remedy: string | undefined;
 
   constructor(record: ErrorRecord) {
@@ -50,6 +54,8 @@ export class RemoteError extends Error {
     this.where = record.where ?? [];
     this.remedy = record.remedy;
     if (record.stack !== undefined) this.stack = record.stack;
+    // Absent where nobody has told: the next thread it comes through may.
+    if (record.last !== undefined) Object.defineProperty(this, 'last', { value: record.last, configurable: true });
   }
 }
 

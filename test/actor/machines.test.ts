@@ -18,6 +18,7 @@ function machine(...events: MachineEvent[]) {
         pauseVcpus: log('pause'),
         quiesceDevices: log('quiesce'),
         resetAll: log('reset'),
+        startHarts: log('begin'),
         haltAll: log('halt'),
         release: log('release'),
       },
@@ -32,6 +33,7 @@ const PAUSE = { type: 'machine.pause' } as const;
 const PAUSED = { type: 'machine.vcpus-paused' } as const;
 const RESUME = { type: 'machine.resume' } as const;
 const RESET = { type: 'machine.reset' } as const;
+const WAS_RESET = { type: 'machine.was-reset' } as const;
 const SHUTDOWN = { type: 'machine.shutdown', reason: 'guest-shutdown', exitCode: 3 } as const;
 
 describe('a machine', () => {
@@ -42,22 +44,38 @@ describe('a machine', () => {
     ['resumes', [START, PAUSE, PAUSED, { type: 'machine.resume' }], 'running', undefined],
     [
       'goes on after a reset',
-      [START, RESET, PAUSED],
+      [START, RESET, PAUSED, WAS_RESET],
       'running',
-      ['launch', 'resume', 'pause', 'quiesce', 'reset', 'resume'],
+      ['launch', 'resume', 'pause', 'quiesce', 'reset', 'begin', 'resume'],
     ],
-    ['stands after a reset while paused', [START, PAUSE, PAUSED, RESET], 'paused', undefined],
-    ['stands after a reset that was overtaken by a pause', [START, RESET, PAUSE, PAUSED], 'paused', undefined],
+    ['stands after a reset while paused', [START, PAUSE, PAUSED, RESET, WAS_RESET], 'paused', undefined],
+    [
+      'stands after a reset that was overtaken by a pause',
+      [START, RESET, PAUSE, PAUSED, WAS_RESET],
+      'paused',
+      undefined,
+    ],
+    ['begins anew only when all has been reset', [START, RESET, PAUSED], 'resetting', undefined],
     ['goes on when a resume overtakes the pause', [START, PAUSE, RESUME, PAUSED], 'running', undefined],
     ['pauses when that is the newest wish', [START, PAUSE, RESUME, PAUSE, PAUSED], 'paused', undefined],
-    ['runs after a reset whose pause was taken back', [START, RESET, PAUSE, RESUME, PAUSED], 'running', undefined],
+    [
+      'runs after a reset whose pause was taken back',
+      [START, RESET, PAUSE, RESUME, PAUSED, WAS_RESET],
+      'running',
+      undefined,
+    ],
     [
       'is reset when that overtakes a pause, and stands',
-      [START, PAUSE, RESET, PAUSED],
+      [START, PAUSE, RESET, PAUSED, WAS_RESET],
       'paused',
-      ['launch', 'resume', 'pause', 'quiesce', 'reset'],
+      ['launch', 'resume', 'pause', 'quiesce', 'reset', 'begin'],
     ],
-    ['is reset when that overtakes a shutdown, and stands', [START, SHUTDOWN, RESET, PAUSED], 'paused', undefined],
+    [
+      'is reset when that overtakes a shutdown, and stands',
+      [START, SHUTDOWN, RESET, PAUSED, WAS_RESET],
+      'paused',
+      undefined,
+    ],
     ['does not resume from a shutdown', [START, SHUTDOWN, RESUME, PAUSED], 'shutdown', undefined],
     ['shuts down', [START, SHUTDOWN, PAUSED], 'shutdown', undefined],
     ['shuts down even when it was about to pause', [START, PAUSE, SHUTDOWN, PAUSED], 'shutdown', undefined],

@@ -17,6 +17,7 @@ import { idleBench, interpreterBench, memoryBench, startBench } from './machine-
 import { type Emulator, OURS, qemu } from './process-console.ts';
 import { type Row, table, toJson } from './report.ts';
 import type { LinuxFiles } from './results.ts';
+import { pauseBench, smpBench } from './smp-bench.ts';
 
 /** What a benchmark is handed. */
 export interface Context {
@@ -37,6 +38,8 @@ const benches: Readonly<Record<string, { readonly title: string; run(context: Co
   idle: { title: 'Idle: at the prompt, over 10 s', run: idleBench },
   memory: { title: 'Memory: at the idle prompt, 512 MiB of guest RAM', run: memoryBench },
   console: { title: 'Console throughput', run: consoleBench },
+  smp: { title: 'Several harts: throughput, accesses and interrupts between threads, boot', run: smpBench },
+  pause: { title: 'Pause of machines whose harts all compute', run: pauseBench },
 };
 /** Not among those that run by default: it prints by itself. */
 const MESSAGES = 'messages';
@@ -86,7 +89,7 @@ async function runAll(names: readonly string[], rounds: number, directory: strin
   process.stdout.write(
     `Node ${node}; ${cores} x ${cpu}; load ${load.toFixed(2)}; ${qemuVersion() ?? `no ${QEMU}`}\n\n`,
   );
-  const needsLinux = names.some((name) => ['boot', 'idle', 'memory', 'console'].includes(name));
+  const needsLinux = names.some((name) => ['boot', 'idle', 'memory', 'console', 'smp'].includes(name));
   const files = needsLinux ? await linuxFiles(directory) : { kernel: '', initrd: '', append: '' };
   const context: Context = { rounds, files, emulators: emulators(), progress };
   const rows: Row[] = [];

@@ -90,6 +90,26 @@ describe('channel', () => {
     expect(a.postWords(16, 0, 0, 0, 0)).toBe(true);
   });
 
+  it('says when there is a credit again, which no ring but that of a reply tells', () => {
+    const { a, b } = pair({ credits: 1 });
+    const tokens: number[] = [];
+    b.onWords(16, (_0, _1, _2, _3, token) => tokens.push(token));
+    const done = vi.fn();
+    const onSpace = vi.fn(() => expect(a.requestWords(16, 0, 0, 0, 0, done)).toBe(true));
+    a.onSpace(onSpace);
+    expect(a.requestWords(16, 0, 0, 0, 0, done)).toBe(true);
+    expect(a.requestWords(16, 0, 0, 0, 0, done)).toBe(false);
+    b.poll(8);
+    a.poll(8);
+    expect(onSpace).not.toHaveBeenCalled();
+    b.replyWords(tokens[0] as number, 0, 0);
+    a.poll(8);
+    expect(done).toHaveBeenCalledTimes(1);
+    expect(onSpace).toHaveBeenCalledTimes(1);
+    b.poll(8);
+    expect(tokens).toHaveLength(2);
+  });
+
   it('answers everything outstanding when it is closed', () => {
     const { a } = pair();
     const one = vi.fn();

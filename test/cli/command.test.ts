@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -90,7 +90,23 @@ describe('the command', () => {
     expect(options).not.toHaveProperty('dtb');
   });
 
+  it('reads a recording, and writes one', async () => {
+    await writeFile(join(directory, 'recorded'), 'what was recorded');
+    const { options } = await run('-kernel DIR/kernel --replay DIR/recorded --record DIR/new', {
+      kind: 'poweroff',
+      code: 0,
+    });
+    expect(options).toMatchObject({ replay: 'what was recorded' });
+    expect(options).not.toHaveProperty('seed');
+    options?.record?.('too late');
+    expect(await readFile(join(directory, 'new'), 'utf8')).toBe('');
+    const during = await run('-kernel DIR/kernel --seed 3 --record DIR/new', { kind: 'poweroff', code: 0 });
+    expect(during.options).toMatchObject({ seed: 3 });
+  });
+
   it.each([
+    ['-kernel DIR/kernel --replay DIR/none', '--replay', 'no such file'],
+    ['-kernel DIR/kernel --record DIR/none/x', '--record', 'cannot write'],
     ['-kernel DIR/none', '-kernel', 'no such file'],
     ['-kernel DIR', '-kernel', 'directory'],
     ['-kernel DIR/kernel -initrd DIR/empty', '-initrd', 'empty'],

@@ -25,10 +25,12 @@ describe('options', () => {
 
   it("take QEMU's names with one dash", () => {
     const line =
-      '-M virt -m 1G -smp 1 -kernel k -initrd i -append a -bios none -dtb d -serial null -no-reboot -nographic -d int,guest_errors -D log -accel interpreter';
+      '-M virt -m 1G -smp 1 -kernel k -initrd i -append a -bios none -dtb d -serial null -no-reboot -nographic -d int,guest_errors -D log -accel interpreter --seed 7 --record r --replay p';
     expect(parseOptions(line.split(' '))).toEqual({
       ramBytes: 2 ** 30,
       harts: 1,
+      aia: 'none',
+      devices: [],
       kernel: 'k',
       initrd: 'i',
       append: 'a',
@@ -38,6 +40,9 @@ describe('options', () => {
       noReboot: true,
       log: ['int', 'guest_errors'],
       logFile: 'log',
+      seed: 7,
+      record: 'r',
+      replay: 'p',
       help: false,
       version: false,
     });
@@ -66,6 +71,8 @@ describe('options', () => {
     [['-kernel', '-m', '512'], '-kernel', 'Write -kernel FILE'],
     [['-kernel', ''], '-kernel', 'Write -kernel FILE'],
     [['-m', '3G', '-m', '2G'], '-m', 'once'],
+    [['--seed', '-1'], '--seed', '--seed 1'],
+    [['--seed', '4294967296'], '--seed', '4294967295'],
     [['-m', 'much'], '-m', '-m 512M'],
     [['-m', '3585M'], '-m', '3584M'],
     [['-m', '0'], '-m', '4M'],

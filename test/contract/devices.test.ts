@@ -49,11 +49,16 @@ function take(steps: readonly Step[], { core }: Specimen, loop: SimLoop): number
   const values: number[] = [];
   for (const step of steps) {
     if (step.kind === 'read') values.push(checkedRead(core, step.offset, step.size));
-    else if (step.kind === 'write') core.mmioWrite?.(step.offset, step.value, step.size);
+    else if (step.kind === 'write') write(core, step);
     else if (step.kind === 'event') core.handle?.(step.event);
     else loop.advance(step.durationNs);
   }
   return values;
+}
+
+function write(core: Specimen['core'], { offset, value, size }: Step & { readonly kind: 'write' }): void {
+  core.mmioWrite?.(offset, value, size);
+  core.mmioWriteLater?.(offset, value, size, () => {});
 }
 
 function checkedRead(core: Specimen['core'], offset: number, size: 1 | 2 | 4): number {
@@ -162,7 +167,9 @@ describe('the suite', () => {
   it('covers every device that is defined', async () => {
     const covered: unknown[] = devices.map(({ definition }) => definition);
     const files = readdirSync('actors', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-    const defining = files.filter((name) => /\bdefineDevice[<(]/.test(readFileSync(join('actors', name), 'utf8')));
+    const defining = files.filter((name) =>
+      /\bdefine(Device|PciFunction)[<(]/.test(readFileSync(join('actors', name), 'utf8')),
+    );
     expect(defining.length).toBeGreaterThan(0);
     for (const name of defining) {
       const module: Record<string, unknown> = await import(pathToFileURL(join('actors', name)).href);

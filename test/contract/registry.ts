@@ -8,9 +8,13 @@ import { aplic, aplicRegisters } from '../../actors/irq/aplic.ts';
 import { plic, plicRegisters } from '../../actors/irq/plic.ts';
 import { aclint, aclintRegisters } from '../../actors/misc/aclint.ts';
 import { testFinisher, testFinisherRegisters } from '../../actors/misc/test-finisher.ts';
+import { edu, eduRegisters } from '../../actors/pci/edu.ts';
+import { pcieHost, pcieHostFunction, pcieHostRegisters } from '../../actors/pci/pcie-host.ts';
+import { pcieRootPort } from '../../actors/pci/root-port.ts';
 import { goldfishRtc, goldfishRtcRegisters } from '../../actors/time/goldfish-rtc.ts';
 import type { DeviceCore, DeviceDefinition } from '../../src/actor/device-core.ts';
 import type { RegisterTable } from '../../src/bus/register-table.ts';
+import { bridgeRegisters, configRegisters, PciBus, type PciFunctionPorts } from '../../src/pci/index.ts';
 import type { SimLoop } from '../support/sim-loop.ts';
 
 /** A device and what it has said to the outside, in order. */
@@ -64,6 +68,39 @@ function entry<P extends object, C, S, E>(
       return { core: core as unknown as Specimen['core'], said, wires };
     },
   };
+}
+
+/** What every PCI function is handed: a slot on a bus of its own, memory that follows from addresses alone. */
+function pciPorts({ say, irq }: Outside, loop: SimLoop, secondary?: PciBus): PciFunctionPorts {
+  const bus = new PciBus([0, 1, 2, 3].map((pin) => irq(`int ${pin}`)));
+  const later = (run: () => void): void => loop.bottomHalf('dma', run).schedule();
+  return {
+    slot: bus.attach({ name: 'specimen', devfn: 8, reset: () => {}, ...(secondary !== undefined && { secondary }) }),
+    msi: {
+      send: (address, data) => {
+        say('msi', address, data);
+        return address % 8 === 0;
+      },
+    },
+    dma: {
+      map: () => null,
+      unmap: () => {},
+      read: (gpa, lengthBytes, done) => {
+        say('dma read', gpa, lengthBytes);
+        later(() => done(gpa % 3 === 0 ? null : new Uint8Array(lengthBytes).fill(gpa)));
+      },
+      write: (gpa, bytes, done) => {
+        say('dma write', gpa, [...bytes]);
+        later(() => done(gpa % 3 !== 0));
+      },
+    },
+  };
+}
+
+/** A function's registers: configuration space, and its BARs behind it. */
+function withBar0(table: RegisterTable): RegisterTable {
+  const rows = Object.entries(table).map(([name, row]) => [`BAR0.${name}`, { ...row, offset: 0x1000 + row.offset }]);
+  return { ...configRegisters, ...Object.fromEntries(rows) };
 }
 
 const half = (ticks: number, name: 'lo' | 'hi') => (name === 'lo' ? ticks >>> 0 : Math.floor(ticks / 2 ** 32));
@@ -123,4 +160,24 @@ export const devices: readonly DeviceEntry[] = [
     })),
     readMtime: (name) => half(Math.floor(loop.nowNs() / 100), name),
   })),
+  entry(pcieHost, pcieHostRegisters, null, { windows: [] }, () => ({
+    bus: new PciBus([0, 1, 2, 3].map(() => ({ set: () => {} }))),
+    topology: { commit: (_change, done) => done() },
+  })),
+  entry(pcieHostFunction, configRegisters, null, undefined, pciPorts),
+  entry(
+    pcieRootPort,
+    bridgeRegisters,
+    fc.oneof(
+      fc.record({ type: fc.constant('pci.plug' as const), function: fc.constantFrom('a', 'b') }),
+      fc.record({ type: fc.constant('pci.unplug-request' as const), isSurprise: fc.boolean() }),
+    ),
+    { slot: 1 },
+    (outside, loop) => {
+      const secondary = new PciBus();
+      const slotEvent = (event: object) => outside.say('slot', event);
+      return { ...pciPorts(outside, loop, secondary), secondary, slotEvent };
+    },
+  ),
+  entry(edu, withBar0(eduRegisters), null, {}, pciPorts),
 ];

@@ -1,6 +1,6 @@
 /** The dirty log on generated programs: what a hart writes, and when, from the reference. Needs the build. */
 import { describe, expect, it } from 'vitest';
-import type { DirtyClient } from '../../src/memory/layout.ts';
+import type { DirtyClient } from '../../src/memory/dirty-log.ts';
 import { generateProgram } from '../support/program-generator.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { PROGRAM_BASE, REGION_BYTES, type TestProgram } from '../support/program-layout.ts';
@@ -94,6 +94,7 @@ describe('the dirty log', () => {
   });
 
   it('is refused where it is off', () => {
+    interpreter.hart.stopDirtyLog('display');
     expect(() => interpreter.hart.collectDirty('display')).toThrow(/display log is off/);
   });
 });

@@ -46,8 +46,8 @@ describe('the interpreter and the reference', () => {
   it(
     'agree on the AIA: interrupt files, filtered and virtual interrupts',
     () => {
-      expect(differences({ aia: 'imsic', forQemu: false })).toEqual([]);
-      expect(differences({ aia: 'csrs', forQemu: false }, Math.ceil(PROGRAMS / 4))).toEqual([]);
+      expect(differences({ aia: 'imsic', forQemu: false }, Math.ceil(PROGRAMS / 2))).toEqual([]);
+      expect(differences({ aia: 'csrs', forQemu: false }, Math.ceil(PROGRAMS / 8))).toEqual([]);
     },
     TIMEOUT_MS,
   );

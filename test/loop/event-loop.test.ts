@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { Channel, createChannel } from '../../src/channel/channel.ts';
 import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
 import { HostClock, SimulatedClock } from '../../src/loop/clock.ts';
+import { DeliveryLog } from '../../src/loop/delivery-log.ts';
 import { runInLibuv } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
 import { Simulation } from '../../src/loop/simulation.ts';
@@ -146,6 +147,111 @@ describe('in libuv', () => {
     bh.schedule();
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(seen.length).toBe(2);
+  });
+});
+
+describe('a step', () => {
+  /** Steps until nothing is due any more: what was handed out, and what the observer was told. */
+  function steps(seed: number): { handed: string[]; told: string[] } {
+    const handed: string[] = [];
+    const told: string[] = [];
+    const clock = new SimulatedClock();
+    const loop = new EventLoop({ name: 'x', clock, seed: 1, onDelivery: (kind, name) => told.push(`${kind} ${name}`) });
+    const bell = createDoorbell(1);
+    const doorbell = new DoorbellConsumer(bell);
+    loop.doorbell = doorbell;
+    doorbell.onSignal(3, () => handed.push('signal 3'));
+    const [near, far] = createChannel();
+    const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
+    channel.onMessage = (message) => handed.push(`message ${String((message as { type: string }).type)}`);
+    channel.observer = (name) => told.push(`message ${name}`);
+    loop.attach(channel);
+    const other = new Channel(far, new DoorbellProducer(bell, null));
+    other.post({ type: 'one' });
+    other.post({ type: 'two' });
+    new DoorbellProducer(bell, null).raise(3);
+    loop.timer('late', () => handed.push('timer late')).arm(2);
+    loop.timer('early', () => handed.push('timer early')).arm(1);
+    for (const name of ['first', 'second']) loop.bottomHalf(name, () => handed.push(`bottom half ${name}`)).schedule();
+    const prng = new Prng(seed);
+    clock.advanceTo(5);
+    for (let count = 0; loop.nextDeadlineNs() <= clock.nowNs(); count++) {
+      expect(handed.length).toBe(count);
+      loop.step((bound) => prng.below(bound));
+    }
+    return { handed, told };
+  }
+
+  it('hands out one thing; others overtake it, of the same kind none does', () => {
+    const orders = new Set<string>();
+    for (let seed = 0; seed < 100; seed++) {
+      const { handed, told } = steps(seed);
+      expect(told).toEqual(handed);
+      expect([...handed].sort()).toHaveLength(7);
+      for (const [before, after] of [
+        ['message one', 'message two'],
+        ['timer early', 'timer late'],
+        ['bottom half first', 'bottom half second'],
+      ] as const) {
+        expect(handed.indexOf(before)).toBeLessThan(handed.indexOf(after));
+      }
+      orders.add(handed.join());
+    }
+    expect(orders.size).toBeGreaterThan(50);
+  });
+});
+
+describe('a simulated clock', () => {
+  it('goes on while something lasts, and stays where that ended', () => {
+    const clock = new SimulatedClock(1000n);
+    clock.advanceTo(10);
+    let since = 0;
+    clock.pass(
+      () => since,
+      () => {
+        expect(clock.nowNs()).toBe(10);
+        since = 7;
+        expect(clock.nowNs()).toBe(17);
+        expect(clock.wallClockNs()).toBe(1017n);
+        return 8;
+      },
+    );
+    expect(clock.nowNs()).toBe(18);
+    const fail = (): number => {
+      since = 3;
+      throw new Error('a bug');
+    };
+    expect(() => clock.pass(() => since, fail)).toThrow('a bug');
+    expect(clock.nowNs()).toBe(18);
+    clock.advanceTo(17);
+    expect(clock.nowNs()).toBe(18);
+  });
+});
+
+describe('a delivery log', () => {
+  it('has a hash of all that was done, in order', () => {
+    const hashOf = (
+      ...rows: [step: number, timeNs: number, where: string, kind: 'timer' | 'message', name: string][]
+    ) => {
+      const log = new DeliveryLog();
+      for (const row of rows) log.add(...row);
+      expect(log.length).toBe(rows.length);
+      return log.hash;
+    };
+    const hashes = [
+      hashOf(),
+      hashOf([1, 2, 'a', 'timer', 'x']),
+      hashOf([2, 2, 'a', 'timer', 'x']),
+      hashOf([1, 3, 'a', 'timer', 'x']),
+      hashOf([1, 2, 'b', 'timer', 'x']),
+      hashOf([1, 2, 'a', 'message', 'x']),
+      hashOf([1, 2, 'a', 'timer', 'y']),
+      hashOf([1, 2, 'a', 'timer', 'x'], [1, 2, 'a', 'timer', 'y']),
+      hashOf([1, 2, 'a', 'timer', 'y'], [1, 2, 'a', 'timer', 'x']),
+    ];
+    expect(new Set(hashes).size).toBe(hashes.length);
+    for (const hash of hashes) expect(hash).toMatch(/^[0-9a-f]{16}$/);
+    expect(hashOf([1, 2, 'a', 'timer', 'x'])).toBe(hashes[1]);
   });
 });
 

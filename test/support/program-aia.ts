@@ -5,7 +5,9 @@
  * Where QEMU 10 goes its own way, programs for it keep clear: its iprio arrays can be written and begin with numbers,
  * and IPRIO of mtopi and stopi says them; reserved registers of a file, and those of eip and eie behind the last
  * identity, are illegal; mvien has bits for local interrupts; mvien's bit 9 does not take the software-written SEIP out
- * of mip, nor S mode's file away; mvip's SEIP shows the line too; mvip's own bits are mip's where mideleg is set.
+ * of mip, nor S mode's file away; mvip's SEIP shows the line too; mvip's own bits are mip's where mideleg is set; a
+ * virtual interrupt traps to M mode while mip has the same bit, and delegates the exception of the same number;
+ * writing a bit of sie's own does not make it look for interrupts.
  */
 import type { CodeBuilder } from './program-builder.ts';
 import type { Context } from './program-context.ts';
@@ -45,12 +47,14 @@ export function emitAiaClear(code: CodeBuilder, aia: ProgramAia, scratch: number
   }
 }
 
-/** What a section does to mvien, mvip and sie; in this order, behind mideleg and with mie clear. */
+/** What a section does to medeleg, mvien, sie and mvip; in this order, behind mideleg and with mie clear. */
 export function aiaSettings(
   random: ProgramRandom,
   section: {
     readonly mode: 'm' | 's' | 'u';
     readonly mideleg: bigint;
+    readonly mip: bigint;
+    readonly medeleg: bigint;
     /** The supervisor's handler can return. */
     readonly sretWorks: boolean;
     /** The supervisor's handler does not look into its file. */
@@ -59,14 +63,15 @@ export function aiaSettings(
     readonly forQemu: boolean;
   },
 ): [string, bigint][] {
-  const { mode, mideleg, interrupts, forQemu } = section;
+  const { mode, mideleg, mip, interrupts, forQemu } = section;
   const possible = (section.mayFilterExternal && !forQemu ? SEI : 0n) | SSI;
   let mvien = mode === 'm' || !section.sretWorks ? 0n : random.bits(10) & possible;
-  if (forQemu) mvien &= ~mideleg;
+  if (forQemu) mvien &= ~(mideleg | mip);
   return [
+    ['medeleg', forQemu ? section.medeleg | mvien : section.medeleg],
     ['mvien', mvien],
-    ['mvip', random.bits(10) & (forQemu ? mvien : SSI | SEI)],
     ['sie', random.bits(10) & interrupts],
+    ['mvip', random.bits(10) & (forQemu ? mvien : SSI | SEI)],
   ];
 }
 
@@ -184,14 +189,17 @@ function topInterrupt(code: CodeBuilder, { forQemu }: Context, level: LevelName,
 
 /** An interrupt of the file becomes pending and enabled, and that of the hart enabled. */
 function raise(code: CodeBuilder, random: ProgramRandom, level: LevelName, [bit, select, , rd]: Scratch): void {
-  const word = 2 * random.below(4);
-  code.li(bit, 1n << BigInt(random.below(64)));
+  const identity = random.below(256);
+  const word = 2 * (identity >> 6);
+  code.li(bit, 1n << BigInt(identity & 63));
   const set = (register: number): void => {
     code.setCsr(csrNumber(`${level}iselect`), BigInt(register), select);
     code.emit('csrrs', { rd, csr: csrNumber(`${level}ireg`), rs1: bit });
   };
   set(EIE0 + word);
-  if (random.oneIn(3)) writeRegister(code, level, EITHRESHOLD, threshold(random), select);
+  // Just about to be held back, or just held back.
+  const border = random.oneIn(2) ? threshold(random) : BigInt(identity + random.below(2));
+  if (random.oneIn(3)) writeRegister(code, level, EITHRESHOLD, border, select);
   if (!random.oneIn(4)) writeRegister(code, level, EIDELIVERY, 1n, select);
   set(EIP0 + word);
   code.li(select, EXTERNAL[level]);
@@ -208,8 +216,10 @@ function virtual(code: CodeBuilder, random: ProgramRandom, context: Context, [rd
   code.emit('csrrs', { rd, csr: csrNumber('mvien'), rs1: 0 });
   const name = random.pick(['csrrw', 'csrrs', 'csrrc'] as const);
   code.li(rs1, forQemu ? random.bits(10) & (SSI & ~mideleg) : random.hard());
-  code.emit(name, { rd: other, csr: csrNumber('mvip'), rs1 });
+  code.emit(name, { rd: forQemu ? 0 : other, csr: csrNumber('mvip'), rs1 });
   if (forQemu) {
+    // Read apart: what was written may interrupt, and the registers are saved as they are.
+    code.emit('csrrs', { rd: other, csr: csrNumber('mvip'), rs1: 0 });
     code.emit('andi', { rd: other, rs1: other, imm: 2 });
   } else {
     for (const csr of random.pick([['mip', 'sip'], ['sip', 'stopi'], ['mvip']] as const)) {

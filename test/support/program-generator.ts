@@ -137,13 +137,16 @@ class Generator {
     if (this.#options.aia !== 'none') this.#addAiaSettings(settings, mode, interrupts);
     const restore = new Map([...settings].map(([name, value]) => [csrNumber(name), value]));
     if (mode === 's') restore.set(csrNumber('sstatus'), settings.get('mstatus') ?? 0n);
+    // What program-aia.ts says of QEMU and sie.
+    const unstable = this.#options.forQemu ? (settings.get('mvien') ?? 0n) : 0n;
+    if (unstable !== 0n) restore.set(csrNumber('sie'), (settings.get('sie') ?? 0n) & ~unstable);
     const edges = this.#enter(index, settings, guarded);
     const context: Context = {
       mode,
       forQemu: this.#options.forQemu,
       aia: this.#options.aia,
       paged,
-      interrupts,
+      interrupts: interrupts & ~unstable,
       mprv,
       guarded: guarded || this.#locked,
       edges,
@@ -196,6 +199,8 @@ class Generator {
     const added = aiaSettings(this.#random, {
       mode,
       mideleg: settings.get('mideleg') ?? 0n,
+      mip: settings.get('mip') ?? 0n,
+      medeleg: settings.get('medeleg') ?? 0n,
       sretWorks: ((settings.get('mstatus') ?? 0n) & TSR) === 0n,
       mayFilterExternal: !this.#supervisorClaims,
       interrupts,

@@ -55,6 +55,7 @@ async function rig(write: RegisterWindow['write']): Promise<Rig> {
     },
     sbi: {
       ram: { base: RAM_BASE, bytes: ram },
+      written: () => {},
       peers: new HartPeers(),
       harts: 1,
       systemReset: () => {},

@@ -1,0 +1,365 @@
+/** Several harts: what two compute beside one, what they cost each other, and how soon all of them stand. */
+import { Worker } from 'node:worker_threads';
+import { createVm } from '../../src/index.ts';
+import { assemble } from '../../src/isa/asm.ts';
+import { sbiExtension } from '../../src/sbi/extensions.ts';
+import { ROOT, sleep } from './host.ts';
+import type { Context } from './main.ts';
+import { type Emulator, ProcessConsole } from './process-console.ts';
+import type { Row } from './report.ts';
+import { type LinuxFiles, PROMPT } from './results.ts';
+
+const RAM_BASE = 0x8000_0000;
+const KERNEL_GPA = RAM_BASE + 0x20_0000;
+const RESULTS_GPA = RAM_BASE + 0x40_0000;
+const RAM_BYTES = 64 * 2 ** 20;
+const TICK_NS = 100;
+const SAMPLES = 2000;
+const TURNS = 60_000_000;
+const BOOT_TIMEOUT_MS = 180_000;
+
+type Figures = { readonly median: number; readonly p99: number };
+
+function figures(samples: readonly number[]): Figures {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const at = (part: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
+  return { median: at(0.5), p99: at(0.99) };
+}
+
+const row = (bench: string, name: string, unit: string, values: readonly number[], bar?: string): Row => ({
+  ...{ bench, name, unit, values },
+  ...(bar !== undefined && { bar }),
+});
+
+/** Each hart runs a loop and notes begin and end; the last ends the machine. */
+const COMPUTE = `
+  slli t0, a0, 4
+  li s0, ${RESULTS_GPA}
+  add s1, s0, t0
+  rdtime t0
+  sd t0, 16(s1)
+  li t1, ${TURNS}
+again:
+  addi t2, t2, 3
+  xor t3, t2, t1
+  addi t1, t1, -1
+  bnez t1, again
+  rdtime t0
+  sd t0, 24(s1)
+halt: wfi
+  j halt
+`;
+
+async function results(kernel: Uint8Array, options: object, count: number, isDone: (values: bigint[]) => boolean) {
+  const vm = await createVm({ kernel, ramBytes: RAM_BYTES, ...options });
+  vm.start();
+  for (;;) {
+    await sleep(20);
+    const bytes = vm.memory.read(RESULTS_GPA, count * 8);
+    const values = [...new BigUint64Array(bytes.buffer, bytes.byteOffset, count)];
+    if (!isDone(values)) continue;
+    await vm.stop();
+    return values.map(Number);
+  }
+}
+
+/** @returns turns of the loop in a microsecond, all harts together */
+async function throughput(harts: number): Promise<number> {
+  const { bytes } = assemble(COMPUTE, { base: RAM_BASE });
+  const done = (values: bigint[]): boolean =>
+    Array.from({ length: harts }, (_, hart) => values[3 + hart * 2]).every((end) => end !== undefined && end > 0n);
+  const values = await results(bytes, { bios: 'none', harts }, 2 + harts * 2, done);
+  const begins = Array.from({ length: harts }, (_, hart) => values[2 + hart * 2] ?? 0);
+  const ends = Array.from({ length: harts }, (_, hart) => values[3 + hart * 2] ?? 0);
+  return (harts * TURNS * 1000) / ((Math.max(...ends) - Math.min(...begins)) * TICK_NS);
+}
+
+/** Hart 1 reads a register on hart 0's thread again and again, and notes how long each took. */
+const reads = (hart0: string): string => `
+  bnez a0, reader
+rest: ${hart0}
+  j rest
+reader:
+  li s0, 0x10000005
+  li s1, ${RESULTS_GPA}
+  li s2, ${SAMPLES + 200}
+next:
+  rdtime t0
+  lbu t2, 0(s0)
+  rdtime t1
+  sub t1, t1, t0
+  addi t1, t1, 1
+  sd t1, 0(s1)
+  addi s1, s1, 8
+  addi s2, s2, -1
+  bnez s2, next
+halt: wfi
+  j halt
+`;
+
+/** Hart 0 sends IPIs through the SBI to hart 1, whose handler notes the time. */
+const ipis = (hart1: string): string => `
+  li a0, 1
+  la a1, other
+  li a2, 0
+  li a7, ${sbiExtension.hsm}
+  li a6, 0
+  ecall
+  li s1, ${RESULTS_GPA}
+  li s0, ${RESULTS_GPA - 64}
+  li s2, ${SAMPLES + 200}
+  li s3, 0
+ready:
+  ld t0, 16(s0)
+  beqz t0, ready
+next:
+  li t0, 3000               # it has gone back to what it was doing
+pause:
+  addi t0, t0, -1
+  bnez t0, pause
+  rdtime s4
+  li a0, 2
+  li a1, 0
+  li a7, ${sbiExtension.ipi}
+  li a6, 0
+  ecall
+  addi s3, s3, 1
+taken:
+  ld t0, 0(s0)
+  bne t0, s3, taken
+  ld t0, 8(s0)
+  sub t0, t0, s4
+  addi t0, t0, 1
+  sd t0, 0(s1)
+  addi s1, s1, 8
+  addi s2, s2, -1
+  bnez s2, next
+halt: wfi
+  j halt
+other:
+  la t0, handler
+  csrw stvec, t0
+  csrwi sie, 2
+  csrsi sstatus, 2
+  li s0, ${RESULTS_GPA - 64}
+  li t0, 1
+  sd t0, 16(s0)
+rest: ${hart1}
+  j rest
+.align 3
+handler:
+  rdtime t0
+  csrci sip, 2
+  sd t0, 8(s0)
+  ld t0, 0(s0)
+  addi t0, t0, 1
+  sd t0, 0(s0)
+  sret
+`;
+
+async function latencies(source: string, options: object, base: number): Promise<number[]> {
+  const { bytes } = assemble(source, { base });
+  const all = await results(bytes, { harts: 2, ...options }, SAMPLES + 200, (values) => values.at(-1) !== 0n);
+  return all.slice(200).map((ticks) => (ticks - 1) * TICK_NS);
+}
+
+function bareWorkers(count: number, acknowledges: boolean): { words: Int32Array; end(): Promise<void> } {
+  const words = new Int32Array(new SharedArrayBuffer(64));
+  const module = new URL('test/bench/bare-worker.js', ROOT);
+  const workers = Array.from(
+    { length: count },
+    () => new Worker(module, { workerData: { words, acknowledges, seen: 0 } }),
+  );
+  return {
+    words,
+    end: async () => {
+      const ended = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
+      Atomics.store(words, 0, -1);
+      await Promise.all(ended);
+    },
+  };
+}
+
+async function begun({ words }: { words: Int32Array }, count: number): Promise<void> {
+  while (Atomics.load(words, 2) < count) await sleep(5);
+}
+
+/** Round trips of two spinning threads on one word, ns. */
+async function bareTrips(): Promise<number[]> {
+  const bare = bareWorkers(1, false);
+  await begun(bare, 1);
+  const samples: number[] = [];
+  for (let i = 0; i < SAMPLES + 200; i++) {
+    const before = process.hrtime.bigint();
+    const value = i * 2 + 1;
+    Atomics.store(bare.words, 0, value);
+    while (Atomics.load(bare.words, 0) === value);
+    samples.push(Number(process.hrtime.bigint() - before));
+  }
+  await bare.end();
+  return samples.slice(200);
+}
+
+async function bootMs(emulator: Emulator, files: LinuxFiles, harts: number): Promise<number> {
+  const [program, ...args] = emulator.command(files);
+  const guest = new ProcessConsole([
+    program,
+    ...args.map((word, i) => (args[i - 1] === '-smp' ? String(harts) : word)),
+  ]);
+  try {
+    return (await guest.expect(PROMPT, BOOT_TIMEOUT_MS)).atMs;
+  } finally {
+    await guest.close();
+  }
+}
+
+export async function smpBench({ rounds, files, emulators, progress }: Context): Promise<Row[]> {
+  const rows: Row[] = [];
+  const [one, two]: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    progress(`smp: throughput ${round + 1} of ${rounds}`);
+    one.push(await throughput(1));
+    two.push(await throughput(2));
+  }
+  rows.push(
+    row('smp', 'loop turns, one hart', 'million/s', one),
+    row('smp', 'loop turns, two harts', 'million/s', two),
+  );
+  rows.push(
+    row(
+      'smp',
+      'two beside one',
+      'x',
+      two.map((value, i) => value / (one[i] ?? Number.NaN)),
+      '>= 1.9',
+    ),
+  );
+  const kinds = [
+    ['bare: round trip on a shared word', bareTrips],
+    ['register of a hart in WFI read', () => latencies(reads('wfi'), { bios: 'none' }, RAM_BASE)],
+    ['register of a hart in a hot loop read', () => latencies(reads('addi t0, t0, 1'), { bios: 'none' }, RAM_BASE)],
+    ['IPI (signal) to a hart in WFI, one way', () => latencies(ipis('wfi'), {}, KERNEL_GPA)],
+    ['IPI (signal) to a hart in a hot loop, one way', () => latencies(ipis('addi t0, t0, 1'), {}, KERNEL_GPA)],
+  ] as const;
+  const found = kinds.map((): { median: number[]; p99: number[] } => ({ median: [], p99: [] }));
+  for (let round = 0; round < rounds; round++) {
+    progress(`smp: latencies ${round + 1} of ${rounds}`);
+    for (const [index, [, run]] of kinds.entries()) {
+      const { median, p99 } = figures(await run());
+      found[index]?.median.push(median);
+      found[index]?.p99.push(p99);
+    }
+  }
+  for (const [index, [name]] of kinds.entries()) {
+    rows.push(row('smp', name, 'ns', found[index]?.median ?? []), row('smp', '  p99', 'ns', found[index]?.p99 ?? []));
+  }
+  for (const emulator of emulators) {
+    const times = [1, 2].map((): number[] => []);
+    for (let round = 0; round < rounds; round++) {
+      progress(`smp: boot of ${emulator.name} ${round + 1} of ${rounds}`);
+      for (const [index, list] of times.entries()) list.push(await bootMs(emulator, files, index + 1));
+    }
+    const [single = [], pair = []] = times;
+    rows.push(
+      row('smp', `${emulator.name}: boot, one hart`, 'ms', single),
+      row('smp', `${emulator.name}: boot, two`, 'ms', pair),
+    );
+    const ratios = pair.map((ms, i) => ms / (single[i] ?? Number.NaN));
+    rows.push(row('smp', `${emulator.name}: two beside one`, 'x', ratios, '<= 1'));
+  }
+  return rows;
+}
+
+const PAUSES = 200;
+const SPIN = assemble('again: addi t0, t0, 1\nj again', { base: RAM_BASE }).bytes;
+
+async function pauses(harts: number): Promise<number[]> {
+  const vm = await createVm({ kernel: SPIN, bios: 'none', ramBytes: RAM_BYTES, harts });
+  vm.start();
+  await sleep(200);
+  const samples: number[] = [];
+  for (let i = 0; i < PAUSES; i++) {
+    const before = performance.now();
+    await vm.pause();
+    samples.push(performance.now() - before);
+    vm.resume();
+    await sleep(1);
+  }
+  await vm.stop();
+  return samples;
+}
+
+/** The library of this TypeScript target does not know it yet. */
+const { waitAsync } = Atomics as unknown as {
+  waitAsync(words: Int32Array, index: number, value: number): { async: boolean; value: Promise<unknown> };
+};
+
+/** As many spinning threads that all acknowledge a number, ms. */
+async function acknowledgements(count: number): Promise<number[]> {
+  const bare = bareWorkers(count, true);
+  await begun(bare, count);
+  const samples: number[] = [];
+  for (let i = 1; i <= PAUSES; i++) {
+    const before = performance.now();
+    Atomics.store(bare.words, 1, 0);
+    Atomics.store(bare.words, 0, i);
+    for (let seen = 0; seen < count; seen = Atomics.load(bare.words, 1)) {
+      const { async, value } = waitAsync(bare.words, 1, seen);
+      if (async) await value;
+    }
+    samples.push(performance.now() - before);
+    await sleep(1);
+  }
+  await bare.end();
+  return samples;
+}
+
+export async function pauseBench({ rounds, progress }: Context): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [harts, bar] of [
+    [2, '< 5'],
+    [8, '<= 1.5 x bare'],
+  ] as const) {
+    const [ours, bare]: [Figures[], Figures[]] = [[], []];
+    for (let round = 0; round < rounds; round++) {
+      progress(`pause: ${harts} harts, ${round + 1} of ${rounds}`);
+      ours.push(figures(await pauses(harts)));
+      bare.push(figures(await acknowledgements(harts)));
+    }
+    rows.push(
+      row(
+        'pause',
+        `${harts} harts, median`,
+        'ms',
+        ours.map(({ median }) => median),
+      ),
+    );
+    rows.push(
+      row(
+        'pause',
+        '  p99',
+        'ms',
+        ours.map(({ p99 }) => p99),
+        bar,
+      ),
+    );
+    rows.push(
+      row(
+        'pause',
+        `  bare: ${harts} threads acknowledge, median`,
+        'ms',
+        bare.map(({ median }) => median),
+      ),
+    );
+    rows.push(
+      row(
+        'pause',
+        '  p99',
+        'ms',
+        bare.map(({ p99 }) => p99),
+      ),
+    );
+  }
+  return rows;
+}

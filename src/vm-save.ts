@@ -41,17 +41,22 @@ export interface SaverParts {
 
 export class VmSaver {
   readonly #parts: SaverParts;
-  /** Wishes that came while the machine was being saved; null while it is not. */
-  #waiting: MachineInput[] | null = null;
+  /** What was asked for while the machine was being saved; null while it is not. */
+  #waiting: (() => void)[] | null = null;
   #stop: AbortController | null = null;
 
   constructor(parts: SaverParts) {
     this.#parts = parts;
   }
 
-  /** @returns whether the wish is kept for later: a machine stands as long as it is being saved */
-  keep(event: MachineInput): boolean {
-    this.#waiting?.push(event);
+  /** A machine stands, and changes in nothing, as long as this is so. */
+  get saving(): boolean {
+    return this.#waiting !== null;
+  }
+
+  /** @returns whether the wish is kept for later, when the machine has been saved */
+  keep(wish: () => void): boolean {
+    this.#waiting?.push(wish);
     return this.#waiting !== null;
   }
 
@@ -75,7 +80,7 @@ export class VmSaver {
       this.#stop = null;
       const waiting = this.#waiting;
       this.#waiting = null;
-      for (const event of waiting) this.#parts.tell(event);
+      for (const wish of waiting) wish();
     }
   }
 
@@ -100,7 +105,7 @@ export class VmSaver {
       });
       await this.#write(path, parts, runs, abort, onProgress);
     } finally {
-      if (runs) this.#waiting?.unshift('resume');
+      if (runs) this.#waiting?.unshift(() => this.#parts.tell('resume'));
     }
   }
 

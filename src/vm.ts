@@ -163,11 +163,12 @@ export class Vm {
    * Runs a function on a vCPU's thread between two guest instructions, with the hart's state in its hands; also while the
    * machine is paused, and before it has started.
    * @param code names the function: `(state: HartAccess, parameters) => result`; plain data goes in and comes back
-   * @returns settles with what it returned; rejects with what it threw, or when the machine has ended
+   * @returns settles with what it returned; rejects with what it threw, or when the machine has ended. While the machine
+   *   is being saved it waits
    */
   runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
     this.#run?.refuseUnrecorded('work on a vCPU');
-    return this.#board.runOnVcpu(hart, code);
+    return this.#afterSave(() => this.#board.runOnVcpu(hart, code));
   }
 
   /**
@@ -193,21 +194,25 @@ export class Vm {
 
   /**
    * Puts a PCI function into the slot of a root port (`bus`) while the machine lives; its guest is told as when somebody
-   * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be
+   * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be, or while the machine is being
+   * saved
    */
   plug(device: VmPciDevice): void {
     this.#run?.refuseUnrecorded('a function that is plugged in');
+    if (this.#saver.saving) {
+      throw new ConfigError(`pci: ${device.name}`, 'the machine is being saved', 'Wait until save() has settled.');
+    }
     this.#board.plug(device);
   }
 
   /**
    * Asks the guest to let go of a function in the slot of a root port, or, as a surprise, pulls it out.
    * @returns settles when it is out: once the guest has switched the slot off; rejects with ConfigError for a name that
-   *   is in no slot, or when the machine is stopped before
+   *   is in no slot, or when the machine is stopped before. While the machine is being saved nothing is asked yet
    */
   unplug(name: string, options: { readonly surprise?: boolean } = {}): Promise<void> {
     this.#run?.refuseUnrecorded('a function that is taken out');
-    return this.#board.unplug(name, options.surprise ?? false);
+    return this.#afterSave(() => this.#board.unplug(name, options.surprise ?? false));
   }
 
   /**
@@ -228,8 +233,19 @@ export class Vm {
     if (difference !== null) throw difference;
   }
 
+  /** At once, unless the machine is being saved. */
+  #afterSave<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const begin = (): void => {
+        if (this.#closed) reject(new Error('the machine was stopped'));
+        else work().then(resolve, reject);
+      };
+      if (!this.#saver.keep(begin)) begin();
+    });
+  }
+
   #tell(event: MachineInput): void {
-    if (this.#closed || this.#saver.keep(event)) return;
+    if (this.#closed || this.#saver.keep(() => this.#tell(event))) return;
     if (this.#run === null) this.actor.send({ type: `machine.${event}` });
     else this.#run.submit({ kind: 'machine', event });
   }

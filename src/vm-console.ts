@@ -74,6 +74,14 @@ export class VmConsole {
     return true;
   }
 
+  /** What waits here, piece by piece; what is on its way to the guest's thread is not among it. @internal */
+  unsent(): Uint8Array[] {
+    const [first, ...others] = this.#queue;
+    if (first === undefined || !this.#asking) return [...this.#queue];
+    const rest = first.subarray(INPUT_CHUNK_BYTES);
+    return rest.length === 0 ? others : [rest, ...others];
+  }
+
   /** Bytes can be taken again. @internal */
   tellRoom(): void {
     if (!this.#refused) return;

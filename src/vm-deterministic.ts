@@ -11,7 +11,7 @@ import { type Observable, Subject } from './actor/index.ts';
 import { type Delivery, Simulation } from './loop/index.ts';
 import { ConfigError } from './util/config-error.ts';
 import { hostNowNs, hostSoon, hostTimeout } from './util/host-clock.ts';
-import { Prng } from './util/prng.ts';
+import { Prng, type PrngState } from './util/prng.ts';
 import {
   endText,
   headerText,
@@ -28,6 +28,8 @@ import {
 const CHUNK_NS = 10_000_000;
 /** While there is nothing to do: how soon work is seen that did not come through the machine's own methods. */
 const IDLE_LOOK_MS = 20;
+/** Steps until nothing is under way: with a guest that talks to devices all the time it is a matter of chance. */
+const REST_STEPS_MAX = 1_000_000;
 /** Sets the guest's random numbers apart from the scheduler's. */
 const GUEST_STREAM = 0x5eed;
 
@@ -68,6 +70,15 @@ export interface VmDeterministic {
   runUntil(goal: RunGoal): Promise<'reached' | 'idle'>;
   /** Runs freely again. */
   release(): void;
+}
+
+/** A run between two steps. */
+export interface RunState {
+  readonly seed: number;
+  readonly timeNs: number;
+  readonly chance: PrngState;
+  readonly simulation: ReturnType<Simulation['save']>;
+  readonly placement: ReturnType<SimulatedPlacement['save']>;
 }
 
 /** Who takes the inputs. */
@@ -117,6 +128,11 @@ export class DeterministicRun implements VmDeterministic {
   #cancel: (() => void) | null = null;
   #asleep = false;
   #inChunk = false;
+  /** Its state is being written down, or has not been put in place yet: nothing runs, and inputs wait. */
+  #frozen = false;
+  #freezing: { readonly lastStep: number; settle(isAtRest: boolean): void } | null = null;
+  /** How the machine goes on from where it was restored. */
+  #thaw: ((resume: boolean) => void) | null = null;
   #closed = false;
 
   constructor(seed: number, record: ((text: string) => void) | null, recording: Recording | null) {
@@ -188,6 +204,13 @@ export class DeterministicRun implements VmDeterministic {
   submit(input: RunInput): boolean {
     if (input.kind === 'machine' && input.event === 'start') this.#began = true;
     if (this.#closed) return false;
+    if (this.#thaw !== null && input.kind === 'machine') {
+      // It stands already.
+      if (input.event === 'pause') return true;
+      this.#thaw(input.event !== 'reset');
+      this.#wake();
+      if (input.event !== 'reset') return true;
+    }
     if (this.replaying) {
       this.#wake();
       return false;
@@ -196,6 +219,70 @@ export class DeterministicRun implements VmDeterministic {
     this.#takeWaiting();
     this.#wake();
     return true;
+  }
+
+  /**
+   * Goes on until nothing is under way between the loops, and stands there: what is then told of the machine is all there
+   * is. The run itself is the same as without. @returns settles with false where that never comes
+   */
+  freeze(): Promise<boolean> {
+    const from = this.steps;
+    return new Promise((settle) => {
+      this.#freezing = { lastStep: from + REST_STEPS_MAX, settle };
+      this.#wake();
+    });
+  }
+
+  /** Goes on after freeze(). */
+  unfreeze(): void {
+    this.#frozen = false;
+    this.#wake();
+  }
+
+  /** Where the run stands, beside the machine. */
+  save(): RunState {
+    const { simulation, placement } = { simulation: this.#simulation.save(), placement: this.placement.save() };
+    return { seed: this.seed, timeNs: this.timeNs, chance: this.#chance.save(), simulation, placement };
+  }
+
+  /** The simulation's time begins where the saved one stood; before anything else. */
+  beginAt(timeNs: number): void {
+    this.#frozen = true;
+    this.#simulation.clock.advanceTo(timeNs);
+  }
+
+  /** What is under way between the loops comes to rest; no hart takes a step, time stands. */
+  settle(): void {
+    const { log } = this.#simulation;
+    const { observer } = log;
+    log.observer = null;
+    this.placement.hold = true;
+    while (this.#simulation.stepNow());
+    this.placement.hold = false;
+    log.observer = observer;
+  }
+
+  /**
+   * The machine has been restored, and stands. @param saved null for one that was no such run
+   * @param runs it was saved while it ran: the first start goes on there, as if it had never stood
+   */
+  goOnFrom(saved: RunState | null, runs: boolean): void {
+    const load = (): void => {
+      if (saved !== null) {
+        this.#chance.load(saved.chance);
+        this.#simulation.load(saved.simulation);
+        this.placement.load(saved.placement);
+      }
+      this.#began = true;
+      this.#frozen = false;
+    };
+    if (!runs || saved === null) return load();
+    this.#thaw = (resume) => {
+      this.#thaw = null;
+      if (resume) this.#sinks?.machine('machine.resume');
+      this.settle();
+      load();
+    };
   }
 
   runUntil(goal: RunGoal): Promise<'reached' | 'idle'> {
@@ -227,6 +314,8 @@ export class DeterministicRun implements VmDeterministic {
     this.#cancel = null;
     this.#settle?.('idle');
     this.#settle = null;
+    this.#freezing?.settle(false);
+    this.#freezing = null;
     return difference;
   }
 
@@ -235,7 +324,8 @@ export class DeterministicRun implements VmDeterministic {
   }
 
   #wake(): void {
-    if (this.#closed || this.#held || !this.#began || this.#inChunk) return;
+    if (this.#closed || this.#frozen || !this.#began || this.#inChunk) return;
+    if (this.#held && this.#freezing === null) return;
     if (this.#cancel !== null && !this.#asleep) return;
     this.#cancel?.();
     this.#asleep = false;
@@ -267,13 +357,26 @@ export class DeterministicRun implements VmDeterministic {
     this.#outside = false;
     do {
       this.#takeInputs();
+      if (this.#isFrozen()) return true;
       if (this.#isReached()) {
         this.#stand('reached');
-        return true;
+        if (this.#freezing === null) return true;
       }
       if (!this.#simulation.step()) return this.#rest();
     } while (!this.#outside && !this.#closed && hostNowNs() < endNs);
     return false;
+  }
+
+  /** Between two steps: whether the run stands here for freeze(). */
+  #isFrozen(): boolean {
+    const freezing = this.#freezing;
+    if (freezing === null) return false;
+    const isAtRest = this.placement.resting;
+    if (!isAtRest && this.steps < freezing.lastStep) return false;
+    this.#freezing = null;
+    this.#frozen = true;
+    freezing.settle(isAtRest);
+    return true;
   }
 
   /** There is nothing to do, until something comes from outside. */
@@ -317,7 +420,7 @@ export class DeterministicRun implements VmDeterministic {
 
   /** What comes during a step, or in answer to another input, waits until that is done. */
   #takeWaiting(): void {
-    if (this.#simulation.stepping || this.#applying) return;
+    if (this.#simulation.stepping || this.#applying || this.#frozen || this.#thaw !== null) return;
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#apply(next);
   }
 

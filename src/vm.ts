@@ -5,86 +5,27 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { MachineEnd } from '../actors/board/machine-end.ts';
 import { VirtBoard } from '../actors/board/virt.ts';
-import { checkDevices, TAKEN_NAMES, type VmDevice, withDeviceNodes } from '../actors/board/virt-devices.ts';
+import { checkDevices, TAKEN_NAMES } from '../actors/board/virt-devices.ts';
 import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
-import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
-import { virtDeviceTree } from '../actors/board/virt-tree.ts';
-import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
+import type { PartFailure } from '../actors/board/virt-persist.ts';
+import { RAM_DEFAULT_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import type { RunState } from '../machines/machine.ts';
-import {
-  type AnyActorRef,
-  createActor,
-  type InspectionEvent,
-  type Observable,
-  type Observer,
-  Subject,
-  type WorkerCode,
-} from './actor/index.ts';
-import { bytesOf, type ImageSource } from './boot/image-source.ts';
-import { type BootPlan, planBoot } from './boot/plan.ts';
-import type { BootSegment } from './boot/segment.ts';
-import { readFdt } from './fdt/read.ts';
+import { type AnyActorRef, createActor, type Observable, Subject, type WorkerCode } from './actor/index.ts';
 import { ARENA } from './hart/state.ts';
 import type { DirtyClient } from './memory/dirty-log.ts';
-import { createMemory, layOutMemory, type MemoryLayout } from './memory/layout.ts';
-import { hashRam } from './snapshot/ram-hash.ts';
+import { layOutMemory } from './memory/layout.ts';
 import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
+import { planBoots } from './vm-boot.ts';
 import { VmConsole } from './vm-console.ts';
 import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
+import { allocate, type VmMemory, vmMemory } from './vm-memory.ts';
 import { loadHartModules } from './vm-modules.ts';
+import { AIA_DEFAULT, checkMachine, machineOf, type VmOptions } from './vm-options.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
-
-const RAM_UNIT_BYTES = 4096;
-const AIA_DEFAULT: Aia = 'none';
-
-export interface VmOptions {
-  /** Number of harts, each a vCPU in its own thread; 1 where left out, 64 at most. */
-  readonly harts?: number;
-  /** Interrupt controllers: a PLIC, an APLIC, or an APLIC and an IMSIC for each hart; `none` (the PLIC) where left out. */
-  readonly aia?: Aia;
-  /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */
-  readonly rootPorts?: readonly string[];
-  /** PCI functions, on the root bus or in the slot of a root port. */
-  readonly pci?: readonly VmPciDevice[];
-  /** Guest RAM in bytes, whole pages of 4 KiB; 512 MiB where left out, 4 MiB at least, 3.5 GiB at most. */
-  readonly ramBytes?: number;
-  /** ELF, Linux Image or raw bytes, decompressed. A function is called again at each reset, so that nothing is kept. */
-  readonly kernel?: ImageSource;
-  readonly initrd?: ImageSource;
-  /** The kernel's command line. */
-  readonly append?: string;
-  /** `default`: the built-in SBI. `none`: the kernel runs in M mode from 0x80000000. Bytes: firmware in M mode. */
-  readonly bios?: 'default' | 'none' | Uint8Array;
-  /** A device-tree blob to use instead of the board's own; /chosen is filled in. */
-  readonly dtb?: Uint8Array;
-  /** Devices of the caller's own, on the main loop. */
-  readonly devices?: readonly VmDevice[];
-  /** A guest that asks for a reboot ends the machine instead. */
-  readonly noReboot?: boolean;
-  /** What goes to vm.log: `in_asm` every instruction once, `int` every trap, `guest_errors` accesses nobody answers. */
-  readonly log?: { readonly items: readonly string[] };
-  /**
-   * The machine is deterministic: all of it runs in the caller's thread, on simulated time, and this number, from 0 to
-   * 2^32 - 1, decides the order of everything. Left out: a thread for each hart, on the host's time.
-   */
-  readonly seed?: number;
-  /** Takes a recording of a deterministic run, text to be appended piece by piece; without `seed` one is drawn. */
-  readonly record?: (text: string) => void;
-  /** Such a recording: the run is repeated, with its inputs in place of the caller's, and then goes on with those. */
-  readonly replay?: string;
-  /** xstate's inspect observer: receives the events of the whole machine's actors, on every thread. */
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
-}
-
-/** Guest RAM, by guest-physical address; for tests and tools. A running guest may change it at any time. */
-export interface VmMemory {
-  /** @returns a copy; @throws RangeError outside RAM */
-  read(gpa: number, lengthBytes: number): Uint8Array;
-  write(gpa: number, bytes: Uint8Array): void;
-  /** @returns a 64-bit hash of all of it; of a machine that stands it says whether two of them are at the same point */
-  hash(): bigint;
-}
+import { type SavedMakeup, type SaveOptions, VmSaver } from './vm-save.ts';
+import { type FrozenStates, type FrozenVm, openFrozen, partError } from './vm-snapshot.ts';
+import type { SavedVm } from './vm-snapshot-header.ts';
 
 export class Vm {
   readonly console: VmConsole;
@@ -102,6 +43,9 @@ export class Vm {
   readonly #run: DeterministicRun | null;
   readonly #board: VirtBoard;
   readonly #states = new Subject<RunState>();
+  readonly #saver: VmSaver;
+  /** There are images to begin anew with. */
+  readonly #canReset: boolean;
   #end: MachineEnd | null = null;
   #resolveFinished: (end: MachineEnd) => void = () => {};
   #rejectFinished: (error: Error) => void = () => {};
@@ -115,8 +59,12 @@ export class Vm {
     setOnEnd: SetOnEnd;
     noReboot: boolean;
     run: DeterministicRun | null;
+    makeup: SavedMakeup;
+    ram: Uint8Array;
+    canReset: boolean;
   }) {
-    const { board, run } = parts;
+    const { board, run, makeup, ram } = parts;
+    this.#canReset = parts.canReset;
     this.#board = board;
     this.#run = run;
     this.deterministic = run;
@@ -124,6 +72,17 @@ export class Vm {
     this.log = parts.log;
     const enter = run === null ? undefined : (bytes: Uint8Array) => run.submit({ kind: 'console', bytes });
     this.console = new VmConsole(board.link, (handler) => board.onSpace(handler), enter);
+    this.#saver = new VmSaver({
+      ...{ board, run, makeup, ram, console: this.console },
+      state: () => this.state,
+      // In `stopping` it is known what the machine's user wanted last.
+      runs: () => this.state !== 'paused' && this.actor.getSnapshot().context.runAfterReset,
+      tell: (event) => this.#tell(event),
+      pause: () => {
+        this.actor.send({ type: 'machine.pause' });
+        return this.#standing();
+      },
+    });
     this.states = this.#states.asObservable();
     this.finished = new Promise((resolve, reject) => {
       this.#resolveFinished = resolve;
@@ -132,7 +91,7 @@ export class Vm {
     // Whoever does not look at it is not to be punished for a machine that failed: the actor tells as well.
     this.finished.catch(() => {});
     parts.setOnEnd({
-      onEnd: (request) => this.#guestEnds(request, parts.noReboot),
+      onEnd: (request) => this.#guestEnds(request, parts.noReboot || !parts.canReset),
       onThreadEnd: (error) => {
         if (error !== null && !this.#closed) this.actor.send({ type: 'machine.fail', error: new RemoteError(error) });
       },
@@ -169,7 +128,7 @@ export class Vm {
    */
   pause(): Promise<void> {
     this.#tell('pause');
-    return this.#reach(['prelaunch', 'paused', 'shutdown', 'guest-panicked']);
+    return this.#standing();
   }
 
   /** Lets a paused machine go on. What was written to guest RAM meanwhile, code included, is what it finds. */
@@ -177,8 +136,26 @@ export class Vm {
     this.#tell('resume');
   }
 
-  /** Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused. */
+  /**
+   * Writes the machine to a file, from which createVm({ from }) makes it go on. One that runs is paused for it, and runs on
+   * afterwards; what is asked of it meanwhile is done then. A deterministic run goes on to the next step where nothing is
+   * under way, is written down there, and is not changed by it.
+   * @returns settles when the file is there, whole. Rejects with a SnapshotError, and what was there before is still
+   *   there: before start(), after the guest's end, while it is being saved, where the host refuses; or with the signal's
+   *   reason
+   */
+  save(path: string, options: SaveOptions = {}): Promise<void> {
+    return this.#saver.save(path, options);
+  }
+
+  /**
+   * Back to power-on, with the same images. A machine that ran runs again; one that stood is then paused.
+   * @throws ConfigError for a machine made from a file without images
+   */
   reset(): void {
+    if (!this.#canReset) {
+      throw new ConfigError('from', 'the file has no images to begin anew with', 'Give createVm() the kernel as well.');
+    }
     this.#tell('reset');
   }
 
@@ -186,11 +163,12 @@ export class Vm {
    * Runs a function on a vCPU's thread between two guest instructions, with the hart's state in its hands; also while the
    * machine is paused, and before it has started.
    * @param code names the function: `(state: HartAccess, parameters) => result`; plain data goes in and comes back
-   * @returns settles with what it returned; rejects with what it threw, or when the machine has ended
+   * @returns settles with what it returned; rejects with what it threw, or when the machine has ended. While the machine
+   *   is being saved it waits
    */
   runOnVcpu(hart: number, code: WorkerCode): Promise<unknown> {
     this.#run?.refuseUnrecorded('work on a vCPU');
-    return this.#board.runOnVcpu(hart, code);
+    return this.#afterSave(() => this.#board.runOnVcpu(hart, code));
   }
 
   /**
@@ -216,21 +194,25 @@ export class Vm {
 
   /**
    * Puts a PCI function into the slot of a root port (`bus`) while the machine lives; its guest is told as when somebody
-   * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be
+   * plugs in a card and presses the slot's button. @throws ConfigError where that cannot be, or while the machine is being
+   * saved
    */
   plug(device: VmPciDevice): void {
     this.#run?.refuseUnrecorded('a function that is plugged in');
+    if (this.#saver.saving) {
+      throw new ConfigError(`pci: ${device.name}`, 'the machine is being saved', 'Wait until save() has settled.');
+    }
     this.#board.plug(device);
   }
 
   /**
    * Asks the guest to let go of a function in the slot of a root port, or, as a surprise, pulls it out.
    * @returns settles when it is out: once the guest has switched the slot off; rejects with ConfigError for a name that
-   *   is in no slot, or when the machine is stopped before
+   *   is in no slot, or when the machine is stopped before. While the machine is being saved nothing is asked yet
    */
   unplug(name: string, options: { readonly surprise?: boolean } = {}): Promise<void> {
     this.#run?.refuseUnrecorded('a function that is taken out');
-    return this.#board.unplug(name, options.surprise ?? false);
+    return this.#afterSave(() => this.#board.unplug(name, options.surprise ?? false));
   }
 
   /**
@@ -241,6 +223,7 @@ export class Vm {
     let difference: Error | null = null;
     if (!this.#closed) {
       this.#closed = true;
+      this.#saver.close();
       difference = this.#run?.close() ?? null;
       this.actor.send({ type: 'machine.stop' });
       this.#rejectFinished(new Error('the machine was stopped'));
@@ -250,8 +233,19 @@ export class Vm {
     if (difference !== null) throw difference;
   }
 
+  /** At once, unless the machine is being saved. */
+  #afterSave<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const begin = (): void => {
+        if (this.#closed) reject(new Error('the machine was stopped'));
+        else work().then(resolve, reject);
+      };
+      if (!this.#saver.keep(begin)) begin();
+    });
+  }
+
   #tell(event: MachineInput): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#saver.keep(() => this.#tell(event))) return;
     if (this.#run === null) this.actor.send({ type: `machine.${event}` });
     else this.#run.submit({ kind: 'machine', event });
   }
@@ -287,6 +281,25 @@ export class Vm {
     return this.#board.withTrail((this.actor.getSnapshot() as { context: { error: unknown } }).context.error);
   }
 
+  /** @internal */
+  async restore(frozen: SavedVm, { parts, input }: FrozenStates): Promise<void> {
+    for (const piece of input) this.console.type(piece);
+    let done: (failure: PartFailure | null) => void = () => {};
+    const restored = new Promise<PartFailure | null>((resolve, reject) => {
+      done = resolve;
+      this.finished.catch(reject);
+    });
+    this.#board.restore(frozen.timeNs, parts, done);
+    this.#run?.settle();
+    const failure = await restored;
+    if (failure !== null) throw partError(failure.name, failure.error.message);
+    this.#run?.goOnFrom(frozen.run, frozen.runs);
+  }
+
+  #standing(): Promise<void> {
+    return this.#reach(['prelaunch', 'paused', 'shutdown', 'guest-panicked']);
+  }
+
   #reach(goals: readonly RunState[]): Promise<void> {
     return new Promise((resolve, reject) => {
       let stopping = false;
@@ -320,12 +333,19 @@ type SetOnEnd = (listeners: EndListeners) => void;
  * Makes a machine. @throws ConfigError with the option's name and the remedy, before anything has started
  */
 export async function createVm(options: VmOptions = {}): Promise<Vm> {
+  const frozen = options.from === undefined ? null : await openFrozen(options.from, options);
+  try {
+    return await makeVm(frozen?.options ?? options, frozen);
+  } finally {
+    await frozen?.close();
+  }
+}
+
+async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> {
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
-  checkRam(ramBytes);
   const harts = options.harts ?? 1;
-  checkHarts(harts);
   const aia = options.aia ?? AIA_DEFAULT;
-  checkAia(aia);
+  checkMachine(ramBytes, harts, aia);
   const devices = options.devices ?? [];
   const run = openRun(options, () => randomInt(2 ** 31));
   checkDevices(devices, ramBytes);
@@ -333,32 +353,21 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   checkPci(pci, [...TAKEN_NAMES, ...devices.map(({ name }) => name)]);
   const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
-  const ram = { base: virtTable.dram.base, lengthBytes: ramBytes };
-  const makePlan = (): BootPlan =>
-    planBoot({
-      ram,
-      romGpa: virtTable.mrom.base,
-      bios: bios === 'default' ? 'builtin' : bios,
-      kernel: options.kernel && bytesOf(options.kernel),
-      initrd: options.initrd && bytesOf(options.initrd),
-      append: options.append,
-      deviceTree:
-        options.dtb === undefined
-          ? withDeviceNodes(virtDeviceTree({ harts, ramBytes, aia, supervisorOnly: bios === 'default' }), devices)
-          : readFdt(options.dtb),
-      rngSeed: run?.guestSeed(32) ?? randomBytes(32),
-    });
-  const { segments, ...start } = makePlan();
-  run?.check(guestDigest(segments, machineOf(options, harts, ramBytes)));
-  let first: readonly BootSegment[] | null = segments;
-  // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
-  const takeSegments = (): readonly BootSegment[] => {
-    const taken = first ?? makePlan().segments;
-    first = null;
-    return taken;
-  };
+  const biosKind = frozen?.saved.bios ?? (bios instanceof Uint8Array ? 'firmware' : bios);
+  const { plan, takeSegments, canReset } = planBoots(
+    options,
+    { harts, ramBytes, aia, bios, devices },
+    {
+      saved: frozen?.saved.plan ?? null,
+      rngSeed: () => run?.guestSeed(32) ?? randomBytes(32),
+      planned: (segments) => run?.check(guestDigest(segments, machineOf(options, harts, ramBytes))),
+    },
+  );
   const modules = await loadHartModules();
   const memory = allocate(layout);
+  const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
+  const states = (await frozen?.read(guestRam, { harts, aia, devices, pci })) ?? null;
+  if (frozen?.saved.run != null) run?.beginAt(frozen.saved.run.timeNs);
   const log = new Subject<string>();
   let listeners: EndListeners | null = null;
   const board = new VirtBoard({
@@ -368,10 +377,10 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
     memory,
     layout,
     modules,
-    plan: start,
+    plan,
     takeSegments,
     devices,
-    sbi: bios === 'default',
+    sbi: biosKind === 'default',
     seed: run?.loopSeed() ?? randomInt(2 ** 31),
     ...(run !== null && { placement: run.placement }),
     log: options.log ?? null,
@@ -383,75 +392,27 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const setOnEnd: SetOnEnd = (given) => {
     listeners = given;
   };
-  const guestRam = new Uint8Array(memory.buffer, layout.ram, ramBytes);
-  return new Vm({
+  const savedDevices = devices.map(({ name, base, irq = null }) => ({ name, base, irq }));
+  const vm = new Vm({
     board,
-    memory: vmMemory(guestRam, ram.base, (...range) => board.hostWrote(...range)),
+    memory: vmMemory(guestRam, virtTable.dram.base, (...range) => board.hostWrote(...range)),
     log: log.asObservable(),
     setOnEnd,
     noReboot: options.noReboot ?? false,
     run,
+    makeup: { harts, aia, bios: biosKind, plan, rootPorts: pci.rootPorts, devices: savedDevices },
+    ram: guestRam,
+    canReset,
   });
+  if (frozen !== null && states !== null) await restoreOrStop(vm, frozen, states);
+  return vm;
 }
 
-/** What of the options a recorded run depends on, beside what lies in RAM. */
-function machineOf(options: VmOptions, harts: number, ramBytes: number): object {
-  const { bios = 'default', noReboot = false, log, inspect, devices = [], aia = AIA_DEFAULT } = options;
-  const { rootPorts = [], pci = [] } = options;
-  return {
-    harts,
-    ramBytes,
-    bios: typeof bios === 'string' ? bios : 'firmware',
-    noReboot,
-    log: log?.items ?? [],
-    inspected: inspect !== undefined,
-    devices: devices.map(({ name, base, irq }) => [name, base, irq]),
-    aia,
-    rootPorts,
-    pci: pci.map(({ name, definition, bus = null, addr = null }) => [name, definition.name, bus, addr]),
-  };
-}
-
-function checkRam(ramBytes: number): void {
-  const isWhole = Number.isSafeInteger(ramBytes) && ramBytes % RAM_UNIT_BYTES === 0;
-  if (isWhole && ramBytes >= RAM_MIN_BYTES && ramBytes <= RAM_MAX_BYTES) return;
-  const range = `from ${RAM_MIN_BYTES / 2 ** 20}M to ${RAM_MAX_BYTES / 2 ** 20}M`;
-  throw new ConfigError('-m', `a machine cannot have ${ramBytes} bytes of RAM`, `Give it ${range}, in whole pages.`);
-}
-
-function checkHarts(harts: number): void {
-  if (Number.isInteger(harts) && harts >= 1 && harts <= HARTS_MAX) return;
-  throw new ConfigError('-smp', `a machine cannot have ${harts} harts`, `Give it 1 to ${HARTS_MAX}.`);
-}
-
-function checkAia(aia: Aia): void {
-  if (AIA_KINDS.includes(aia)) return;
-  throw new ConfigError('-M aia', `'${String(aia)}' is not known`, `Write one of ${AIA_KINDS.join(', ')}.`);
-}
-
-/** @throws ConfigError where the host has not the address space */
-function allocate(layout: MemoryLayout): WebAssembly.Memory {
+async function restoreOrStop(vm: Vm, frozen: FrozenVm, states: FrozenStates): Promise<void> {
   try {
-    return createMemory(layout);
+    await vm.restore(frozen.saved, states);
   } catch (error) {
-    const problem = `the host does not give ${layout.ramBytes / 2 ** 20} MiB (${String(error)})`;
-    throw new ConfigError('-m', problem, 'Use less, or end what takes the memory.');
+    await vm.stop();
+    throw error;
   }
-}
-
-function vmMemory(ram: Uint8Array, base: number, wrote: (offset: number, lengthBytes: number) => void): VmMemory {
-  const offsetOf = (gpa: number, lengthBytes: number): number => {
-    const isRange = Number.isSafeInteger(gpa) && Number.isSafeInteger(lengthBytes) && lengthBytes >= 0;
-    if (isRange && gpa >= base && gpa + lengthBytes <= base + ram.length) return gpa - base;
-    throw new RangeError(`${lengthBytes} bytes at 0x${gpa.toString(16)} are not all in guest RAM`);
-  };
-  return {
-    read: (gpa, lengthBytes) => ram.slice(offsetOf(gpa, lengthBytes), offsetOf(gpa, lengthBytes) + lengthBytes),
-    write: (gpa, bytes) => {
-      const offset = offsetOf(gpa, bytes.length);
-      ram.set(bytes, offset);
-      wrote(offset, bytes.length);
-    },
-    hash: () => hashRam(ram),
-  };
 }

@@ -3,11 +3,14 @@ import { spawnWorker } from '../../src/actor/index.ts';
 import type { Thread, ThreadKind, ThreadWiring } from '../../src/channel/threads.ts';
 import { type DeliveryObserver, type EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
+import type { ActorState } from '../cpu/messages.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface RunningThread {
   /** Waits for a thread that was told to end. @returns settles when it has, or once the time is over */
   end(graceMs: number): Promise<void>;
+  /** Of a thread that is simulated: all that it has, see VcpuThread.save(). */
+  save?(): readonly ActorState[] | null;
 }
 
 export interface Placement {

@@ -6,8 +6,10 @@
  * a slice time goes on with each instruction; while nobody can do anything it goes on to the next deadline.
  */
 import { Thread } from '../../src/channel/threads.ts';
-import { HostClock, type Simulation, type Steppable } from '../../src/loop/index.ts';
+import { type EventLoop, HostClock, type Simulation, type Steppable } from '../../src/loop/index.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
+import type { PrngState } from '../../src/util/prng.ts';
+import type { ActorState } from '../cpu/messages.ts';
 import type { VcpuThread } from '../cpu/vcpu-thread.ts';
 import type { Placement, RunningThread } from './placement.ts';
 import { type VirtVcpuParameters, virtVcpuThread } from './virt-vcpu.ts';
@@ -25,9 +27,18 @@ const PHASE_SLICES = 64;
 /** Where no doorbell lies: nothing but its length ends a slice. The memory's first page is never written. */
 const NEVER_RUNG = 0;
 
+/** Of all threads, the main one's loop first. */
+export interface PlacementState {
+  readonly instructions: readonly number[];
+  readonly chances: readonly PrngState[];
+  /** Of the slices' lengths, and for how many more slices. */
+  readonly boundLog2: number;
+  readonly slicesLeft: number;
+}
+
 export class SimulatedPlacement implements Placement {
   readonly mainKind = 'parking';
-  readonly #simulation: Simulation;
+  readonly simulation: Simulation;
   readonly #onOutside: () => void;
   readonly #threads: SimulatedThread[] = [];
   #boundLog2 = 0;
@@ -35,8 +46,34 @@ export class SimulatedPlacement implements Placement {
 
   /** @param onOutside told of each step that may have reached the host */
   constructor(simulation: Simulation, onOutside: () => void) {
-    this.#simulation = simulation;
+    this.simulation = simulation;
     this.#onOutside = onOutside;
+  }
+
+  /** While set no hart takes a step: what is under way between the loops comes to rest. */
+  hold = false;
+  #mainLoop: EventLoop | null = null;
+
+  /** Whether no loop has anything to do at this moment. */
+  get resting(): boolean {
+    return this.#loops().every((loop) => loop.clock.hostDelayNs(loop.nextDeadlineNs()) > 0);
+  }
+
+  /** Where the scheduling of threads stands, beside the simulation's own state. */
+  save(): PlacementState {
+    const chances = this.#loops().map(({ chance }) => chance);
+    return { instructions: this.instructions, chances, boundLog2: this.#boundLog2, slicesLeft: this.#slicesLeft };
+  }
+
+  load({ instructions, chances, boundLog2, slicesLeft }: PlacementState): void {
+    this.#boundLog2 = boundLog2;
+    this.#slicesLeft = slicesLeft;
+    for (const [index, thread] of this.#threads.entries()) thread.instructions = instructions[index] ?? 0;
+    for (const [index, loop] of this.#loops().entries()) loop.chance = chances[index] ?? loop.chance;
+  }
+
+  #loops(): EventLoop[] {
+    return [this.#mainLoop, ...this.#threads.map(({ loop }) => loop)].filter((loop) => loop !== null);
   }
 
   /** Instructions that each hart has retired. */
@@ -45,15 +82,16 @@ export class SimulatedPlacement implements Placement {
   }
 
   clock(): HostClock {
-    return HostClock.stopped(this.#simulation.clock);
+    return HostClock.stopped(this.simulation.clock);
   }
 
   observerOf(loop: string): ReturnType<Simulation['observerOf']> {
-    return this.#simulation.observerOf(loop);
+    return this.simulation.observerOf(loop);
   }
 
-  driveMain(loop: Parameters<Simulation['drive']>[0]): ReturnType<Simulation['drive']> {
-    return this.#simulation.drive(loop, this.#onOutside);
+  driveMain(loop: EventLoop): ReturnType<Simulation['drive']> {
+    this.#mainLoop = loop;
+    return this.simulation.drive(loop, this.#onOutside);
   }
 
   startVcpu(
@@ -68,13 +106,13 @@ export class SimulatedPlacement implements Placement {
       this.#onOutside();
       onEnd(error);
     };
-    const thread = new SimulatedThread(wiring.name, this.#simulation, start, () => this.#sliceLength(), ended);
+    const thread = new SimulatedThread(wiring.name, this, start, () => this.#sliceLength(), ended);
     this.#threads.push(thread);
     return thread;
   }
 
   #sliceLength(): number {
-    const { below } = this.#simulation;
+    const { below } = this.simulation;
     if (this.#slicesLeft === 0) {
       this.#slicesLeft = PHASE_SLICES;
       this.#boundLog2 = below(2) === 0 ? COARSE_LOG2 : below(FINE_MAX_LOG2 + 1);
@@ -98,12 +136,13 @@ class SimulatedThread implements RunningThread {
 
   constructor(
     name: string,
-    simulation: Simulation,
+    placement: SimulatedPlacement,
     start: () => VcpuThread,
     sliceLength: () => number,
     onEnd: (error: ErrorRecord | null) => void,
   ) {
     this.#name = name;
+    const { simulation } = placement;
     this.#simulation = simulation;
     this.#sliceLength = sliceLength;
     this.#onEnd = onEnd;
@@ -119,11 +158,19 @@ class SimulatedThread implements RunningThread {
         }),
     };
     const hart: Steppable = {
-      delayNs: () => (this.#thread?.runnable === true ? 0 : Number.POSITIVE_INFINITY),
+      delayNs: () => (this.#thread?.runnable === true && !placement.hold ? 0 : Number.POSITIVE_INFINITY),
       step: () => this.#guard(() => this.#slice()),
     };
     this.#members = [loop, hart];
     for (const member of this.#members) simulation.add(member);
+  }
+
+  get loop(): EventLoop | null {
+    return this.#thread?.loop ?? null;
+  }
+
+  save(): readonly ActorState[] | null {
+    return this.#thread?.save() ?? null;
   }
 
   /** Its end needs no other thread: it is stepped until it is there. */

@@ -12,10 +12,15 @@ import type { Thread, ThreadWiring } from '../../src/channel/threads.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 import type {
+  ActorState,
   ClockMessage,
+  DrainRequest,
   LogText,
   ProgramEnd,
   ResetRequest,
+  RestoreRequest,
+  SavedActor,
+  SavedThread,
   VcpuPaused,
   VcpuWorkMessage,
   WorkDone,
@@ -58,11 +63,14 @@ export class VcpuEnd {
   readonly gateway: ActorGateway;
   /** Serves the devices of the main loop to this vCPU. */
   readonly server: WindowServer;
+  readonly threadName: string;
   readonly #thread: Thread;
-  readonly #threadName: string;
   readonly #loop: LoopPort;
   readonly #clock: Outbox<ClockMessage>;
   readonly #listener: VcpuListener;
+  /** What the thread has told of itself so far, and who wants to know. */
+  #saved: ActorState[] = [];
+  #onSaved: ((saved: readonly ActorState[] | null) => void) | null = null;
   /** Work under way, by its number. */
   readonly #work = new Map<number, (done: WorkDone) => void>();
   #works = 0;
@@ -71,13 +79,13 @@ export class VcpuEnd {
   constructor(hart: number, { thread, loop, origin }: MainLoop, listener: VcpuListener) {
     this.hart = hart;
     this.#thread = thread;
-    this.#threadName = vcpuThreadName(hart);
+    this.threadName = vcpuThreadName(hart);
     this.actorName = vcpuActorName(hart);
-    this.loopName = loopActorName(this.#threadName);
+    this.loopName = loopActorName(this.threadName);
     this.#loop = loop;
     this.#listener = listener;
-    this.channel = thread.channel(this.#threadName);
-    this.link = new Link(this.#threadName, this.channel);
+    this.channel = thread.channel(this.threadName);
+    this.link = new Link(this.threadName, this.channel);
     this.gateway = new ActorGateway(MAIN_THREAD, this.link);
     this.server = new WindowServer(this.channel, origin);
     this.#clock = new Outbox(this.link);
@@ -88,6 +96,8 @@ export class VcpuEnd {
       this.#work.delete(message.id);
       done?.(message);
     });
+    link.on<SavedActor>('board.saved', ({ name, state }) => void this.#saved.push({ name, state }));
+    link.on<SavedThread>('board.saved-thread', ({ isWhole }) => this.#tellSaved(isWhole));
     link.on<LogText>('board.log', ({ text }) => listener.onLog(text));
     link.on<ProgramEnd>('board.program-end', ({ code }) => listener.onProgramEnd(code));
     link.on<ResetRequest>('board.reset-request', ({ request }) => listener.onResetRequest(request));
@@ -112,13 +122,53 @@ export class VcpuEnd {
     this.#clock.post({ type: 'clock.stop', originNs: 0, atNs });
   }
 
-  /** @param done called when whatever this thread has sent, and was sent, has been handled */
-  drain(done: () => void): void {
+  /**
+   * @param done called when whatever this thread has sent, and was sent, has been handled
+   * @param flush what the guest has printed goes on its way first
+   */
+  drain(done: () => void, flush = false): void {
     const ask = this.#loop.bottomHalf('drain', () => {
       if (this.link.closed) done();
-      else if (!this.link.request({ type: 'thread.drain' }, done)) ask.schedule();
+      else if (!this.link.request({ type: 'thread.drain', flush } as DrainRequest, done)) ask.schedule();
     });
     ask.schedule();
+  }
+
+  /** @param done told all that the thread has, while the machine stands; null where something is still under way */
+  save(done: (saved: readonly ActorState[] | null) => void): void {
+    this.#saved = [];
+    this.#onSaved = done;
+    const ask = this.#loop.bottomHalf('save', () => {
+      if (this.link.closed) this.#tellSaved(false);
+      else if (!this.link.post({ type: 'thread.save' })) ask.schedule();
+    });
+    ask.schedule();
+  }
+
+  /** Of a thread that is simulated, between two steps; null for others, and where something is under way. */
+  saveNow(): readonly ActorState[] | null {
+    return this.#vcpuThread?.save?.() ?? null;
+  }
+
+  /** @param done told why the actor cannot be there, or null */
+  restore(part: ActorState, done: (error: unknown) => void): void {
+    const ask = this.#loop.bottomHalf('restore', () => {
+      try {
+        if (this.link.closed) done(new Error(`${this.threadName} has ended`));
+        else if (!this.link.request({ type: 'thread.restore', ...part } as RestoreRequest, answered)) ask.schedule();
+      } catch (error) {
+        done(error);
+      }
+    });
+    const answered = (_reply: unknown, error: ErrorRecord | null): void => done(error);
+    ask.schedule();
+  }
+
+  #tellSaved(isWhole: boolean): void {
+    const [done, saved] = [this.#onSaved, this.#saved];
+    this.#onSaved = null;
+    this.#saved = [];
+    done?.(isWhole ? saved : null);
   }
 
   /** Sends work to the vCPU. @throws ChannelFullError when too much of it is under way */
@@ -126,14 +176,14 @@ export class VcpuEnd {
     this.#works += 1;
     const message: VcpuWorkMessage = { type: 'vcpu.work', id: this.#works, code };
     if (this.#work.size >= WORK_MAX || !this.link.post(message)) {
-      throw new ChannelFullError(`${this.#threadName}: too much work is under way`);
+      throw new ChannelFullError(`${this.threadName}: too much work is under way`);
     }
     this.#work.set(this.#works, done);
   }
 
   /** Tells the thread to end. A signal: it overtakes all messages. */
   tellClose(): void {
-    this.#thread.bell(this.#threadName).raise(SIGNAL.close);
+    this.#thread.bell(this.threadName).raise(SIGNAL.close);
   }
 
   /** @returns settles when the thread has ended */

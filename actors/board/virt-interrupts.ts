@@ -2,17 +2,19 @@
  * The interrupt controllers of board `virt`, beside the first vCPU: a PLIC, or the two domains of an APLIC, whose
  * interrupts go to the harts by wire or as messages to their interrupt files (QEMU's `aia`).
  */
-import type { AnyActorRef, IrqLine } from '../../src/actor/index.ts';
+import type { AnyActorRef, DeviceDefinition, IrqLine } from '../../src/actor/index.ts';
 import type { MsiPort } from '../../src/bus/msi.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
+import { uart16550 } from '../char/uart16550.ts';
 import type { Aia } from '../cpu/aia.ts';
 import { type VcpuHost, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { msiSignal, WORDS } from '../cpu/words.ts';
 import { type AplicEvent, aplic } from '../irq/aplic.ts';
 import { type ImsicLevel, imsicMsiPort } from '../irq/imsic-window.ts';
 import { type PlicEvent, plic } from '../irq/plic.ts';
-import { FarWire } from './hart-wires.ts';
+import { aclint } from '../misc/aclint.ts';
+import { FarWire, type FarWires } from './hart-wires.ts';
 import { VIRT_APLIC_M_BASE, VIRT_APLIC_S_BASE } from './virt-aia-tree.ts';
 import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
 
@@ -28,11 +30,26 @@ export function interruptControllers(aia: Aia): { readonly name: string; base: n
   return aia === 'none' ? [CONTROLLERS.plic] : [CONTROLLERS.aplicM, CONTROLLERS.aplicS];
 }
 
+/** Definitions of the devices beside the first vCPU, by name. */
+export function hotDefinitions(aia: Aia): [string, DeviceDefinition][] {
+  const controllers = interruptControllers(aia).map(({ name }): [string, unknown] => [
+    name,
+    aia === 'none' ? plic : aplic,
+  ]);
+  const others: [string, unknown][] = [
+    ['serial0', uart16550],
+    ['clint', aclint],
+  ];
+  return [...controllers, ...others] as [string, DeviceDefinition][];
+}
+
 export interface InterruptConfig {
   readonly aia: Aia;
   readonly harts: number;
   /** There is no firmware in M mode that would delegate interrupts to S mode. */
   readonly supervisorOnly: boolean;
+  /** Where the wires to harts of other threads are kept. */
+  readonly hartWires: FarWires;
 }
 
 /** The wires that devices drive, by source. */
@@ -42,10 +59,10 @@ export interface InterruptWires {
 
 /** Starts the controllers on the first vCPU's thread. */
 export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: MsiPort | null): InterruptWires {
-  const { aia, harts } = config;
+  const { aia, harts, hartWires } = config;
   if (aia === 'none') {
     const lines = Array.from({ length: harts }, (_, hart) =>
-      [INTERRUPT.mei, INTERRUPT.sei].map((bit) => hartLine(host, hart, bit)),
+      [INTERRUPT.mei, INTERRUPT.sei].map((bit) => hartLine(host, hart, bit, hartWires)),
     ).flat();
     const ports = { context: (index: number): IrqLine => lines[index] ?? NO_LINE };
     const plicConfig = { sources: VIRT_PLIC_SOURCES, contexts: lines.length };
@@ -64,7 +81,7 @@ export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: Ms
     delegateAll: config.supervisorOnly,
     ...(delivery === 'msi' && { files }),
   } as const;
-  const lines = (bit: number) => (hart: number) => hartLine(host, hart, bit);
+  const lines = (bit: number) => (hart: number) => hartLine(host, hart, bit, hartWires);
   const way = (bit: number) => (msi === null || delivery === 'direct' ? { context: lines(bit) } : { msi });
   const { aplicM, aplicS } = CONTROLLERS;
   const child = host.startDevice(aplicS.name, aplic, way(INTERRUPT.sei), { ...domain, level: 'supervisor' });
@@ -76,9 +93,9 @@ export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: Ms
 const NO_LINE: IrqLine = { set: () => {} };
 
 /** A wire to a hart, of this thread or another. */
-function hartLine({ vcpu, thread }: VcpuHost, hart: number, bit: number): IrqLine {
+function hartLine({ vcpu, thread }: VcpuHost, hart: number, bit: number, wires: FarWires): IrqLine {
   if (hart === 0) return { set: (level) => vcpu.runner.setInterruptLine(bit, level) };
-  return new FarWire(thread.channel(vcpuThreadName(hart)), WORDS.hartWire, bit);
+  return wires.add(`hart${hart} ${bit}`, new FarWire(thread.channel(vcpuThreadName(hart)), WORDS.hartWire, bit));
 }
 
 /** What a thread needs to reach the interrupt files of all harts. */

@@ -15,6 +15,8 @@ export interface MachineParts {
   readonly start: EventObject;
   /** Puts the boot images into RAM. */
   loadRam(): void;
+  /** All actors stand: puts them where they were saved, and tells the machine so. */
+  restore(): void;
   resumeClock(): void;
   stopClock(): void;
   /** The vCPUs are about to be told to stand. */
@@ -55,6 +57,11 @@ export function machineLogic(parts: MachineParts): AnyStateMachine {
         enqueue(parts.loadRam);
         for (const name of devices) enqueue.sendTo(name, { type: 'device.start' });
         for (const name of parts.started) enqueue.sendTo(name, parts.start);
+      }),
+      restoreAll: enqueueActions(({ enqueue }) => {
+        for (const type of ['device.start', 'device.quiesce']) enqueue(tell(devices, { type }));
+        enqueue(tell(cpus, { type: 'vcpu.pause' }));
+        enqueue(parts.restore);
       }),
       resumeAll: enqueueActions(({ enqueue }) => {
         enqueue(() => {

@@ -52,6 +52,19 @@ export class NearDevices implements RegisterRegistry {
     this.remote = windows.map((window, windowId) => ({ ...window, windowId }));
   }
 
+  /** Of the devices here, as they are made. */
+  static definitions(devices: readonly VmDevice[]): [string, DeviceDefinition][] {
+    return [
+      [OWN.test, testFinisher],
+      [OWN.rtc, goldfishRtc],
+      ...devices.map(({ name, definition }): [string, unknown] => [name, definition]),
+    ] as [string, DeviceDefinition][];
+  }
+
+  get names(): string[] {
+    return NearDevices.definitions(this.#devices).map(([name]) => name);
+  }
+
   /** From a device's actor when it has started. */
   realize(name: string, window: RegisterWindow): void {
     this.#windows.set(name, window);

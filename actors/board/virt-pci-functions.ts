@@ -25,6 +25,12 @@ export interface VmPciOptions {
   readonly functions: readonly VmPciDevice[];
 }
 
+/** A function that is there now, and its device number on its bus. */
+export interface PciPlacement {
+  readonly function: VmPciDevice;
+  readonly device: number;
+}
+
 /** A place on the root bus. */
 export interface RootBusPlace {
   readonly name: string;

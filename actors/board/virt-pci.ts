@@ -22,7 +22,7 @@ import { ConfigError } from '../../src/util/config-error.ts';
 import { pcieHost, pcieHostFunction } from '../pci/pcie-host.ts';
 import { type PcieRootPortEvent, type PcieSlotEvent, pcieRootPort } from '../pci/root-port.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
-import { numberFunctions, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
+import { numberFunctions, type PciPlacement, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
 import { VIRT_PCIE_IRQ, virtPcieApertures, virtPcieOpenBus, virtPcieWindows } from './virt-pci-tree.ts';
 
 /** Names among the machine's actors. */
@@ -62,6 +62,8 @@ export class VirtPci {
   readonly #secondaries = new Map<string, PciBus>();
   readonly #slots = new Map<string, PciSlot>();
   readonly #windows: readonly PciHostWindow[];
+  /** Those that are there now, in the order in which they came. */
+  readonly #functions = new Map<string, PciPlacement>();
   /** Who waits for a function to be out. */
   readonly #unplugging = new Map<string, ((error: Error | null) => void)[]>();
 
@@ -99,6 +101,26 @@ export class VirtPci {
       },
     });
     this.#root = new PciBus([0, 1, 2, 3].map((pin) => options.wireTo(VIRT_PCIE_IRQ + pin)));
+  }
+
+  /** Of all that is here, as it is made. */
+  static definitions({ rootPorts, functions }: VmPciOptions): [string, DeviceDefinition][] {
+    return [
+      [PCI_ACTORS.host, pcieHost],
+      [PCI_ACTORS.hostFunction, pcieHostFunction],
+      ...rootPorts.map((name): [string, unknown] => [name, pcieRootPort]),
+      ...functions.map(({ name, definition }): [string, unknown] => [name, definition]),
+    ] as [string, DeviceDefinition][];
+  }
+
+  /** Of the actors that are there now. */
+  get names(): string[] {
+    const { rootPorts } = this.#options;
+    return [PCI_ACTORS.host, PCI_ACTORS.hostFunction, ...rootPorts, ...this.#functions.keys()];
+  }
+
+  get functions(): PciPlacement[] {
+    return [...this.#functions.values()];
   }
 
   /** Of the host bridge, root ports and functions that are there from the start; by name, in the order to spawn them. */
@@ -173,9 +195,11 @@ export class VirtPci {
     for (const done of waiting) done(new Error('the machine was stopped'));
   }
 
-  #logicOf({ name, definition, config, ports, bus }: VmPciDevice, device: number): AnyActorLogic {
+  #logicOf(one: VmPciDevice, device: number): AnyActorLogic {
+    const { name, definition, config, ports, bus } = one;
     const on = bus === undefined ? this.#root : this.#secondaries.get(bus);
     if (on === undefined) throw new Error(`there is no root port ${bus}`);
+    this.#functions.set(name, { function: one, device });
     return this.#functionLogic(name, definition, on, device, config, ports);
   }
 
@@ -205,6 +229,7 @@ export class VirtPci {
     if (event.type !== 'pci.released') return;
     this.#slots.get(event.function)?.detach();
     this.#slots.delete(event.function);
+    this.#functions.delete(event.function);
     this.#options.released(event.function);
     const waiting = this.#unplugging.get(event.function) ?? [];
     this.#unplugging.delete(event.function);

@@ -5,9 +5,11 @@
  */
 import { remoteRegisterWindow, WindowServer } from '../../src/actor/index.ts';
 import type { Region } from '../../src/bus/address-space.ts';
+import { StateReader } from '../../src/bus/device-state.ts';
 import { addressSpaceWindow, memoryWindow } from '../../src/bus/window.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
+import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { ConsolePort } from '../char/console-port.ts';
 import { uart16550 } from '../char/uart16550.ts';
 import { RelayedConsole, serveRelayedConsole } from '../cpu/relayed-console.ts';
@@ -24,7 +26,7 @@ import {
 import { WORDS } from '../cpu/words.ts';
 import { type ImsicLevel, imsicWindow } from '../irq/imsic-window.ts';
 import { type AclintHartPort, aclint } from '../misc/aclint.ts';
-import { FarHartTimer } from './hart-wires.ts';
+import { FarHartTimer, FarWire, FarWires } from './hart-wires.ts';
 import { type ImsicReach, imsicLevels, interruptControllers, msiPortOf, startInterrupts } from './virt-interrupts.ts';
 import { virtPcieOpenBus } from './virt-pci-tree.ts';
 
@@ -67,11 +69,11 @@ export function virtVcpuThread(parameters: VirtVcpuParameters, thread: Thread, t
 function virtThreadDevices(parameters: VirtVcpuParameters): (host: VcpuHost) => ThreadDevices {
   return (host) => {
     const { hartId, remote } = parameters;
-    const { console, regions } = hartId === 0 ? startDevices(host, parameters) : reachDevices(host, parameters);
+    const { regions, ...devices } = hartId === 0 ? startDevices(host, parameters) : reachDevices(host, parameters);
     const everywhere = [romRegion(parameters), pioRegion(host, parameters), ...imsicRegions(host, parameters)];
     const open = virtPcieOpenBus(parameters.ram.lengthBytes);
     return {
-      console,
+      ...devices,
       regions: [...everywhere, ...regions, ...farRegions(host.channel, remote), ...open.memory],
       io: open.io,
     };
@@ -83,7 +85,8 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): Omit<Thre
   const { uart, aclint: timer, aia, harts, start } = parameters;
   const port = new ConsolePort(link, loop, (handler) => channel.onSpace(handler));
   const msi = msiPortOf(aia, imsicReach(host, parameters));
-  const wires = startInterrupts(host, { aia, harts, supervisorOnly: start.mode === 'S' }, msi);
+  const hartWires = new FarWires();
+  const wires = startInterrupts(host, { aia, harts, supervisorOnly: start.mode === 'S', hartWires }, msi);
   channel.onWords(WORDS.wire, (source, level) => wires.set(source, level !== 0));
   const uartPorts = { irq: { set: (level: boolean) => wires.set(uart.source, level) }, char: port };
   const uartActor = host.startDevice(uart.name, uart16550, uartPorts, undefined);
@@ -95,7 +98,7 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): Omit<Thre
     const ticks = Math.floor(loop.nowNs() / TICK_NS);
     return half === 'lo' ? ticks >>> 0 : Math.floor(ticks / 2 ** 32) >>> 0;
   };
-  host.startDevice(timer.name, aclint, { harts: hartTimers(host, parameters), readMtime }, undefined);
+  host.startDevice(timer.name, aclint, { harts: hartTimers(host, parameters, hartWires), readMtime }, undefined);
   const servers = thread.peers.map((peer) => new WindowServer(thread.channel(peer)));
   const regions = firstDevices(parameters).map(({ windowId, ...place }): Region => {
     const window = host.windows.get(place.name);
@@ -104,12 +107,36 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): Omit<Thre
     return { ...place, kind: 'mmio', window };
   });
   for (const peer of vcpuPeers(thread)) serveRelayedConsole(thread.channel(peer), port);
-  return { console: port, regions };
+  return {
+    console: port,
+    regions,
+    save: () => ({ console: port.save(), wires: hartWires.save() }),
+    load(state) {
+      const reader = new StateReader(thread.name, state);
+      const high = reader.strings('wires');
+      port.load(reader.object('console'));
+      reader.finish();
+      hartWires.load(high);
+    },
+  };
 }
 
 function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): Omit<ThreadDevices, 'io'> {
   const first = thread.channel(FIRST);
-  return { console: new RelayedConsole(first), regions: farRegions(first, firstDevices(parameters)) };
+  const relayed = new RelayedConsole(first);
+  return {
+    console: relayed,
+    regions: farRegions(first, firstDevices(parameters)),
+    save: () => {
+      const saved = relayed.save();
+      return saved === null ? null : { console: saved };
+    },
+    load(state) {
+      const reader = new StateReader(thread.name, state);
+      relayed.load(reader.object('console'));
+      reader.finish();
+    },
+  };
 }
 
 /** The devices beside the first vCPU, as the others and the main loop reach them. */
@@ -156,8 +183,11 @@ function imsicReach({ thread, vcpu }: VcpuHost, { harts, hartId }: VirtVcpuParam
 
 const vcpuPeers = (thread: Thread): string[] => thread.peers.filter((peer) => peer !== MAIN_THREAD);
 
-function hartTimers({ vcpu, thread }: VcpuHost, { harts }: VirtVcpuParameters): AclintHartPort[] {
-  return Array.from({ length: harts }, (_, hart) =>
-    hart === 0 ? vcpu.timer : new FarHartTimer(thread.channel(vcpuThreadName(hart))),
-  );
+function hartTimers({ vcpu, thread }: VcpuHost, { harts }: VirtVcpuParameters, wires: FarWires): AclintHartPort[] {
+  const far = (hart: number): FarHartTimer => {
+    const channel = thread.channel(vcpuThreadName(hart));
+    const software = wires.add(`hart${hart} msip`, new FarWire(channel, WORDS.hartWire, INTERRUPT.msi));
+    return new FarHartTimer(channel, software);
+  };
+  return Array.from({ length: harts }, (_, hart) => (hart === 0 ? vcpu.timer : far(hart)));
 }

@@ -38,7 +38,7 @@ import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.t
 import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
 import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
 import type { FinishRequest } from '../misc/test-finisher.ts';
-import { FarWire } from './hart-wires.ts';
+import { FarWire, FarWires } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
 import { onThreads, type Placement } from './placement.ts';
 import { VcpuEnd } from './vcpu-end.ts';
@@ -47,7 +47,8 @@ import { interruptControllers, msiPortOf } from './virt-interrupts.ts';
 import { machineLogic } from './virt-machine.ts';
 import { NearDevices } from './virt-near.ts';
 import { VirtPci } from './virt-pci.ts';
-import { checkPciName, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
+import { checkPciName, type PciPlacement, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
+import { type PartFailure, type SavedPart, VirtPersist } from './virt-persist.ts';
 import { virtTable } from './virt-table.ts';
 import { farRegions, firstDevices, type VirtVcpuParameters } from './virt-vcpu.ts';
 
@@ -106,6 +107,10 @@ export class VirtBoard {
   readonly #origin = new AccessOrigin();
   /** Harts that have yet to stand. */
   readonly #toPause = new Set<number>();
+  readonly #persist: VirtPersist;
+  /** Of the devices here to the first vCPU's thread. */
+  readonly #wires = new FarWires();
+  #restore: (() => void) | null = null;
   #root: AnyActorRef | null = null;
   #closed: Promise<void> | null = null;
 
@@ -148,6 +153,7 @@ export class VirtBoard {
       links: this.#vcpus.map(({ link }) => link),
     });
     this.#pci = this.#createPci();
+    this.#persist = this.#createPersist();
     this.logic = this.#machineLogic();
     for (const [hart, vcpu] of this.#vcpus.entries()) {
       const attention = attentionByteOffset(doorbells[hart] as DoorbellWords);
@@ -181,6 +187,38 @@ export class VirtBoard {
     return new Promise((resolve, reject) => {
       vcpu.work(code, ({ result, error }) => (error === null ? resolve(result) : reject(new RemoteError(error))));
     });
+  }
+
+  /** The machine stands. @param done told all that it has but its RAM; null when something never came to rest */
+  save(done: (parts: SavedPart[] | null) => void): void {
+    this.#persist.save(done);
+  }
+
+  /** Of a machine whose threads are simulated, where nothing is under way. */
+  saveNow(): SavedPart[] | null {
+    return this.#persist.saveNow();
+  }
+
+  /** The virtual time, and what the machine is made of now. */
+  describe(): { readonly timeNs: number; readonly functions: readonly PciPlacement[] } {
+    return { timeNs: this.#clock.nowNs(), functions: this.#pci.functions };
+  }
+
+  /**
+   * Puts a machine that has not begun where another was saved; RAM is there already. It is paused afterwards.
+   * @param done told what could not be restored, or null
+   */
+  restore(timeNs: number, parts: readonly SavedPart[], done: (failure: PartFailure | null) => void): void {
+    this.#restore = () => {
+      this.#isUsed = true;
+      this.#clock.stop(timeNs);
+      for (const vcpu of this.#vcpus) vcpu.stopClock(timeNs);
+      this.#persist.restore(parts, (failure) => {
+        if (failure === null) this.#send({ type: 'machine.restored' });
+        done(failure);
+      });
+    };
+    this.#send({ type: 'machine.restore' });
   }
 
   /** Puts a function into the slot of a root port. @throws ConfigError where that cannot be */
@@ -261,7 +299,20 @@ export class VirtBoard {
   }
 
   #wireTo(source: number): IrqLine {
-    return new FarWire(this.#first.channel, WORDS.wire, source);
+    return this.#wires.add(`source ${source}`, new FarWire(this.#first.channel, WORDS.wire, source));
+  }
+
+  #createPersist(): VirtPersist {
+    const controllers = interruptControllers(this.#options.aia).map(({ name }) => name);
+    return new VirtPersist({
+      vcpus: this.#vcpus,
+      wires: this.#wires,
+      far: [...controllers, ...Object.values(FAR_DEVICES)],
+      controllers,
+      near: () => [...this.#near.names, ...this.#pci.names],
+      actor: (name) => this.#root?.system.get(name),
+      mapped: (done) => this.#pci.topology.commit({ remove: [], add: [] }, done),
+    });
   }
 
   /** The devices whose registers are on the first vCPU's thread. */
@@ -290,6 +341,7 @@ export class VirtBoard {
       started: mode === 'M' ? names : names.slice(0, 1),
       start: { type: 'vcpu.start', pc: BigInt(pcGpa), argument: BigInt(a1) } as EventObject,
       loadRam: () => this.#loadRam(),
+      restore: () => this.#restore?.(),
       resumeClock: () => this.#resumeClock(),
       stopClock: () => this.#stopClock(),
       expectPauses: () => this.#expectPauses(),

@@ -4,6 +4,7 @@
  * has been taken, so nothing is lost and nothing grows.
  */
 import type { Link, LinkMessage } from '../../src/actor/index.ts';
+import { StateReader } from '../../src/bus/device-state.ts';
 import type { BottomHalf, LoopPort, Timer } from '../../src/loop/port.ts';
 import type { CharPort } from './char-port.ts';
 
@@ -24,6 +25,13 @@ const FLUSH_BYTES = 1024;
 const FLUSH_DELAY_NS = 1_000_000;
 /** The longest piece of input in one message. */
 export const INPUT_CHUNK_BYTES = 1024;
+
+/** Of a frozen machine. */
+export interface ConsolePortState {
+  readonly output: readonly number[];
+  readonly outputDeadlineNs: number | null;
+  readonly unread: readonly number[];
+}
 
 export interface ConsolePortListener {
   /** There is input to read. */
@@ -90,6 +98,29 @@ export class ConsolePort implements CharPort {
     this.#inputAt = 0;
     this.#inputToken = token;
     this.listener?.readable();
+  }
+
+  /** What lies here, as plain data. Input that the guest has not read is told, and comes again from the main loop. */
+  save(): ConsolePortState {
+    const { deadlineNs } = this.#delay;
+    return {
+      output: [...this.#output.subarray(0, this.#outputBytes)],
+      outputDeadlineNs: deadlineNs === null ? null : Math.ceil(deadlineNs),
+      unread: [...this.#input.subarray(this.#inputAt)],
+    };
+  }
+
+  /** @throws StateError */
+  load(state: unknown): void {
+    const reader = new StateReader('console', state);
+    const output = reader.uints('output', 0xff, 0, OUTPUT_MAX_BYTES);
+    const deadlineNs = reader.timeOrNull('outputDeadlineNs');
+    reader.uints('unread', 0xff, 0, INPUT_CHUNK_BYTES);
+    reader.finish();
+    this.#output.set(output);
+    this.#outputBytes = output.length;
+    if (deadlineNs !== null) this.#delay.arm(deadlineNs);
+    else if (output.length > 0) this.#flush.schedule();
   }
 
   /** What was gathered goes now: before the machine stands, and its clock with it. */

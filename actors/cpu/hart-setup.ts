@@ -23,8 +23,8 @@ const SUPERVISOR = 1;
 const DELEGATED_EXCEPTIONS = 0xb1ffn;
 const DELEGATED_INTERRUPTS =
   (1n << BigInt(INTERRUPT.ssi)) | (1n << BigInt(INTERRUPT.sti)) | (1n << BigInt(INTERRUPT.sei));
-/** cycle, time, instret and the other counters. */
-const ALL_COUNTERS = 0xffff_ffffn;
+/** cycle, time and instret: those that can be enabled. */
+const ALL_COUNTERS = 0b111n;
 /** Sstc, Svadu off (Svade), Svpbmt; cache-block operations of every kind. */
 const MENVCFG = { STCE: 1n << 63n, PBMTE: 1n << 62n, CBZE: 1n << 7n, CBCFE: 1n << 6n, CBIE_FLUSH: 1n << 4n } as const;
 /** One NAPOT region over everything: readable, writable, executable. */

@@ -29,23 +29,30 @@ export interface WorkDone extends LinkMessage {
   readonly result: unknown;
   readonly error: ErrorRecord | null;
 }
-/** An actor of the thread, saved. */
-export interface SavedActor extends LinkMessage {
-  readonly type: 'board.saved';
+/** An actor, or what a thread has beside its actors, as plain data. */
+export interface ActorState {
   readonly name: string;
   readonly state: unknown;
 }
-/** Behind the last of them. */
+/** An actor of the thread, saved. */
+export interface SavedActor extends LinkMessage, ActorState {
+  readonly type: 'board.saved';
+}
+/** Behind the last of them; or instead of them, where something is still under way. */
 export interface SavedThread extends LinkMessage {
   readonly type: 'board.saved-thread';
+  readonly isWhole: boolean;
 }
 export type BoardMessage = VcpuPaused | ResetRequest | ProgramEnd | LogText | WorkDone | SavedActor | SavedThread;
 
 /** From the board: virtual time goes on, in step with the board's clock, or stands still. */
 export type ClockMessage = LinkMessage & { readonly originNs: number; readonly atNs: number };
 
-/** From the board, as a request: answered when every message between the vCPUs that was sent before has been handled. */
-export type DrainRequest = LinkMessage & { readonly type: 'thread.drain' };
+/**
+ * From the board, as a request: answered when every message between the vCPUs that was sent before has been handled.
+ * `flush`: what the guest has printed goes on its way first.
+ */
+export type DrainRequest = LinkMessage & { readonly type: 'thread.drain'; readonly flush?: boolean };
 
 /** From the board: work for the vCPU, see vcpu-work.ts. */
 export interface VcpuWorkMessage extends LinkMessage {
@@ -58,8 +65,6 @@ export interface VcpuWorkMessage extends LinkMessage {
 export type SaveRequest = LinkMessage & { readonly type: 'thread.save' };
 
 /** From the board, as a request, before the machine runs: the reply is an error where the actor cannot be there. */
-export interface RestoreRequest extends LinkMessage {
+export interface RestoreRequest extends LinkMessage, ActorState {
   readonly type: 'thread.restore';
-  readonly name: string;
-  readonly state: unknown;
 }

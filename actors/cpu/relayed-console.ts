@@ -2,12 +2,20 @@
  * The SBI console on the thread of a vCPU that has none beside it: bytes go to the first vCPU's thread and back in words
  * records, one under way each way, so that nothing grows: what does not fit now is refused, and the guest tries again.
  */
+import { StateReader } from '../../src/bus/device-state.ts';
 import { type Channel, REPLY_ABORTED } from '../../src/channel/channel.ts';
 import type { ThreadConsole } from './vcpu-thread.ts';
 import { WORDS } from './words.ts';
 
 /** Bytes in one record: three words behind their number. */
 const PIECE_BYTES = 12;
+
+/** Of a frozen machine. */
+export interface RelayedConsoleState {
+  readonly output: readonly number[];
+  /** A byte that has come and was not asked for again, if there is one. */
+  readonly input: readonly number[];
+}
 
 export class RelayedConsole implements ThreadConsole {
   readonly #channel: Channel;
@@ -52,6 +60,24 @@ export class RelayedConsole implements ThreadConsole {
       });
     }
     return byte;
+  }
+
+  /** @returns null while something is under way */
+  save(): RelayedConsoleState | null {
+    if (this.#sending || this.#asking) return null;
+    return { output: [...this.#piece.subarray(0, this.#length)], input: this.#input < 0 ? [] : [this.#input] };
+  }
+
+  /** @throws StateError */
+  load(state: unknown): void {
+    const reader = new StateReader('relayed console', state);
+    const output = reader.uints('output', 0xff, 0, PIECE_BYTES);
+    const [input = -1] = reader.uints('input', 0xff, 0, 1);
+    reader.finish();
+    this.#piece.set(output);
+    this.#length = output.length;
+    this.#input = input;
+    this.flush();
   }
 
   flush(): void {

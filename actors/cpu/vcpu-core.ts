@@ -6,7 +6,7 @@
  * until it is answered, but its loop goes on turning.
  */
 import { BUS_FAULT, MUST_ASK, MUST_WAIT } from '../../src/actor/index.ts';
-import { StateError } from '../../src/bus/device-state.ts';
+import { StateError, StateReader } from '../../src/bus/device-state.ts';
 import { type BusSize, FlatView } from '../../src/bus/flat-view.ts';
 import type { Hart } from '../../src/hart/hart.ts';
 import type { HartState } from '../../src/hart/hart-state.ts';
@@ -47,13 +47,20 @@ type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'retry' |
 /** Times in a row that the guest may spin before its thread gives way to others, and for how long it then does. */
 const YIELDS_BEFORE_PARKING = 16;
 const YIELD_NS = 20_000;
+/** Of a counter of instructions. */
+const INSTRET_MAX = 2n ** 64n - 1n;
 /** Instructions between two yields that still count as in a row. */
 const YIELDS_APART = 20_000n;
 
+/** Of those, what a saved hart goes on waiting for: the rest is made again, or there is room. */
+const SAVED_WAITING = ['nothing', 'interrupt', 'yield', 'reset'] as const;
+
 /** What a vCPU saves, beside its life. */
 export interface VcpuCoreState {
-  readonly waiting: 'nothing' | 'interrupt' | 'reset';
+  readonly waiting: 'nothing' | 'interrupt' | 'yield' | 'reset';
   readonly suspended: boolean;
+  /** Of a hart that spins: how often in a row, since when, and how long it gives way. */
+  readonly spin: { readonly yields: number; readonly atInstret: bigint; readonly untilNs: number | null };
   readonly hart: HartState;
 }
 
@@ -252,22 +259,30 @@ export class VcpuCore {
 
   /** What is in flight elsewhere is not part of it: an access or a call that is not answered is made again. */
   save(): VcpuCoreState {
-    const waiting = this.#waiting === 'interrupt' || this.#waiting === 'reset' ? this.#waiting : 'nothing';
-    return { waiting, suspended: this.#suspended, hart: this.#hart.save() };
+    const waiting = SAVED_WAITING.find((one) => one === this.#waiting) ?? 'nothing';
+    const untilNs = waiting === 'yield' ? Math.ceil(this.#deadline.deadlineNs ?? 0) : null;
+    const spin = { yields: this.#yields, atInstret: this.#yieldedAt, untilNs };
+    return { waiting, suspended: this.#suspended, spin, hart: this.#hart.save() };
   }
 
   /** @throws Error for what no save() of this version has given; the hart is then as it was */
   load(state: VcpuCoreState): void {
     const { waiting, suspended, hart } = state;
-    if (waiting !== 'nothing' && waiting !== 'interrupt' && waiting !== 'reset') {
-      throw new StateError('vcpu.waiting', 'nothing, interrupt or reset');
-    }
+    if (!SAVED_WAITING.includes(waiting)) throw new StateError('vcpu.waiting', SAVED_WAITING.join(', '));
     if (typeof suspended !== 'boolean') throw new StateError('vcpu.suspended', 'true or false');
+    const spin = new StateReader('vcpu.spin', state.spin);
+    const yields = spin.uint('yields', Number.MAX_SAFE_INTEGER);
+    const atInstret = spin.bigint('atInstret', 0n, INSTRET_MAX);
+    const untilNs = spin.timeOrNull('untilNs');
+    spin.finish();
     this.#hart.load(hart);
     this.#forget();
     this.#waiting = waiting;
     this.#suspended = suspended;
+    this.#yields = yields;
+    this.#yieldedAt = atInstret;
     if (waiting === 'interrupt') this.#waitForInterrupt();
+    else if (waiting === 'yield') this.#deadline.arm(untilNs ?? 0);
     if (this.#hart.word('pendingState') === PENDING.issued) this.#waiting = 'retry';
   }
 

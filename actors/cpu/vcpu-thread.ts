@@ -38,6 +38,7 @@ import { HartPeers } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { Htif, type HtifPort, HtifWatch } from './htif.ts';
 import type {
+  ActorState,
   BoardMessage,
   ClockMessage,
   DrainRequest,
@@ -75,6 +76,9 @@ export const MAIN_THREAD = 'main';
 /** The thread of a hart, and the name of its vCPU among the machine's actors. */
 export const vcpuThreadName = (hart: number): string => `vcpu${hart}`;
 export const vcpuActorName = (hart: number): string => `cpu${hart}`;
+
+/** What a thread has beside its actors, among the parts of a saved machine; no actor can be called so. */
+export const threadStateName = (thread: string): string => `${thread}.thread`;
 
 /** The name of a thread's loop among the machine's actors. */
 export const loopActorName = (thread: string): string => `${thread}-loop`;
@@ -115,6 +119,10 @@ export interface ThreadDevices {
   readonly regions: readonly Region[];
   /** I/O ports. */
   readonly io: readonly Region[];
+  /** What is no actor's; null while something of it is under way. */
+  save(): object | null;
+  /** @throws Error for what no save() of this version has given */
+  load(state: unknown): void;
 }
 
 /** What differs between a thread of its own and one that is simulated. */
@@ -321,9 +329,9 @@ export class VcpuThread {
   #listen(): void {
     this.#link.on<ClockMessage>('clock.resume', ({ originNs }) => void this.#clock.resume(originNs));
     this.#link.on<ClockMessage>('clock.stop', ({ atNs }) => void this.#clock.stop(atNs));
-    this.#link.on<DrainRequest>('thread.drain', (_, token) => this.#drain(token));
+    this.#link.on<DrainRequest>('thread.drain', ({ flush }, token) => this.#drain(flush === true, token));
     this.#link.on<VcpuWorkMessage>('vcpu.work', (message) => this.#work(message));
-    this.#link.on<SaveRequest>('thread.save', () => this.#save());
+    this.#link.on<SaveRequest>('thread.save', () => this.#sendSaved());
     this.#link.on<RestoreRequest>('thread.restore', (request, token) => this.#restore(request, token));
     this.#thread.doorbell.onSignal(SIGNAL.close, () => this.#loopActor?.send({ type: 'loop.stop' }));
   }
@@ -356,7 +364,8 @@ export class VcpuThread {
   }
 
   /** Answers when whatever this thread has sent to the other vCPUs, and they to it, has been handled. */
-  #drain(token: number): void {
+  #drain(flush: boolean, token: number): void {
+    if (flush) this.#devices.console.flush();
     const others = this.#thread.peers.filter((peer) => peer !== MAIN_THREAD);
     let left = others.length;
     const answered = (): void => {
@@ -388,20 +397,27 @@ export class VcpuThread {
     this.#outbox.post({ type: 'board.work-done', id, result, error });
   }
 
-  #save(): void {
-    const cpu = vcpuActorName(this.#parameters.hartId);
-    this.#outbox.post({ type: 'board.saved', name: cpu, state: this.#vcpu.runner.save() });
-    for (const [name, actor] of this.#deviceActors) {
-      this.#outbox.post({ type: 'board.saved', name, state: actor.getPersistedSnapshot() });
-    }
-    this.#outbox.post({ type: 'board.saved-thread' });
+  /** All of this thread as plain data, by actor; null while something between the threads is under way. */
+  save(): ActorState[] | null {
+    const rest = this.#devices.save();
+    if (rest === null || !this.#outbox.empty) return null;
+    const devices = [...this.#deviceActors].map(([name, actor]) => ({ name, state: actor.getPersistedSnapshot() }));
+    const cpu = { name: vcpuActorName(this.#parameters.hartId), state: this.#vcpu.runner.save() };
+    return [...devices, { name: threadStateName(this.#thread.name), state: rest }, cpu];
+  }
+
+  #sendSaved(): void {
+    const saved = this.save();
+    for (const one of saved ?? []) this.#outbox.post({ type: 'board.saved', ...one });
+    this.#outbox.post({ type: 'board.saved-thread', isWhole: saved !== null });
   }
 
   #restore({ name, state }: RestoreRequest, token: number): void {
     let failure: unknown = null;
     try {
       const device = this.#deviceActors.get(name);
-      if (device === undefined) this.#vcpu.runner.restore(state as VcpuState);
+      if (name === threadStateName(this.#thread.name)) this.#devices.load(state);
+      else if (device === undefined) this.#vcpu.runner.restore(state as VcpuState);
       else device.send({ type: 'device.restore', persisted: state, failed: (error: unknown) => (failure = error) });
     } catch (error) {
       failure = error;

@@ -36,7 +36,7 @@ import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
 import { TICK_NS, VcpuCore, type VcpuCoreState } from './vcpu-core.ts';
 import type { HartAccess } from './vcpu-work.ts';
 
-const VCPU_STATE_VERSION = 1;
+export const VCPU_STATE_VERSION = 1;
 
 /** A vCPU as plain data. */
 export interface VcpuState extends VcpuCoreState {
@@ -82,7 +82,7 @@ export interface VcpuRunner {
   receiveMsi(file: 'M' | 'S', identity: number): void;
   /** The vCPU as plain data; null when the actor has ended. */
   save(): VcpuState | null;
-  /** Of a vCPU that has not run yet, in a machine that stands. @throws Error where the state is none of this version */
+  /** Of a vCPU that is paused and has not run yet. @throws Error where the state is none of this version */
   restore(state: VcpuState): void;
   /** Lends the hart's state. @throws Error when the actor has ended, and what `run` throws */
   lend<T>(run: (state: HartAccess) => T): T;
@@ -163,7 +163,6 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
     }
     if (typeof state.started !== 'boolean') throw new StateError('vcpu.started', 'true or false');
     if (this.#core === null) throw new Error('the vCPU has ended');
-    this.#self?.send({ type: 'vcpu.pause' });
     if (state.started) this.#self?.send({ type: 'vcpu.start', pc: 0n, argument: 0n });
     this.#core.load(state);
   }

@@ -232,7 +232,7 @@ class EduCore implements PciFunctionCore<EduState> {
   #start(command: number): void {
     this.#state.dmaCommand = command;
     this.#state.status &= ~STATUS.dmaFailed;
-    this.#dmaDue.arm(this.#ports.loop.nowNs() + EDU_DMA_DELAY_NS);
+    this.#dmaDue.arm(Math.floor(this.#ports.loop.nowNs()) + EDU_DMA_DELAY_NS);
   }
 
   /** The registers of the transfer cannot change while it runs. */

@@ -129,7 +129,10 @@ class PcieHostCore implements DeviceCore<PcieHostState> {
 
   load(state: PcieHostState): void {
     new StateReader('gpex-pcihost', state).finish();
-    this.#routesChanged();
+    // At once: what the functions decode must be in use before a vCPU goes on, and this device stands until then.
+    this.#isStale = true;
+    this.#catchUp.cancel();
+    this.#pump();
   }
 
   #routesChanged(): void {

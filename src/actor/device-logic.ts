@@ -289,8 +289,10 @@ class TypedBody<S, E> implements DeviceBody {
     try {
       this.restore(persisted);
     } catch (error) {
-      failed(error);
+      return failed(error);
     }
+    // Saved in whatever it did: it stands here, like all others, until the machine goes on.
+    if (this.life !== 'removed') this.#chart = deviceMachine.resolveState({ value: 'quiesced' });
   }
 
   #live(event: DeviceLifeEvent, scope: unknown): void {

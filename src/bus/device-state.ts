@@ -56,6 +56,39 @@ export class StateReader {
     return value;
   }
 
+  /** A number of any kind from 0 up. */
+  number(name: string): number {
+    const value = this.#take(name);
+    if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
+    throw new StateError(`${this.#device}.${name}`, 'a number from 0 up');
+  }
+
+  text(name: string): string {
+    const value = this.#take(name);
+    if (typeof value !== 'string') throw new StateError(`${this.#device}.${name}`, 'a text');
+    return value;
+  }
+
+  /** Whatever it is: somebody else's to check. */
+  unknown(name: string): unknown {
+    return this.#take(name);
+  }
+
+  strings(name: string): string[] {
+    const value = this.#take(name);
+    if (!Array.isArray(value) || !value.every((one) => typeof one === 'string')) {
+      throw new StateError(`${this.#device}.${name}`, 'a list of texts');
+    }
+    return value;
+  }
+
+  /** A record, to be read by a reader of its own. */
+  object(name: string): object {
+    const value = this.#take(name);
+    if (typeof value !== 'object' || value === null) throw new StateError(`${this.#device}.${name}`, 'an object');
+    return value;
+  }
+
   /** Whole numbers from 0 to `max`, between `minLength` and `maxLength` of them. */
   uints(name: string, max: number, minLength: number, maxLength: number): number[] {
     const value = this.#take(name);

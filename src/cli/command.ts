@@ -9,6 +9,7 @@ import { loadImages } from './images.ts';
 import { openLog, openSink } from './log.ts';
 import { helpText, parseOptions } from './options.ts';
 import { type Machine, type MachineOptions, machineOptions, runMachine } from './run.ts';
+import { createSaving, saveOnSignal } from './saving.ts';
 import { openSerial } from './serial.ts';
 import { packageVersion } from './version.ts';
 
@@ -21,6 +22,8 @@ export interface Host {
   readonly createVm: (options: MachineOptions) => Promise<Machine>;
 }
 
+/** Errors that say to the user what is wrong, and what to do. */
+const TOLD: readonly string[] = ['ConfigError', 'SnapshotError'];
 const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** @returns the exit status; errors are told on standard error */
@@ -49,14 +52,25 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
   const log = openLog(options.logFile, host.stderr);
   const record = options.record === undefined ? undefined : openSink('--record', options.record, host.stderr);
   const machine = await host.createVm(machineOptions(options, images, record));
-  const stdio = { input: host.stdin, output: host.stdout, messages: host.stderr, onQuit: () => ending.end(0) };
+  const saving = createSaving(machine, options.save, host.stderr);
+  const stdio = {
+    input: host.stdin,
+    output: host.stdout,
+    messages: host.stderr,
+    onQuit: () => ending.end(0),
+    onSave: saving.ask,
+  };
   const backend = await openSerial(options.serial, stdio, ending.signal).catch(async (error: unknown) => {
     await machine.stop();
     throw error;
   });
+  const unlisten = options.save === undefined ? () => {} : saveOnSignal(saving.ask);
   try {
     return await runMachine(machine, { backend, log, quit: ending.ended });
   } finally {
+    // Stopped meanwhile, it gives up and takes the half-written file away.
+    await saving.settled();
+    unlisten();
     backend.close();
     log.close();
     record?.close();
@@ -102,7 +116,7 @@ function listenForSignals(): Ending {
 /** A wrong configuration in the user's words, our own faults with their stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name !== 'ConfigError') return `${error.stack ?? error.message}${history(error)}`;
+  if (!TOLD.includes(error.name)) return `${error.stack ?? error.message}${history(error)}`;
   const remedy = 'remedy' in error ? String(error.remedy) : '';
   return error.message.includes(remedy) ? error.message : `${error.message}\n  ${remedy}`;
 }

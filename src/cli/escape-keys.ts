@@ -2,14 +2,15 @@
 
 const escapeByte = 0x01;
 
-export type EscapeAction = 'quit' | 'help';
+export type EscapeAction = 'quit' | 'save' | 'help';
 
 /** The key after Ctrl-A -> what it does. Ctrl-A itself is sent once, keys that are not here are swallowed. */
-const actions: Readonly<Record<string, EscapeAction>> = { x: 'quit', h: 'help', '?': 'help' };
+const actions: Readonly<Record<string, EscapeAction>> = { x: 'quit', s: 'save', h: 'help', '?': 'help' };
 
 export const escapeHelp = [
   '',
   'Ctrl-A X    quit',
+  'Ctrl-A S    save the machine to the file that --save names',
   'Ctrl-A H    this help',
   'Ctrl-A A    send Ctrl-A to the guest (also Ctrl-A Ctrl-A)',
   '',

@@ -7,7 +7,8 @@ import { ConfigError } from '../util/config-error.ts';
 import type { Options } from './options.ts';
 
 export interface Images {
-  readonly kernel: ImageSource;
+  /** undefined for a saved machine that is not to survive a reset. */
+  readonly kernel: ImageSource | undefined;
   readonly initrd: ImageSource | undefined;
   readonly append: string | undefined;
   readonly bios: 'default' | 'none' | Uint8Array;
@@ -33,6 +34,7 @@ export async function loadImages(options: Options, defaultGuest: () => Promise<D
     replay: await readText('--replay', options.replay),
   };
   if (files.kernel !== undefined) return { ...files, kernel: files.kernel };
+  if (options.restore !== undefined) return files;
   const guest = await defaultGuest();
   return {
     ...files,

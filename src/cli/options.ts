@@ -38,6 +38,10 @@ export interface Options {
   readonly log: readonly LogItem[];
   /** undefined for standard error. */
   readonly logFile: string | undefined;
+  /** Where the machine is saved when the user asks. */
+  readonly save: string | undefined;
+  /** The file of a saved machine to go on from, and the names of the options that were given beside it. */
+  readonly restore: { readonly file: string; readonly stated: readonly string[] } | undefined;
   /** Of a deterministic machine; undefined for one with threads, or where a recording has it. */
   readonly seed: number | undefined;
   readonly record: string | undefined;
@@ -60,6 +64,8 @@ const defaults: Options = {
   noReboot: false,
   log: [],
   logFile: undefined,
+  save: undefined,
+  restore: undefined,
   seed: undefined,
   record: undefined,
   replay: undefined,
@@ -150,6 +156,18 @@ const rows: readonly OptionRow[] = [
     parse: (value) => ({ logFile: value }),
   },
   {
+    names: ['--save'],
+    argument: 'FILE',
+    help: 'where Ctrl-A S, or the signal SIGUSR1, saves the machine; it then goes on',
+    parse: (value) => ({ save: value }),
+  },
+  {
+    names: ['--restore'],
+    argument: 'FILE',
+    help: 'go on from a saved machine, made as it was; -kernel only for a later reset',
+    parse: (value) => ({ restore: { file: value, stated: [] } }),
+  },
+  {
     names: ['--seed'],
     argument: 'N',
     help: 'deterministic: one thread, simulated time, and a number that decides every order',
@@ -172,8 +190,13 @@ const rows: readonly OptionRow[] = [
 ];
 
 /** Later than an option's own check: what does not go together. */
-function checkTogether(options: Options): Options {
-  if (options.bios === 'none' && options.kernel === undefined) {
+function checkTogether(options: Options, stated: readonly string[]): Options {
+  const { restore } = options;
+  const images = ['-initrd', '-append', '-dtb'].find((name) => stated.includes(name));
+  if (restore !== undefined && options.kernel === undefined && images !== undefined) {
+    throw new ConfigError(images, 'without -kernel it is of no use to a saved machine', 'Name the kernel as well.');
+  }
+  if (restore === undefined && options.bios === 'none' && options.kernel === undefined) {
     throw new ConfigError(
       '-bios',
       "'none' without -kernel leaves nothing to run",
@@ -183,7 +206,7 @@ function checkTogether(options: Options): Options {
   if (options.logFile !== undefined && options.log.length === 0) {
     throw new ConfigError('-D', 'nothing is logged', `Say what to log with -d: ${Object.keys(logItems).join(', ')}.`);
   }
-  return options;
+  return restore === undefined ? options : { ...options, restore: { ...restore, stated } };
 }
 
 /** @throws ConfigError naming the option and the remedy */
@@ -198,7 +221,11 @@ export function parseOptions(args: readonly string[]): Options {
     const value = row.argument === undefined ? '' : argumentOf(row, name, args[++at]);
     options = { ...options, ...row.parse(value, options) };
   }
-  return options.help || options.version ? options : checkTogether(options);
+  if (options.help || options.version) return options;
+  return checkTogether(
+    options,
+    [...given].map(({ names }) => names[0]),
+  );
 }
 
 /** The text for --help, one line for each option. */
@@ -211,7 +238,7 @@ export function helpText(): string {
     '',
     ...rows.map(({ help }, index) => `  ${left[index]?.padEnd(width)}  ${help}`),
     '',
-    'On a terminal, Ctrl-A X quits and Ctrl-A H lists the keys.',
+    'On a terminal, Ctrl-A X quits, Ctrl-A S saves and Ctrl-A H lists the keys.',
     '',
   ].join('\n');
 }

@@ -9,9 +9,10 @@ import { type CharBackend, connectConsole, type GuestConsole } from './char-back
 import type { Images } from './images.ts';
 import type { LogSink } from './log.ts';
 import type { Options } from './options.ts';
+import type { Saveable } from './saving.ts';
 
 /** What the command line needs of the library's machine. */
-export interface Machine {
+export interface Machine extends Saveable {
   start(): void;
   stop(): Promise<unknown>;
   readonly console: GuestConsole;
@@ -21,17 +22,18 @@ export interface Machine {
 }
 
 export interface MachineOptions {
-  readonly harts: number;
-  readonly aia: Aia;
+  readonly harts?: number;
+  readonly aia?: Aia;
   readonly rootPorts: readonly string[];
   readonly pci: readonly VmPciDevice[];
-  readonly ramBytes: number;
-  readonly kernel: ImageSource;
+  readonly ramBytes?: number;
+  readonly kernel?: ImageSource;
   readonly initrd?: ImageSource;
   readonly append?: string;
-  readonly bios: 'default' | 'none' | Uint8Array;
+  readonly bios?: 'default' | 'none' | Uint8Array;
   readonly dtb?: Uint8Array;
   readonly noReboot: boolean;
+  readonly from?: string;
   readonly log?: { readonly items: readonly string[] };
   readonly seed?: number;
   readonly record?: (text: string) => void;
@@ -40,15 +42,19 @@ export interface MachineOptions {
 
 /** The machine's options from the command line's. @param record where a recording goes */
 export function machineOptions(options: Options, images: Images, record: LogSink | undefined): MachineOptions {
-  const { initrd, append, dtb, replay } = images;
+  const { kernel, initrd, append, dtb, replay } = images;
+  const { restore } = options;
+  // What a saved machine is made of says its file; only what was asked for is compared with it.
+  const isStated = (name: string): boolean => restore === undefined || restore.stated.includes(name);
   return {
-    harts: options.harts,
-    aia: options.aia,
+    ...(restore !== undefined && { from: restore.file }),
+    ...(isStated('-smp') && { harts: options.harts }),
+    ...(isStated('-M') && { aia: options.aia }),
+    ...(isStated('-m') && { ramBytes: options.ramBytes }),
+    ...(isStated('-bios') && { bios: images.bios }),
     rootPorts: options.devices.flatMap((device) => ('rootPort' in device ? [device.rootPort] : [])),
     pci: options.devices.flatMap((device) => ('pci' in device ? [device.pci] : [])),
-    ramBytes: options.ramBytes,
-    kernel: images.kernel,
-    bios: images.bios,
+    ...(kernel === undefined ? {} : { kernel }),
     noReboot: options.noReboot,
     ...(initrd === undefined ? {} : { initrd }),
     ...(append === undefined ? {} : { append }),

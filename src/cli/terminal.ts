@@ -14,12 +14,15 @@ export interface StdioOptions {
   readonly messages: { write(text: string): unknown };
   /** Ctrl-A X, or nobody reads the output any more. */
   readonly onQuit: () => void;
+  /** Ctrl-A S; without it the key does nothing. */
+  readonly onSave?: () => void;
 }
 
-export function openStdio({ input, output, messages, onQuit }: StdioOptions): CharBackend {
+export function openStdio({ input, output, messages, onQuit, onSave }: StdioOptions): CharBackend {
   const restore = input.isTTY ? enterRawMode(input) : () => undefined;
   const keys = createEscapeKeys((action) => {
     if (action === 'quit') onQuit();
+    else if (action === 'save') onSave?.();
     else messages.write(escapeHelp);
   });
   // A reader that went away (EPIPE) is no reason to crash; an input that fails has ended.

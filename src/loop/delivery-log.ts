@@ -37,6 +37,17 @@ export class DeliveryLog {
     return [this.#high, this.#low].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
   }
 
+  /** Where it stands: both words of the hash, and the length. */
+  save(): readonly [number, number, number] {
+    return [this.#high >>> 0, this.#low >>> 0, this.#length];
+  }
+
+  load([high, low, length]: readonly [number, number, number]): void {
+    this.#high = high | 0;
+    this.#low = low | 0;
+    this.#length = length;
+  }
+
   add(step: number, timeNs: number, where: string, kind: Delivery['kind'], name: string): void {
     this.#length += 1;
     this.#fold(step);

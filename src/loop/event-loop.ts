@@ -4,7 +4,7 @@
  */
 import type { DoorbellConsumer } from '../channel/doorbell.ts';
 import { assert } from '../util/errors.ts';
-import { Prng } from '../util/prng.ts';
+import { Prng, type PrngState } from '../util/prng.ts';
 import { TRAIL, Trail } from '../util/trail.ts';
 import type { LoopClock } from './clock.ts';
 import type { BottomHalf, LoopPort, Timer } from './port.ts';
@@ -140,6 +140,15 @@ export class EventLoop implements LoopPort {
 
   random(): number {
     return this.#prng.next();
+  }
+
+  /** Where the loop's random numbers stand. */
+  get chance(): PrngState {
+    return this.#prng.save();
+  }
+
+  set chance(state: PrngState) {
+    this.#prng.load(state);
   }
 
   bottomHalf(name: string, run: () => void): BottomHalf {

@@ -2,7 +2,7 @@
  * The deterministic scheduler: many loops in one thread, on one simulated clock, with a seed that decides who is next,
  * and what comes next to it. The same seed replays the same run.
  */
-import { Prng } from '../util/prng.ts';
+import { Prng, type PrngState } from '../util/prng.ts';
 import { SimulatedClock } from './clock.ts';
 import { type Delivery, DeliveryLog } from './delivery-log.ts';
 import type { LoopDriver } from './drivers.ts';
@@ -13,6 +13,13 @@ export interface Steppable {
   /** Of the simulation's time, until it can step: 0 when it can at once, Infinity when never by itself. */
   delayNs(): number;
   step(): void;
+}
+
+/** Of a simulation between two steps, to go on from in another that has come as far. */
+export interface SimulationState {
+  readonly chance: PrngState;
+  readonly steps: number;
+  readonly log: readonly [number, number, number];
 }
 
 export class Simulation {
@@ -94,6 +101,24 @@ export class Simulation {
     if (index >= 0) this.#members.splice(index, 1);
   }
 
+  /** Where the simulation stands, its time apart. */
+  save(): SimulationState {
+    return { chance: this.#prng.save(), steps: this.#steps, log: this.log.save() };
+  }
+
+  load({ chance, steps, log }: SimulationState): void {
+    this.#prng.load(chance);
+    this.#steps = steps;
+    this.log.load(log);
+  }
+
+  /** One step of one member that can now, without letting time go on. @returns false when there is none */
+  stepNow(): boolean {
+    if (this.#look() > 0) return false;
+    this.#stepReady();
+    return true;
+  }
+
   /** One step of one member that can; time moves on only when none can. @returns false when nothing is left to do */
   step(): boolean {
     const nextNs = this.#look();
@@ -103,6 +128,11 @@ export class Simulation {
       this.clock.advanceTo(Math.ceil(this.clock.nowNs() + nextNs));
       this.#look();
     }
+    this.#stepReady();
+    return true;
+  }
+
+  #stepReady(): void {
     const ready = this.#ready;
     this.#stepping = true;
     try {
@@ -111,7 +141,6 @@ export class Simulation {
       this.#stepping = false;
       this.#steps += 1;
     }
-    return true;
   }
 
   /**

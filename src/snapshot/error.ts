@@ -7,6 +7,7 @@
  * - `unknown-section`: a part that this version does not know and may not ignore
  * - `ram-size`: it was made of another amount of RAM
  * - `not-plain`, `too-large`: a state that cannot be written down: our own bug, or a device's of the caller
+ * - `machine-state`: a machine that cannot be saved as it is now
  * - `unknown-actor`, `actor-version`, `actor-state`: for whoever takes the actors' states over
  */
 export type SnapshotFault =
@@ -19,6 +20,7 @@ export type SnapshotFault =
   | 'ram-size'
   | 'not-plain'
   | 'too-large'
+  | 'machine-state'
   | 'unknown-actor'
   | 'actor-version'
   | 'actor-state';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assemble } from '../../src/isa/asm.ts';
-import type { VmMemory } from '../../src/vm.ts';
+import type { VmMemory } from '../../src/vm-memory.ts';
 import { ROOT, Unavailable } from './host.ts';
 
 const COMPILER = 'riscv64-unknown-elf-gcc';

@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true }));
 
 /** Runs the command with a machine that ends as told, or never. */
-async function run(args: string, end?: MachineEnd, whileRunning: () => void = () => undefined) {
+async function run(args: string, end?: MachineEnd, whileRunning: () => void = () => undefined, endAfterMs = 0) {
   const calls: string[] = [];
   let given: MachineOptions | undefined;
   const createVm = async (options: MachineOptions): Promise<Machine> => {
@@ -28,12 +28,18 @@ async function run(args: string, end?: MachineEnd, whileRunning: () => void = ()
         whileRunning();
       },
       stop: async () => calls.push('stop'),
+      save: async (path: string) => {
+        calls.push(`save ${path}`);
+        if (path.endsWith('full')) throw new Error('the disk is full');
+      },
       console: {
         write: (bytes) => bytes.length,
         onRoom: () => undefined,
         output: { subscribe: () => ({ unsubscribe: () => undefined }) },
       },
-      finished: new Promise((resolve) => end && resolve(end)),
+      finished: new Promise((resolve) => {
+        if (end !== undefined) setTimeout(() => resolve(end), endAfterMs);
+      }),
     };
   };
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
@@ -44,6 +50,30 @@ async function run(args: string, end?: MachineEnd, whileRunning: () => void = ()
   const status = await runCommand(line === '' ? [] : line.split(' '), host);
   return { status, calls, options: given, out: String(stdout.read() ?? ''), err: String(stderr.read() ?? '') };
 }
+
+describe('saved machines', () => {
+  it('are asked for what was stated, and need no kernel', async () => {
+    const { options } = await run('--restore DIR/file -smp 2', { kind: 'poweroff', code: 0 });
+    expect(options).toEqual({
+      from: join(directory, 'file'),
+      harts: 2,
+      rootPorts: [],
+      pci: [],
+      noReboot: false,
+    });
+  });
+
+  it('are written when SIGUSR1 asks, and what comes of it is told', async () => {
+    const ask = () => void process.kill(process.pid, 'SIGUSR1');
+    const ending = { kind: 'poweroff', code: 0 } as const;
+    const { calls, err } = await run('-kernel DIR/kernel --save DIR/file', ending, ask, 50);
+    expect(calls).toEqual(['start', `save ${join(directory, 'file')}`, 'stop']);
+    expect(err).toContain(`saved to ${join(directory, 'file')}`);
+    const failed = await run('-kernel DIR/kernel --save DIR/full', ending, ask, 50);
+    expect(failed.err).toContain('not saved: the disk is full');
+    expect(process.listenerCount('SIGUSR1')).toBe(0);
+  });
+});
 
 describe('the command', () => {
   it('hands the machine what the options name', async () => {

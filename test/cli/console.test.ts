@@ -86,6 +86,7 @@ describe('escape keys', () => {
   it('pass everything else on', () => expect(run('ls\r\x03\xff')).toEqual({ forwarded: 'ls\r\x03\xff', actions: [] }));
   it('quit', () => expect(run('a\x01xb')).toEqual({ forwarded: 'ab', actions: ['quit'] }));
   it('work across pieces', () => expect(run('\x01', 'X')).toEqual({ forwarded: '', actions: ['quit'] }));
+  it('save', () => expect(run('a\x01sb')).toEqual({ forwarded: 'ab', actions: ['save'] }));
   it('show help', () => expect(run('\x01h\x01?')).toEqual({ forwarded: '', actions: ['help', 'help'] }));
   it('send Ctrl-A itself', () => expect(run('\x01a\x01\x01')).toEqual({ forwarded: '\x01\x01', actions: [] }));
   it('swallow what is not a key', () => expect(run('\x01qz')).toEqual({ forwarded: 'z', actions: [] }));

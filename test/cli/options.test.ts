@@ -48,6 +48,16 @@ describe('options', () => {
     });
   });
 
+  it('of a saved machine say which were stated: the others are its own', () => {
+    const options = parseOptions(['-smp', '2', '--restore', 'file', '--save', 'other']);
+    expect(options).toMatchObject({
+      save: 'other',
+      restore: { file: 'file', stated: ['-smp', '--restore', '--save'] },
+    });
+    expect(parseOptions(['--restore', 'file', '-bios', 'none']).kernel).toBeUndefined();
+    expect(failure(['--restore', 'file', '-append', 'quiet']).path).toBe('-append');
+  });
+
   it('take an empty command line', () => {
     expect(parseOptions(['-append', '']).append).toBe('');
   });

@@ -9,7 +9,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'src/cli/main.ts': 'the command',
   'src/hart/build.ts': 'run by `npm run build`',
   'src/actor/worker-main.ts': 'the first module of a worker, named by URL',
-  'src/snapshot/': 'the file of a frozen machine, before the library saves one',
+  'src/snapshot/ram-hash.ts': 'whether two machines have the same RAM, which tests ask',
   'src/hart/reference/': 'the oracle, which tests run beside the interpreter',
 };
 

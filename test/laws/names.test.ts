@@ -12,6 +12,8 @@ const EDGES = [
   'src/vm.ts',
   'src/vm-modules.ts',
   // A machine that stands, on its way to a file and back.
+  'src/vm-save.ts',
+  'src/vm-snapshot.ts',
   'src/snapshot/file.ts',
   'src/snapshot/read.ts',
   'src/snapshot/write.ts',

@@ -16,6 +16,7 @@ const RAM_BYTES = 64 * 2 ** 20;
 const TICK_NS = 100;
 const SAMPLES = 2000;
 const TURNS = 60_000_000;
+const IMSIC = { bios: 'none', aia: 'aplic-imsic' } as const;
 const BOOT_TIMEOUT_MS = 180_000;
 
 type Figures = { readonly median: number; readonly p99: number };
@@ -158,6 +159,67 @@ handler:
   sret
 `;
 
+/** Hart 0 writes to the M-level interrupt file of hart 1, whose handler claims and notes the time. */
+const msis = (hart1: string): string => `
+  li s1, ${RESULTS_GPA}
+  li s0, ${RESULTS_GPA - 64}
+  li s2, ${SAMPLES + 200}
+  li s3, 0
+  bnez a0, other
+  li s5, 0x24001000
+  li s6, 5
+ready:
+  ld t0, 16(s0)
+  beqz t0, ready
+next:
+  li t0, 3000               # it has gone back to what it was doing
+pause:
+  addi t0, t0, -1
+  bnez t0, pause
+  rdtime s4
+  sw s6, 0(s5)
+  addi s3, s3, 1
+taken:
+  ld t0, 0(s0)
+  bne t0, s3, taken
+  ld t0, 8(s0)
+  sub t0, t0, s4
+  addi t0, t0, 1
+  sd t0, 0(s1)
+  addi s1, s1, 8
+  addi s2, s2, -1
+  bnez s2, next
+halt: wfi
+  j halt
+other:
+  la t0, handler
+  csrw mtvec, t0
+  li t0, 0x70               # eidelivery
+  csrw miselect, t0
+  li t1, 1
+  csrw mireg, t1
+  li t0, 0xc0               # eie0
+  csrw miselect, t0
+  li t1, 32
+  csrw mireg, t1
+  li t0, 2048
+  csrw mie, t0
+  csrsi mstatus, 8
+  li t0, 1
+  sd t0, 16(s0)
+rest: ${hart1}
+  j rest
+.align 3
+handler:
+  rdtime t0
+  csrrw t1, mtopei, x0
+  sd t0, 8(s0)
+  ld t0, 0(s0)
+  addi t0, t0, 1
+  sd t0, 0(s0)
+  mret
+`;
+
 async function latencies(source: string, options: object, base: number): Promise<number[]> {
   const { bytes } = assemble(source, { base });
   const all = await results(bytes, { harts: 2, ...options }, SAMPLES + 200, (values) => values.at(-1) !== 0n);
@@ -201,6 +263,35 @@ async function bareTrips(): Promise<number[]> {
   return samples.slice(200);
 }
 
+/** The same of two that sleep between the halves, ns. */
+async function bareParkedTrips(): Promise<number[]> {
+  const words = new Int32Array(new SharedArrayBuffer(64));
+  const text = `const { workerData: words } = require('node:worker_threads');
+    Atomics.store(words, 2, 1);
+    for (let seen = 0; ; ) {
+      Atomics.wait(words, 0, seen);
+      seen = Atomics.load(words, 0);
+      if (seen < 0) break;
+      Atomics.store(words, 1, seen);
+      Atomics.notify(words, 1);
+    }`;
+  const worker = new Worker(text, { eval: true, workerData: words });
+  await begun({ words }, 1);
+  const samples: number[] = [];
+  for (let i = 1; i <= SAMPLES; i++) {
+    const before = process.hrtime.bigint();
+    Atomics.store(words, 0, i);
+    Atomics.notify(words, 0);
+    while (Atomics.load(words, 1) !== i) Atomics.wait(words, 1, i - 1);
+    samples.push(Number(process.hrtime.bigint() - before));
+  }
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  Atomics.store(words, 0, -1);
+  Atomics.notify(words, 0);
+  await ended;
+  return samples;
+}
+
 async function bootMs(emulator: Emulator, files: LinuxFiles, harts: number): Promise<number> {
   const [program, ...args] = emulator.command(files);
   const guest = new ProcessConsole([
@@ -239,6 +330,9 @@ export async function smpBench({ rounds, files, emulators, progress }: Context):
     ['bare: round trip on a shared word', bareTrips],
     ['register of a hart in WFI read', () => latencies(reads('wfi'), { bios: 'none' }, RAM_BASE)],
     ['register of a hart in a hot loop read', () => latencies(reads('addi t0, t0, 1'), { bios: 'none' }, RAM_BASE)],
+    ['bare: round trip of two threads that park', bareParkedTrips],
+    ['MSI to a hart in WFI, one way', () => latencies(msis('wfi'), IMSIC, RAM_BASE)],
+    ['MSI to a hart in a hot loop, one way', () => latencies(msis('addi t0, t0, 1'), IMSIC, RAM_BASE)],
     ['IPI (signal) to a hart in WFI, one way', () => latencies(ipis('wfi'), {}, KERNEL_GPA)],
     ['IPI (signal) to a hart in a hot loop, one way', () => latencies(ipis('addi t0, t0, 1'), {}, KERNEL_GPA)],
   ] as const;

@@ -10,7 +10,7 @@ import { INSTRUCTIONS } from '../../src/isa/table.ts';
 import { Prng } from '../../src/util/prng.ts';
 import { bare, machine, program, RAM_BASE, sleep, within } from '../support/machines.ts';
 
-const LIMIT_MS = 2000;
+const LIMIT_MS = 10_000;
 const RAM_BYTES = 16 * 2 ** 20;
 /** Below this nothing lies in the machine's memory: a stray access would. */
 const EMPTY_BYTES = 65_536;

@@ -88,22 +88,22 @@ describe('pause', () => {
     const vm = await started(COUNTER);
     const paused = vm.pause();
     vm.resume();
-    await within(2000, 'the pause', paused);
+    await within(10_000, 'the pause', paused);
     expect(vm.state).toBe('running');
     expect(await counts(vm)).toBe(true);
     const again = vm.pause();
     vm.reset();
-    await within(2000, 'the pause', again);
+    await within(10_000, 'the pause', again);
     expect(vm.state).toBe('paused');
     expect(counter(vm).count).toBe(0n);
   });
 
   it('resolves where nothing runs anyway', async () => {
     const vm = await bare(COUNTER);
-    await within(1000, 'pause before start', vm.pause());
+    await within(10_000, 'pause before start', vm.pause());
     vm.start();
     await vm.pause();
-    await within(1000, 'a second pause', vm.pause());
+    await within(10_000, 'a second pause', vm.pause());
     expect(vm.state).toBe('paused');
   });
 
@@ -118,7 +118,7 @@ describe('pause', () => {
   it.each(SITUATIONS)('and resume, many times, %s', async (_what, source) => {
     const vm = await started(source);
     for (let i = 0; i < 20; i++) {
-      await within(2000, 'pause', vm.pause());
+      await within(10_000, 'pause', vm.pause());
       vm.resume();
       if (i % 4 === 0) await sleep(2);
     }
@@ -131,7 +131,7 @@ describe('reset', () => {
     const vm = await started(COUNTER);
     vm.memory.write(RAM_BASE + 0x2000, new Uint8Array([1, 2, 3]));
     vm.reset();
-    await vi.waitFor(() => expect(vm.state).toBe('running'), { timeout: 2000, interval: 1 });
+    await vi.waitFor(() => expect(vm.state).toBe('running'), { timeout: 10_000, interval: 1 });
     await begun(vm);
     expect(await counts(vm)).toBe(true);
     expect(vm.memory.read(RAM_BASE + 0x2000, 3)).toEqual(new Uint8Array(3));
@@ -152,7 +152,7 @@ describe('reset', () => {
   it('of a machine that has shut down lets it run once more', async () => {
     const vm = await bare('li t0, TEST\nli t1, 0x5555\nsw t1, 0(t0)\nwait: j wait');
     vm.start();
-    await within(2000, 'the end', vm.finished);
+    await within(10_000, 'the end', vm.finished);
     const states: RunState[] = [];
     vm.states.subscribe((state) => states.push(state));
     vm.reset();
@@ -167,8 +167,8 @@ describe('reset', () => {
       vm.reset();
       await sleep(5);
     }
-    await vi.waitFor(() => expect(vm.state).toBe('running'), { timeout: 2000 });
-    await within(2000, 'pause', vm.pause());
+    await vi.waitFor(() => expect(vm.state).toBe('running'), { timeout: 10_000 });
+    await within(10_000, 'pause', vm.pause());
   });
 });
 
@@ -194,8 +194,8 @@ describe('stop', () => {
     const before = handles();
     const vm = await started(source);
     expect(handles()).toBeGreaterThan(before);
-    await within(2000, 'stop', vm.stop());
-    await within(2000, 'a second stop', vm.stop());
+    await within(10_000, 'stop', vm.stop());
+    await within(10_000, 'a second stop', vm.stop());
     await vi.waitFor(() => expect(handles()).toBe(before));
     expect(vm.state).toBe('stopped');
     await expect(vm.finished).rejects.toThrow('stopped');
@@ -209,10 +209,10 @@ describe('stop', () => {
   it('before start, and while paused', async () => {
     const before = handles();
     const fresh = await bare(COUNTER);
-    await within(2000, 'stop', fresh.stop());
+    await within(10_000, 'stop', fresh.stop());
     const paused = await started(COUNTER);
     await paused.pause();
-    await within(2000, 'stop', paused.stop());
+    await within(10_000, 'stop', paused.stop());
     await vi.waitFor(() => expect(handles()).toBe(before));
   });
 
@@ -263,7 +263,7 @@ describe('a vCPU thread that fails', () => {
     vm.reset();
     vm.resume();
     expect(vm.state).toBe('internal-error');
-    await within(2000, 'stop', vm.stop());
+    await within(10_000, 'stop', vm.stop());
     expect(vm.state).toBe('stopped');
   });
 
@@ -272,7 +272,7 @@ describe('a vCPU thread that fails', () => {
     await expect(within(5000, 'the failure', vm.finished)).rejects.toThrow();
     expect(vm.state).toBe('internal-error');
     vm.start();
-    await within(2000, 'stop', vm.stop());
+    await within(10_000, 'stop', vm.stop());
   });
 });
 

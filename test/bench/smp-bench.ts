@@ -412,6 +412,7 @@ async function acknowledgements(count: number): Promise<number[]> {
 export async function pauseBench({ rounds, progress }: Context): Promise<Row[]> {
   const rows: Row[] = [];
   for (const [harts, bar] of [
+    [1, '< 5'],
     [2, '< 5'],
     [8, '<= 1.5 x bare'],
   ] as const) {

@@ -297,9 +297,8 @@ export class Code {
     this.#bytes.u8(0x10).u32(functionIndex);
     return this;
   }
-  /** The table is number 0. */
-  callIndirect(typeIndex: number): this {
-    this.#bytes.u8(0x11).u32(typeIndex).u8(0);
+  callIndirect(typeIndex: number, table = 0): this {
+    this.#bytes.u8(0x11).u32(typeIndex).u32(table);
     return this;
   }
 

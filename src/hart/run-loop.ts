@@ -48,6 +48,9 @@ export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fa
   module.export('run', index);
 }
 
+/** Beside the values of REGION_STATUS. */
+const NO_BUDGET = 3;
+
 /** `region(hart, count) -> REGION_STATUS`: runs at most `count` instructions; gives back the rest as `fast` does. */
 export const REGION_TYPE: FunctionType = { parameters: ['i32', 'i32'], results: ['i32'] };
 
@@ -239,17 +242,24 @@ class RunLoop {
   #runRegions(slow: Label, { outer, refetch, inner }: Record<'outer' | 'refetch' | 'inner', Label>): void {
     const code = this.#code;
     const hart = this.#hart;
-    const [record, status] = [code.local('i32'), code.local('i32')];
+    const [record, status, before] = [code.local('i32'), code.local('i32'), code.local('i32')];
     const { regions, regionType } = this.#callees;
     const original = code.block();
     const dispatch = code.loop();
     this.#takeSlice(outer);
     this.#load('op').memory('i32.load', OP.imm).get(hart).op('i32.add').i32(ARENA.regions).op('i32.add').tee(record);
-    code.memory('i32.load', REGION.minBudget).get(this.#slice).op('i32.gt_s').brIf(original);
+    code.memory('i32.load', REGION.minBudget).get(this.#slice).op('i32.gt_s').if();
+    code.i32(NO_BUDGET).set(status);
+    this.#countExit(status);
+    code.br(original).end();
     code.get(hart);
-    this.#load('remaining').get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
+    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
     code.get(hart).get(this.#slice).get(record).memory('i32.load', REGION.slot).callIndirect(regionType, regions);
-    code.tee(status).i32(REGION_STATUS.refused).op('i32.eq').brIf(original);
+    code.set(status);
+    this.#countExit(status);
+    code.get(hart).get(hart).memory('i64.load', HART_OFFSETS.regionInsns).get(before);
+    this.#load('remaining').op('i32.sub', 'i64.extend_i32_u', 'i64.add').memory('i64.store', HART_OFFSETS.regionInsns);
+    code.get(status).i32(REGION_STATUS.refused).op('i32.eq').brIf(original);
     this.#lookUp(outer, refetch);
     code.get(status).if();
     // The interpreter may not have met it yet.
@@ -266,6 +276,14 @@ class RunLoop {
     this.#runOriginal(record);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
+  }
+
+  #countExit(status: number): void {
+    const code = this.#code;
+    const counter = code.local('i32');
+    code.get(this.#hart).get(status).i32(8).op('i32.mul', 'i32.add').tee(counter).get(counter);
+    code.memory('i64.load', HART_OFFSETS.regionExits).i64(1n).op('i64.add');
+    code.memory('i64.store', HART_OFFSETS.regionExits);
   }
 
   /** One instruction, the one in whose place a region's op stands, in its fast form if it has one. */

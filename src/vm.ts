@@ -9,6 +9,7 @@ import { checkDevices, TAKEN_NAMES, type VmDevice, withDeviceNodes } from '../ac
 import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
+import { ACCEL_KINDS, type Accel } from '../actors/cpu/accel.ts';
 import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
 import type { RunState } from '../machines/machine.ts';
 import {
@@ -43,6 +44,11 @@ export interface VmOptions {
   readonly harts?: number;
   /** Interrupt controllers: a PLIC, an APLIC, or an APLIC and an IMSIC for each hart; `none` (the PLIC) where left out. */
   readonly aia?: Aia;
+  /**
+   * How instructions are executed: `interpreter` where left out; `jit` translates what is hot to WebAssembly. The guest
+   * can tell by their speed only; a recording of a run with one is one of a run with the other.
+   */
+  readonly accel?: Accel;
   /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */
   readonly rootPorts?: readonly string[];
   /** PCI functions, on the root bus or in the slot of a root port. */
@@ -326,6 +332,8 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   checkHarts(harts);
   const aia = options.aia ?? AIA_DEFAULT;
   checkAia(aia);
+  const accel = options.accel ?? 'interpreter';
+  checkAccel(accel);
   const devices = options.devices ?? [];
   const run = openRun(options, () => randomInt(2 ** 31));
   checkDevices(devices, ramBytes);
@@ -364,6 +372,7 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   const board = new VirtBoard({
     harts,
     aia,
+    accel,
     pci,
     memory,
     layout,
@@ -422,6 +431,11 @@ function checkRam(ramBytes: number): void {
 function checkHarts(harts: number): void {
   if (Number.isInteger(harts) && harts >= 1 && harts <= HARTS_MAX) return;
   throw new ConfigError('-smp', `a machine cannot have ${harts} harts`, `Give it 1 to ${HARTS_MAX}.`);
+}
+
+function checkAccel(accel: Accel): void {
+  if (ACCEL_KINDS.includes(accel)) return;
+  throw new ConfigError('-accel', `'${String(accel)}' is not known`, `Write one of ${ACCEL_KINDS.join(', ')}.`);
 }
 
 function checkAia(aia: Aia): void {

@@ -306,11 +306,22 @@ function buildSlow(module: Module, handlerIndex: number, call: (code: Code, name
   const handler = HANDLERS.find((candidate) => candidate.index === handlerIndex);
   if (handler !== undefined) lowerSlow(slowContext(code, handler, call), handler.insn.body);
   else if (handlerIndex === SPECIAL.illegal) call(code, 'illegal');
-  else if (handlerIndex === SPECIAL.nop4) {
-    // Only where it crosses a page; the hot loop runs the others.
-    code.get(0).get(0).memory('i64.load', HART_OFFSETS.pc).i64(4n).op('i64.add').memory('i64.store', HART_OFFSETS.pc);
-  } else code.op('unreachable'); // never bails: the hot loop runs it, or `run` knows it
+  else if (handlerIndex === SPECIAL.nop2) skip(code, 2);
+  else if (handlerIndex === SPECIAL.nop4) skip(code, 4);
+  else code.op('unreachable'); // never bails: the hot loop runs it, or `run` knows it
   return index;
+}
+
+/** An instruction that does nothing, where it crosses a page or a region bails out at it; the hot loop runs the others. */
+function skip(code: Code, insnLength: number): void {
+  code.get(0).get(0).memory('i64.load', HART_OFFSETS.pc).i64(BigInt(insnLength)).op('i64.add');
+  code.memory('i64.store', HART_OFFSETS.pc);
+  code
+    .get(0)
+    .get(0)
+    .memory('i32.load', HART_OFFSETS.op)
+    .i32(insnLength << OP_SHIFT);
+  code.op('i32.add').memory('i32.store', HART_OFFSETS.op);
 }
 
 function slowContext(code: Code, handler: Handler, call: (code: Code, name: string) => void): SlowContext {

@@ -116,7 +116,11 @@ export const HART_FIELDS = {
   dirtyBitmapBytes: exec('u32', 'length of one of them'),
   traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
   traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),
-  regionExits: exec('u64', 'times that regions answered, by REGION_STATUS, then those not entered for want of budget', 4),
+  regionExits: exec(
+    'u64',
+    'times that regions answered, by REGION_STATUS, then those not entered for want of budget',
+    4,
+  ),
   regionInsns: exec('u64', 'instructions executed in regions'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;

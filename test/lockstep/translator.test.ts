@@ -14,9 +14,9 @@ const PROGRAMS = Number(process.env.BOTTOMHALF_FUZZ_PROGRAMS ?? 40);
 const FIRST_SEED = Number(process.env.BOTTOMHALF_FUZZ_SEED ?? 1);
 const TIMEOUT_MS = 60_000 + PROGRAMS * 2000;
 const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true };
-/** Differ by what the translator is told, and by where ops and regions lie. */
+/** Differ by what is told to the translator; `op` and `page` mean nothing while an address is still to be fetched from. */
 const IGNORED = new Set([
-  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'regionInsns'],
+  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'regionInsns', 'op', 'page'],
   ...[0, 1, 2, 3].map((i) => `regionExits${i}`),
 ]);
 
@@ -41,16 +41,22 @@ function differences(options: Partial<ProgramOptions>, count: number, other: (o:
   const found = Array.from({ length: count }, (_, i) => FIRST_SEED + i).flatMap((seed) => {
     const program = generateProgram(seed, { forQemu: false, rounds: 5, pieces: 40, ...options });
     const stride = [256, 1000, 4099, 500][seed % 4] ?? 256;
-    const { difference, instructions } = compareMachines(program, against, machine, { strideInstructions: stride, ignore: IGNORED });
+    const { difference, instructions } = compareMachines(program, against, machine, {
+      strideInstructions: stride,
+      ignore: IGNORED,
+    });
     total += instructions;
     if (difference === null) return [];
     const { afterInstructions, pc, instruction, lines } = difference;
-    return [`seed ${seed}, stride ${stride}`, `after ${afterInstructions}, pc 0x${pc.toString(16)}: ${instruction}`, ...lines];
+    return [
+      `seed ${seed}, stride ${stride}`,
+      `after ${afterInstructions}, pc 0x${pc.toString(16)}: ${instruction}`,
+      ...lines,
+    ];
   });
   expect(found).toEqual([]);
   // Something was translated, or this has shown nothing.
-  const exits = [0, 1, 2, 3].map((i) => machine.hart.get('regionExits', i)).join();
-  console.log(translator().statistics, exits, machine.hart.get('regionInsns'), total);
+  expect(Number(machine.hart.get('regionInsns'))).toBeGreaterThan(total / 3);
   expect(translator().statistics.regions).toBeGreaterThan(count);
 }
 

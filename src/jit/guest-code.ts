@@ -52,12 +52,13 @@ export class GuestCode {
     return (this.#view.getUint16(page + DECODED_PAGE.source + offset, true) & 3) === 3 ? 4 : 2;
   }
 
-  /** Whether the instruction of an op calls, or goes where a register says. */
-  isCallOrReturn(page: number, op: number): boolean {
+  /** What kind of jump the instruction of an op is: one to where a register says, a call, or any other. */
+  kindOfJump(page: number, op: number): 'computed' | 'call' | 'other' {
     const decoded = page === 0 ? null : this.instruction(page, (op - page) / (DECODED_PAGE.opBytes / 2));
-    if (decoded === null) return false;
+    if (decoded === null) return 'other';
     const { kind } = flowOf(decoded);
-    return kind === 'indirect' || (kind === 'jump' && linkOf(decoded) !== 0);
+    if (kind === 'indirect') return 'computed';
+    return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
   }
 
   /** Whether a region may begin at an op: it is one that the hot loop or a slow form executes. */

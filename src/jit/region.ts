@@ -57,27 +57,37 @@ const MAX_INSNS = 400;
 const MAX_PAGES = 6;
 /** Offsets must fit the packing of exits (emit.ts). */
 const MAX_REACH = 2 ** 20;
-const MAX_GUESSES = 4;
+const MAX_GUESSES = 12;
+const MAX_RETURNS = 4;
 /** Instructions taken in along paths that no trace has seen. */
 const MAX_COLD_INSNS = 120;
 const RETURN_REGISTERS: readonly number[] = [1, 5];
 
+/** What traces have shown (profile.ts). */
+export interface RegionProfile {
+  /** How often an op was executed. */
+  heat(op: number): number;
+  /** Distances from a computed jump to where it went, the most frequent first. */
+  targets(op: number): readonly number[];
+}
+
 export class RegionFormer {
   readonly #code: GuestCode;
   readonly #entry: Entry;
-  /** How often traces have seen an op. */
-  readonly #heat: (op: number) => number;
+  readonly #profile: RegionProfile;
   readonly #insns = new Map<number, { readonly decoded: Decoded; readonly flow: Flow }>();
   readonly #leaders = new Set<number>([0]);
   readonly #bails = new Set<number>();
   readonly #returns: number[] = [];
   readonly #pages = new Map<number, number>();
+  /** Where computed jumps went, from the entry. */
+  readonly #targets = new Map<number, readonly number[]>();
   #cold = 0;
 
-  constructor(code: GuestCode, entry: Entry, heat: (op: number) => number) {
+  constructor(code: GuestCode, entry: Entry, profile: RegionProfile) {
     this.#code = code;
     this.#entry = entry;
-    this.#heat = heat;
+    this.#profile = profile;
     this.#pages.set(0, entry.page);
   }
 
@@ -116,7 +126,7 @@ export class RegionFormer {
 
   #isHot(at: number): boolean {
     const place = this.#place(at);
-    return place !== null && this.#heat(place.page + place.offset * 4) > 0;
+    return place !== null && this.#profile.heat(place.page + place.offset * 4) > 0;
   }
 
   /** Takes in instructions from `start` on until control may go elsewhere. @returns where to */
@@ -126,7 +136,8 @@ export class RegionFormer {
     while (!this.#insns.has(at) && this.#insns.size < MAX_INSNS && Math.abs(at) < MAX_REACH) {
       const place = this.#place(at);
       if (place === null) return [];
-      const isCold = this.#heat(place.page + place.offset * 4) === 0;
+      const op = place.page + place.offset * 4;
+      const isCold = this.#profile.heat(op) === 0;
       if (isCold && this.#cold >= MAX_COLD_INSNS) return [];
       const decoded = this.#code.instruction(place.page, place.offset);
       if (decoded === null || !isTranslatable(decoded)) {
@@ -141,7 +152,11 @@ export class RegionFormer {
       if (RETURN_REGISTERS.includes(link) && this.#place(behind) !== null) this.#returns.push(behind);
       if (flow.kind === 'branch') return [at + flow.distance, behind];
       if (flow.kind === 'jump') return link === 0 ? [at + flow.distance] : [at + flow.distance, behind];
-      if (flow.kind === 'indirect') return [];
+      if (flow.kind === 'indirect') {
+        const known = this.#profile.targets(op).map((distance) => at + distance);
+        this.#targets.set(at, known);
+        return link === 0 ? known : [...known, behind];
+      }
       at = behind;
     }
     // What is met in the middle begins a block from here on.
@@ -167,19 +182,20 @@ export class RegionFormer {
         return { at: start, insns, end: { kind: 'branch', taken: at + flow.distance, otherwise: behind } };
       }
       if (flow.kind === 'indirect') {
-        return { at: start, insns, end: { kind: 'indirect', guesses: this.#guesses(decoded) } };
+        return { at: start, insns, end: { kind: 'indirect', guesses: this.#guesses(at, decoded) } };
       }
       at = behind;
     }
   }
 
-  /** Behind which calls of the region a return may go. */
-  #guesses(decoded: Decoded): number[] {
-    if (linkOf(decoded) !== 0) return [];
+  /** Where a computed jump may go within the region: behind its calls, if it returns, and where it went before. */
+  #guesses(at: number, decoded: Decoded): number[] {
     const [operand] = registersOf(decoded.insn.body).x;
     const register = operand === undefined ? 0 : bodyOperand(decoded, operand);
-    if (!RETURN_REGISTERS.includes(register)) return [];
-    return [...new Set(this.#returns)].filter((at) => this.#insns.has(at)).slice(0, MAX_GUESSES);
+    const isReturn = linkOf(decoded) === 0 && RETURN_REGISTERS.includes(register);
+    const known = this.#targets.get(at) ?? [];
+    const guesses = new Set(isReturn ? [...known.slice(0, MAX_RETURNS), ...this.#returns] : known);
+    return [...guesses].filter((to) => this.#insns.has(to)).slice(0, isReturn ? 2 * MAX_RETURNS : MAX_GUESSES);
   }
 
   #usedPages(blocks: ReadonlyMap<number, Block>): Map<number, number> {

@@ -117,7 +117,9 @@ export class RegionTranslator implements Translator {
         const isBack = ((lo - previousLo) | 0) <= 0;
         // Out of a region, into another page, or back: a loop or a call. Forward jumps within a page seldom are.
         const isFar = this.#options.everything || i === 0 || isBack || this.#code.pageOfOp(previousOp) !== page;
-        if (isFar || this.#code.isCallOrReturn(this.#code.pageOfOp(previousOp), previousOp)) this.#arrive(op, lo);
+        const kind = i === 0 ? 'other' : this.#code.kindOfJump(this.#code.pageOfOp(previousOp), previousOp);
+        if (kind === 'computed') this.#profile.went(previousOp, (lo - previousLo) | 0);
+        if (isFar || kind !== 'other') this.#arrive(op, lo);
       }
       [previousLo, previousOp, previousLength] = [lo, op, this.#code.lengthAt(page, op)];
     }
@@ -189,7 +191,7 @@ export class RegionTranslator implements Translator {
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
     const hi = this.#view.getUint32(this.#place.arena + HART_OFFSETS.pc + 4, true);
     if (this.#code.pageOfAddress(pageLo, hi) !== page) return null;
-    return new RegionFormer(this.#code, { op, page, offset, lo: pageLo, hi }, (at) => this.#profile.heat(at)).form();
+    return new RegionFormer(this.#code, { op, page, offset, lo: pageLo, hi }, this.#profile).form();
   }
 
   #enter(region: Region, minBudget: number, run: unknown): void {

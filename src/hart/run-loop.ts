@@ -257,9 +257,14 @@ class RunLoop {
     code.get(hart).get(this.#slice).get(record).memory('i32.load', REGION.slot).callIndirect(regionType, regions);
     code.set(status);
     this.#countExit(status);
-    code.get(hart).get(hart).memory('i64.load', HART_OFFSETS.regionInsns).get(before);
-    this.#load('remaining').op('i32.sub', 'i64.extend_i32_u', 'i64.add').memory('i64.store', HART_OFFSETS.regionInsns);
-    code.get(status).i32(REGION_STATUS.refused).op('i32.eq').brIf(original);
+    code.get(status).i32(REGION_STATUS.refused).op('i32.eq').if();
+    this.#addTo(record, REGION.refusals, () => code.i32(1));
+    code.br(original).end();
+    this.#addTo(record, REGION.visits, () => code.i32(1));
+    this.#addTo(record, REGION.insns, () => {
+      code.get(before);
+      this.#load('remaining').op('i32.sub');
+    });
     this.#lookUp(outer, refetch);
     code.get(status).if();
     // The interpreter may not have met it yet.
@@ -276,6 +281,13 @@ class RunLoop {
     this.#runOriginal(record);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
+  }
+
+  #addTo(record: number, offset: number, push: () => void): void {
+    const code = this.#code;
+    code.get(record).get(record).memory('i32.load', offset);
+    push();
+    code.op('i32.add').memory('i32.store', offset);
   }
 
   #countExit(status: number): void {

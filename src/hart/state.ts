@@ -121,7 +121,6 @@ export const HART_FIELDS = {
     'times that regions answered, by REGION_STATUS, then those not entered for want of budget',
     4,
   ),
-  regionInsns: exec('u64', 'instructions executed in regions'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
 
@@ -292,7 +291,12 @@ export const REGION = {
   slot: 8,
   /** u32: instructions that must be left for it to be entered. */
   minBudget: 12,
-  lengthBytes: 16,
+  /** u32: times that it was entered, and instructions that it executed then; the translator takes and clears them. */
+  visits: 16,
+  insns: 20,
+  /** u32: times that it refused. */
+  refusals: 24,
+  lengthBytes: 32,
   /** Records there are. */
   count: 4096,
 } as const;

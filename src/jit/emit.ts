@@ -207,6 +207,7 @@ class RegionEmitter {
         .memory('f64.load', HART_OFFSETS.f + 8 * number)
         .set(local);
     for (const at of this.#structure.order) {
+      if (!this.#structure.isInLoop(at)) continue;
       for (const { decoded } of this.#block(at).insns) this.#allocateCaches(decoded);
     }
   }
@@ -369,9 +370,8 @@ class RegionEmitter {
 
   // Memory.
 
-  /** Accesses of a region with loops keep the page that they met last, one for each base register. */
+  /** Accesses in loops keep the page that they met last, one for each base register. */
   #allocateCaches(decoded: Decoded): void {
-    if (this.#structure.order.every((at) => !this.#structure.isLoop(at))) return;
     const code = this.#code;
     for (const effect of decoded.insn.body.effects) {
       if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;

@@ -16,6 +16,8 @@ export interface Structure {
   mergesBelow(node: number): readonly number[];
   isMerge(node: number): boolean;
   isLoop(node: number): boolean;
+  /** Whether it lies on a way from a loop's head back to it. */
+  isInLoop(node: number): boolean;
   /** Whether an edge goes back to a loop's head, which dominates its source. */
   isBackEdge(from: number, to: number): boolean;
   /** Whether an edge must not be taken within the structure. */
@@ -63,8 +65,8 @@ function dominators(order: readonly number[], predecessors: readonly (readonly n
 }
 
 export function structure(graph: Graph): Structure {
-  const broken = new Set<string>();
-  const isBroken = (from: number, to: number): boolean => broken.has(`${from} ${to}`);
+  const broken = new Map<number, Set<number>>();
+  const isBroken = (from: number, to: number): boolean => broken.get(from)?.has(to) === true;
   for (;;) {
     const order = reversePostorder(graph, isBroken);
     const index = new Map(order.map((node, i) => [node, i]));
@@ -86,7 +88,10 @@ export function structure(graph: Graph): Structure {
     };
     const wrong = edges.filter(([from, to]) => to <= from && !dominates(to, from));
     if (wrong.length === 0) return finish({ order, index, predecessors, parent, isBroken });
-    for (const [from, to] of wrong) broken.add(`${order[from]} ${order[to]}`);
+    for (const [from, to] of wrong) {
+      const [source = 0, target = 0] = [order[from], order[to]];
+      broken.set(source, (broken.get(source) ?? new Set()).add(target));
+    }
   }
 }
 
@@ -104,12 +109,26 @@ function finish({ order, index, predecessors, parent, isBroken }: Found): Struct
   const merges: number[][] = order.map(() => []);
   for (let i = order.length - 1; i > 0; i--) if (isMergeIndex(i)) merges[parent[i] ?? 0]?.push(order[i] ?? 0);
   const loops = new Set(order.filter((_, i) => (predecessors[i] ?? []).some((p) => p >= i)));
+  const inLoop = new Set<number>();
+  for (const [head, from] of order.flatMap((_, i) => (predecessors[i] ?? []).map((p) => [i, p] as const))) {
+    if (from < head) continue;
+    // Backwards from the edge's source up to the head, which dominates it.
+    const rest = [from];
+    const body = new Set([head]);
+    for (let i = rest.pop(); i !== undefined; i = rest.pop()) {
+      if (body.has(i)) continue;
+      body.add(i);
+      rest.push(...(predecessors[i] ?? []));
+    }
+    for (const i of body) inLoop.add(i);
+  }
   return {
     order,
     index,
     mergesBelow: (node) => merges[at(node)] ?? [],
     isMerge: (node) => isMergeIndex(at(node)),
     isLoop: (node) => loops.has(node),
+    isInLoop: (node) => inLoop.has(at(node)),
     isBackEdge: (from, to) => at(to) <= at(from),
     isBroken,
   };

@@ -29,16 +29,19 @@ export interface TranslatorOptions {
   readonly urgent: number;
   /** Everything that is jumped to is an entry: for tests. */
   readonly everything: boolean;
+  /** Regions that execute fewer instructions than this at a visit are removed: they cost more than they save. */
+  readonly minInsnsPerVisit: number;
   /** Bytes of modules after which all regions are dropped. */
   readonly maxBytes: number;
 }
 
 const DEFAULTS: TranslatorOptions = {
-  traceInterval: 32_768,
-  threshold: 12,
+  traceInterval: 65_536,
+  threshold: 256,
   batch: 8,
-  urgent: 48,
+  urgent: 512,
   everything: false,
+  minInsnsPerVisit: 16,
   maxBytes: 32 * 2 ** 20,
 };
 
@@ -59,10 +62,18 @@ export interface TranslatorStatistics {
   dropped: number;
   invalidated: number;
   traces: number;
+  /** Removed because visits to them were too short. */
+  unprofitable: number;
+  /** Visits, and instructions executed in them, as of the last review. */
+  visits: number;
+  executed: number;
 }
 
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
+/** Traces between two looks at how regions do, and visits that say something about one. */
+const TRACES_PER_REVIEW = 4;
+const TELLING_VISITS = 512;
 
 export class RegionTranslator implements Translator {
   readonly statistics: TranslatorStatistics = {
@@ -73,6 +84,9 @@ export class RegionTranslator implements Translator {
     dropped: 0,
     invalidated: 0,
     traces: 0,
+    unprofitable: 0,
+    visits: 0,
+    executed: 0,
   };
   readonly #options: TranslatorOptions;
   readonly #place: TranslatorPlace;
@@ -124,6 +138,38 @@ export class RegionTranslator implements Translator {
       [previousLo, previousOp, previousLength] = [lo, op, this.#code.lengthAt(page, op)];
     }
     this.#compileIfDue();
+    if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
+  }
+
+  /** Takes the counters of all regions, and removes those that do not pay. */
+  review(): void {
+    const view = this.#view;
+    const { minInsnsPerVisit } = this.#options;
+    for (const placed of [...this.#byRecord.values()]) {
+      const at = this.#place.arena + ARENA.regions + placed.record;
+      const visits = view.getUint32(at + REGION.visits, true);
+      const insns = view.getUint32(at + REGION.insns, true);
+      const refusals = view.getUint32(at + REGION.refusals, true);
+      if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) continue;
+      this.#takeCounters(at);
+      if (insns >= (visits + refusals) * minInsnsPerVisit) continue;
+      this.statistics.unprofitable += 1;
+      this.#ban(placed.region.entryOp, MAX_CHANGES);
+      this.#remove(placed);
+    }
+  }
+
+  #takeCounters(at: number): void {
+    const view = this.#view;
+    this.statistics.visits += view.getUint32(at + REGION.visits, true);
+    this.statistics.executed += view.getUint32(at + REGION.insns, true);
+    for (const field of [REGION.visits, REGION.insns, REGION.refusals]) view.setUint32(at + field, 0, true);
+  }
+
+  /** Counts against an entry: from MAX_CHANGES on it is left alone. */
+  #ban(op: number, times: number): void {
+    if (this.#changes.size > REGION.count) this.#changes.clear();
+    this.#changes.set(op, (this.#changes.get(op) ?? 0) + times);
   }
 
   codeChanged(page: number, offset: number): void {
@@ -133,11 +179,7 @@ export class RegionTranslator implements Translator {
       const word = (one.covers.get(page)?.[offset >>> 8] ?? 0) >>> ((offset >>> 3) & 31);
       if (offset >= 0 && (word & 1) === 0) continue;
       this.statistics.invalidated += 1;
-      if (offset >= 0) {
-        const { entryOp } = one.region;
-        if (this.#changes.size > REGION.count) this.#changes.clear();
-        this.#changes.set(entryOp, (this.#changes.get(entryOp) ?? 0) + 1);
-      }
+      if (offset >= 0) this.#ban(one.region.entryOp, 1);
       this.#remove(one);
     }
   }
@@ -203,6 +245,7 @@ export class RegionTranslator implements Translator {
     view.setBigUint64(at + REGION.original, view.getBigUint64(region.entryOp, true), true);
     view.setUint32(at + REGION.slot, slot, true);
     view.setUint32(at + REGION.minBudget, minBudget, true);
+    this.#takeCounters(at);
     this.#place.table.set(slot, run);
     view.setUint32(region.entryOp + OP.imm, record, true);
     view.setUint32(region.entryOp, SPECIAL.region, true);

@@ -13,10 +13,10 @@ import { compareMachines, type Machine } from './harness.ts';
 const PROGRAMS = Number(process.env.BOTTOMHALF_FUZZ_PROGRAMS ?? 40);
 const FIRST_SEED = Number(process.env.BOTTOMHALF_FUZZ_SEED ?? 1);
 const TIMEOUT_MS = 60_000 + PROGRAMS * 2000;
-const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true };
+const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true, minInsnsPerVisit: 0 };
 /** Differ by what is told to the translator; `op` and `page` mean nothing while an address is still to be fetched from. */
 const IGNORED = new Set([
-  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'regionInsns', 'op', 'page'],
+  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'op', 'page'],
   ...[0, 1, 2, 3].map((i) => `regionExits${i}`),
 ]);
 
@@ -56,7 +56,8 @@ function differences(options: Partial<ProgramOptions>, count: number, other: (o:
   });
   expect(found).toEqual([]);
   // Something was translated, or this has shown nothing.
-  expect(Number(machine.hart.get('regionInsns'))).toBeGreaterThan(total / 3);
+  translator().review();
+  expect(translator().statistics.executed).toBeGreaterThan(total / 3);
   expect(translator().statistics.regions).toBeGreaterThan(count);
 }
 

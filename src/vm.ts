@@ -68,7 +68,10 @@ export interface VmOptions {
   readonly devices?: readonly VmDevice[];
   /** A guest that asks for a reboot ends the machine instead. */
   readonly noReboot?: boolean;
-  /** What goes to vm.log: `in_asm` every instruction once, `int` every trap, `guest_errors` accesses nobody answers. */
+  /**
+   * What goes to vm.log: `in_asm` every instruction once, `int` every trap, `guest_errors` accesses nobody answers,
+   * `jit` what is translated.
+   */
   readonly log?: { readonly items: readonly string[] };
   /**
    * The machine is deterministic: all of it runs in the caller's thread, on simulated time, and this number, from 0 to

@@ -26,6 +26,7 @@ export const logItems = {
   in_asm: 'instructions, disassembled, when they are first executed',
   int: 'traps and interrupts',
   guest_errors: 'accesses of the guest that nothing answers',
+  jit: 'with -accel jit: what is translated, and how translations are left',
 } as const;
 
 export type LogItem = keyof typeof logItems;

@@ -64,6 +64,10 @@ export interface Translator {
   trace(length: number, leftRegion: boolean): void;
   /** As the runtime's import of that name (assembly/env.ts). */
   codeChanged(page: number, offset: number): void;
+  /** Modules compiled so far. */
+  readonly modules: number;
+  /** One line of what has been done, for `-d jit`. */
+  report(): string;
 }
 
 /** A trap as it is taken: unsigned 64-bit cause (bit 63: interrupt), pc and tval; 1 for a trap to S mode, 0 to M. */
@@ -101,7 +105,8 @@ export class Hart {
   readonly #runtime: RuntimeExports;
   readonly #run: (arena: number) => number;
   readonly decoder: Decoder;
-  readonly #translator: Translator | null;
+  /** Null where the hart only interprets. */
+  readonly translator: Translator | null;
   #trapObserver: TrapObserver | null = null;
   #count = 0;
 
@@ -115,7 +120,7 @@ export class Hart {
         memory,
         mtime: options.mtime,
         trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap),
-        codeChanged: (page: number, offset: number) => this.#translator?.codeChanged(page >>> 0, offset),
+        codeChanged: (page: number, offset: number) => this.translator?.codeChanged(page >>> 0, offset),
       },
     });
     this.#runtime = runtime.exports as unknown as RuntimeExports;
@@ -128,14 +133,14 @@ export class Hart {
       host: {
         decode: (op: number) => this.decoder.decodeAt(op >>> 0),
         decodeWord: (op: number, word: number) => this.decoder.decodeWord(op >>> 0, word),
-        trace: (length: number, leftRegion: number) => this.#translator?.trace(length, leftRegion !== 0),
+        trace: (length: number, leftRegion: number) => this.translator?.trace(length, leftRegion !== 0),
       },
     });
     this.#run = interpreter.exports['run'] as (arena: number) => number;
     this.#runtime.init(arena);
     const table = interpreter.exports['regions'] as WebAssembly.Table;
-    this.#translator = options.translator?.({ memory, arena, table }) ?? null;
-    this.setWord('traceInterval', this.#translator?.traceInterval ?? 0);
+    this.translator = options.translator?.({ memory, arena, table }) ?? null;
+    this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
     this.set('mhartid', BigInt(options.hartId));
     this.setWord('ramHost', ram.host);
     this.set('ramBase', BigInt(ram.base));

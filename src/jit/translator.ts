@@ -71,6 +71,8 @@ export interface TranslatorStatistics {
 
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
+/** What the counters in the hart's regionExits count. */
+const EXITS = ['done', 'for a slow form', 'refused', 'for want of budget'] as const;
 /** Traces between two looks at how regions do, and visits that say something about one. */
 const TRACES_PER_REVIEW = 4;
 const TELLING_VISITS = 512;
@@ -114,6 +116,20 @@ export class RegionTranslator implements Translator {
 
   get traceInterval(): number {
     return this.#options.traceInterval;
+  }
+
+  get modules(): number {
+    return this.statistics.modules;
+  }
+
+  report(): string {
+    const { regions, insns, modules, bytes, invalidated, unprofitable, dropped } = this.statistics;
+    const at = this.#place.arena + HART_OFFSETS.regionExits;
+    const exits = EXITS.map((name, i) => `${this.#view.getBigUint64(at + 8 * i, true)} ${name}`);
+    return (
+      `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes; ` +
+      `${invalidated} changed, ${unprofitable} did not pay, all dropped ${dropped} times; exits: ${exits.join(', ')}`
+    );
   }
 
   trace(length: number, leftRegion: boolean): void {

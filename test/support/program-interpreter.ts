@@ -91,6 +91,11 @@ export class InterpreterMachine implements Machine {
     return this.#ram.slice(offset, offset + lengthBytes);
   }
 
+  /** RAM itself, by offset from its base. */
+  writableMemory(): DataView {
+    return new DataView(this.#memory.buffer, layout.ram, REGION_BYTES);
+  }
+
   /** The program has ended, and the store that ended it is done. */
   #isDone(): boolean {
     return this.#ended && this.#hart.word('pendingState') === PENDING.none;

@@ -2,6 +2,7 @@
 import type { VmDevice } from '../actors/board/virt-devices.ts';
 import type { VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import { HARTS_MAX, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
+import { ACCEL_KINDS, type Accel } from '../actors/cpu/accel.ts';
 import { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
 import type { InspectionEvent, Observer } from './actor/index.ts';
 import type { ImageSource } from './boot/image-source.ts';
@@ -15,6 +16,11 @@ export interface VmOptions {
   readonly harts?: number;
   /** Interrupt controllers: a PLIC, an APLIC, or an APLIC and an IMSIC for each hart; `none` (the PLIC) where left out. */
   readonly aia?: Aia;
+  /**
+   * How instructions are executed: `interpreter` where left out; `jit` translates what is hot to WebAssembly. The guest
+   * can tell by their speed only; a recording of a run with one is one of a run with the other, and so is a saved machine.
+   */
+  readonly accel?: Accel;
   /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */
   readonly rootPorts?: readonly string[];
   /** PCI functions, on the root bus or in the slot of a root port. */
@@ -74,10 +80,11 @@ export function machineOf(options: VmOptions, harts: number, ramBytes: number): 
 }
 
 /** @throws ConfigError for a machine that cannot be */
-export function checkMachine(ramBytes: number, harts: number, aia: Aia): void {
+export function checkMachine(ramBytes: number, harts: number, aia: Aia, accel: Accel): void {
   checkRam(ramBytes);
   checkHarts(harts);
   checkAia(aia);
+  checkAccel(accel);
 }
 
 function checkRam(ramBytes: number): void {
@@ -90,6 +97,11 @@ function checkRam(ramBytes: number): void {
 function checkHarts(harts: number): void {
   if (Number.isInteger(harts) && harts >= 1 && harts <= HARTS_MAX) return;
   throw new ConfigError('-smp', `a machine cannot have ${harts} harts`, `Give it 1 to ${HARTS_MAX}.`);
+}
+
+function checkAccel(accel: Accel): void {
+  if (ACCEL_KINDS.includes(accel)) return;
+  throw new ConfigError('-accel', `'${String(accel)}' is not known`, `Write one of ${ACCEL_KINDS.join(', ')}.`);
 }
 
 function checkAia(aia: Aia): void {

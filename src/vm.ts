@@ -345,7 +345,8 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
   const harts = options.harts ?? 1;
   const aia = options.aia ?? AIA_DEFAULT;
-  checkMachine(ramBytes, harts, aia);
+  const accel = options.accel ?? 'interpreter';
+  checkMachine(ramBytes, harts, aia, accel);
   const devices = options.devices ?? [];
   const run = openRun(options, () => randomInt(2 ** 31));
   checkDevices(devices, ramBytes);
@@ -373,6 +374,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const board = new VirtBoard({
     harts,
     aia,
+    accel,
     pci,
     memory,
     layout,

@@ -32,6 +32,7 @@ import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
 import { withTrail } from '../../src/util/trail.ts';
+import type { Accel } from '../cpu/accel.ts';
 import type { Aia } from '../cpu/aia.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
 import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
@@ -61,6 +62,7 @@ export interface VirtOptions {
   /** What goes into RAM: called at launch and at each reset; the board keeps nothing of it. */
   takeSegments(): readonly BootSegment[];
   readonly aia: Aia;
+  readonly accel: Accel;
   /** The caller's own, checked. */
   readonly devices: readonly VmDevice[];
   readonly pci: VmPciOptions;
@@ -422,7 +424,7 @@ export class VirtBoard {
   }
 
   #threadParameters(hart: number, attention: number): VirtVcpuParameters {
-    const { harts, memory, layout, modules, plan, sbi, log, seed } = this.#options;
+    const { harts, memory, layout, modules, plan, sbi, accel, log, seed } = this.#options;
     return {
       ...this.#hotDevices(),
       memory,
@@ -434,6 +436,7 @@ export class VirtBoard {
       hartId: hart,
       harts,
       sbi,
+      accel,
       start: { mode: plan.start.mode, a2: BigInt(plan.start.a2) },
       rom: { ...row(virtTable.mrom, 'mrom'), bytes: plan.rom },
       pio: row(virtTable.pciePio, 'pcie-pio'),

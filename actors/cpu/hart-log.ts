@@ -1,6 +1,6 @@
 /**
  * What `-d` shows of a hart: `in_asm`, every instruction in assembly, once, when it is first decoded; `int`, every trap
- * as it is taken; `guest_errors`, register accesses that nothing answers.
+ * as it is taken; `guest_errors`, register accesses that nothing answers; `jit`, a line whenever something was translated.
  */
 import type { Hart } from '../../src/hart/hart.ts';
 import { disassemble } from '../../src/isa/disasm.ts';
@@ -30,6 +30,9 @@ const PIECE_CHARS = 8192;
 export class HartLog {
   readonly #hart: Hart;
   readonly #send: (text: string) => void;
+  readonly #wantsTranslations: boolean;
+  /** Modules that the last line told of. */
+  #modules = 0;
   #text = '';
 
   /** @param send takes whole lines */
@@ -37,6 +40,7 @@ export class HartLog {
     this.#hart = hart;
     this.#send = send;
     const wants = (item: string): boolean => config.items.includes(item);
+    this.#wantsTranslations = wants('jit');
     if (wants('in_asm')) hart.decoder.observer = (offset, word) => this.#instruction(offset, word);
     if (wants('int')) hart.trapObserver = (cause, pc, tval, toSupervisor) => this.#trap(cause, pc, tval, toSupervisor);
     this.onFault = wants('guest_errors') ? (gpa, size, isWrite) => this.#fault(gpa, size, isWrite) : null;
@@ -46,8 +50,16 @@ export class HartLog {
   readonly onFault: FaultObserver | null;
 
   flush(): void {
+    this.#translations();
     if (this.#text.length > 0) this.#send(this.#text);
     this.#text = '';
+  }
+
+  #translations(): void {
+    const { translator } = this.#hart;
+    if (!this.#wantsTranslations || translator === null || translator.modules === this.#modules) return;
+    this.#modules = translator.modules;
+    this.#write(translator.report());
   }
 
   #instruction(offset: number, word: number): void {

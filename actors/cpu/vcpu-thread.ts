@@ -32,6 +32,7 @@ import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
 import { withTrail } from '../../src/util/trail.ts';
 import type { CharPort } from '../char/char-port.ts';
 import { createEventLoopActor } from '../loop/event-loop.ts';
+import type { Accel } from './accel.ts';
 import { type Aia, HART_AIA } from './aia.ts';
 import type { LogConfig } from './hart-log.ts';
 import { HartPeers } from './hart-peers.ts';
@@ -64,6 +65,7 @@ export interface VcpuThreadParameters {
   readonly harts: number;
   readonly sbi: boolean;
   readonly aia: Aia;
+  readonly accel: Accel;
   readonly start: Omit<HartStart, 'pcGpa' | 'a1'>;
   readonly htif: { readonly tohost: number; readonly fromhost: number | null } | null;
   readonly log: LogConfig | null;
@@ -274,6 +276,7 @@ export class VcpuThread {
       harts,
       sbi,
       aia,
+      accel,
       start,
       log,
     } = this.#parameters;
@@ -291,6 +294,7 @@ export class VcpuThread {
         consoleRead: (maxBytes) => readSome(this.#devices.console, maxBytes),
       },
       log,
+      accel,
       firstView: () => this.#topology.views.memory,
       startOf: (pc, argument) => ({ ...start, pcGpa: Number(pc), a1: argument }),
       paused: () => this.#tellPaused(),

@@ -16,6 +16,7 @@ import { StateError } from '../../src/bus/device-state.ts';
 import type { FlatView } from '../../src/bus/flat-view.ts';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
+import { translatorWith } from '../../src/jit/translator.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import type { DirtyClient, DirtyWriter } from '../../src/memory/dirty-log.ts';
 import {
@@ -29,6 +30,7 @@ import {
   sbiError,
 } from '../../src/sbi/host.ts';
 import type { AclintHartPort } from '../misc/aclint.ts';
+import type { Accel } from './accel.ts';
 import { HartLog, type LogConfig } from './hart-log.ts';
 import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
@@ -50,6 +52,7 @@ export interface VcpuOptions {
   readonly hart: Omit<HartOptions, 'mtime'>;
   readonly sbi: SbiPorts;
   readonly log: LogConfig | null;
+  readonly accel?: Accel;
   /** What the hart sees besides RAM, in the beginning; asked for once, when the actor is made. */
   firstView(): FlatView;
   /** How this hart begins when the board or another hart starts it. */
@@ -265,9 +268,10 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
   }
 
   #createCore(): VcpuCore {
-    const { loop, sbi, log, writeLog, firstView } = this.#options;
+    const { loop, sbi, log, writeLog, firstView, accel } = this.#options;
     const mtime = (): number => Math.floor(loop.nowNs() / TICK_NS);
-    const hart = new Hart({ ...this.#options.hart, mtime });
+    const translator = accel === 'jit' ? { translator: translatorWith() } : {};
+    const hart = new Hart({ ...this.#options.hart, ...translator, mtime });
     const sbiHost = createSbiHost(hart, this, sbi);
     return new VcpuCore({
       hart,

@@ -2,7 +2,17 @@
  * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
  * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
  */
-import { AIA_KINDS, type Aia, HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES, SEED_MAX } from '../index.ts';
+import {
+  ACCEL_KINDS,
+  type Accel,
+  AIA_KINDS,
+  type Aia,
+  HARTS_MAX,
+  RAM_DEFAULT_BYTES,
+  RAM_MAX_BYTES,
+  RAM_MIN_BYTES,
+  SEED_MAX,
+} from '../index.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { type DeviceSpec, deviceKinds, parseDevice } from './device-spec.ts';
 import { nearest } from './did-you-mean.ts';
@@ -16,6 +26,7 @@ export const logItems = {
   in_asm: 'instructions, disassembled, when they are first executed',
   int: 'traps and interrupts',
   guest_errors: 'accesses of the guest that nothing answers',
+  jit: 'with -accel jit: what is translated, and how translations are left',
 } as const;
 
 export type LogItem = keyof typeof logItems;
@@ -25,6 +36,7 @@ export interface Options {
   readonly ramBytes: number;
   readonly harts: number;
   readonly aia: Aia;
+  readonly accel: Accel;
   readonly devices: readonly DeviceSpec[];
   /** undefined for the default guest. */
   readonly kernel: string | undefined;
@@ -54,6 +66,7 @@ const defaults: Options = {
   ramBytes: RAM_DEFAULT_BYTES,
   harts: 1,
   aia: 'none',
+  accel: 'interpreter',
   devices: [],
   kernel: undefined,
   initrd: undefined,
@@ -104,9 +117,9 @@ const rows: readonly OptionRow[] = [
   },
   {
     names: ['-accel'],
-    argument: 'interpreter',
-    help: 'how instructions are executed',
-    parse: (value) => only('-accel', value, ['interpreter']),
+    argument: 'interpreter|jit',
+    help: 'how instructions are executed: one by one, or what is hot translated to WebAssembly (interpreter)',
+    parse: parseAccel,
   },
   {
     names: ['-kernel'],
@@ -268,6 +281,11 @@ function argumentOf(row: OptionRow, name: string, value: string | undefined): st
 function only(name: string, value: string, known: readonly string[]): Partial<Options> {
   if (known.includes(value)) return {};
   throw new ConfigError(name, `'${value}' is not known`, `Write ${name} ${known.join(' or ')}.`);
+}
+
+function parseAccel(value: string): Partial<Options> {
+  only('-accel', value, ACCEL_KINDS);
+  return { accel: value as Accel };
 }
 
 function parseMachine(value: string): Partial<Options> {

@@ -4,7 +4,7 @@
  */
 
 import type { ImageSource } from '../boot/image-source.ts';
-import type { Aia, MachineEnd, VmPciDevice } from '../index.ts';
+import type { Accel, Aia, MachineEnd, VmPciDevice } from '../index.ts';
 import { type CharBackend, connectConsole, type GuestConsole } from './char-backend.ts';
 import type { Images } from './images.ts';
 import type { LogSink } from './log.ts';
@@ -24,6 +24,7 @@ export interface Machine extends Saveable {
 export interface MachineOptions {
   readonly harts?: number;
   readonly aia?: Aia;
+  readonly accel: Accel;
   readonly rootPorts: readonly string[];
   readonly pci: readonly VmPciDevice[];
   readonly ramBytes?: number;
@@ -52,6 +53,7 @@ export function machineOptions(options: Options, images: Images, record: LogSink
     ...(isStated('-M') && { aia: options.aia }),
     ...(isStated('-m') && { ramBytes: options.ramBytes }),
     ...(isStated('-bios') && { bios: images.bios }),
+    accel: options.accel,
     rootPorts: options.devices.flatMap((device) => ('rootPort' in device ? [device.rootPort] : [])),
     pci: options.devices.flatMap((device) => ('pci' in device ? [device.pci] : [])),
     ...(kernel === undefined ? {} : { kernel }),

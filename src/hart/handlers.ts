@@ -12,8 +12,8 @@ import { childrenOf, nodesOf } from '../isa/walk.ts';
 import { OP } from './state.ts';
 
 /** Handlers that are no instructions. */
-export const SPECIAL = { undecoded: 0, endOfPage: 1, crossing: 2, illegal: 3, nop2: 4, nop4: 5 } as const;
-const FIRST_INSTRUCTION = 6;
+export const SPECIAL = { undecoded: 0, endOfPage: 1, crossing: 2, illegal: 3, nop2: 4, nop4: 5, region: 6 } as const;
+const FIRST_INSTRUCTION = 7;
 
 /** Where a lowering finds an operand. */
 export type Place =

@@ -43,6 +43,31 @@ export interface HartOptions {
   readonly sbi: boolean;
   /** What the hart has of the Advanced Interrupt Architecture; left out: nothing. */
   readonly aia?: keyof typeof AIA;
+  /** Makes the hart's translator; left out: it interprets. */
+  readonly translator?: (place: TranslatorPlace) => Translator;
+}
+
+/** Where a translator works. */
+export interface TranslatorPlace {
+  readonly memory: WebAssembly.Memory;
+  /** Host offset of the hart's arena. */
+  readonly arena: number;
+  /** Functions of REGION_TYPE, by the slot that a REGION names. */
+  readonly table: WebAssembly.Table;
+}
+
+/** Puts regions in the place of ops (REGION). Called between two instructions, when no region runs. */
+export interface Translator {
+  /** Instructions to be interpreted between two traces. */
+  readonly traceInterval: number;
+  /** The last `length` instructions are in ARENA.trace. @param leftRegion a region was left for the first of them */
+  trace(length: number, leftRegion: boolean): void;
+  /** As the runtime's import of that name (assembly/env.ts). */
+  codeChanged(page: number, offset: number): void;
+  /** Modules compiled so far. */
+  readonly modules: number;
+  /** One line of what has been done, for `-d jit`. */
+  report(): string;
 }
 
 /** A trap as it is taken: unsigned 64-bit cause (bit 63: interrupt), pc and tval; 1 for a trap to S mode, 0 to M. */
@@ -80,6 +105,8 @@ export class Hart {
   readonly #runtime: RuntimeExports;
   readonly #run: (arena: number) => number;
   readonly decoder: Decoder;
+  /** Null where the hart only interprets. */
+  readonly translator: Translator | null;
   #trapObserver: TrapObserver | null = null;
   #count = 0;
 
@@ -89,7 +116,12 @@ export class Hart {
     this.#arena = arena;
     this.decoder = new Decoder(memory, arena);
     const runtime = new WebAssembly.Instance(options.modules.runtime, {
-      env: { memory, mtime: options.mtime, trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap) },
+      env: {
+        memory,
+        mtime: options.mtime,
+        trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap),
+        codeChanged: (page: number, offset: number) => this.translator?.codeChanged(page >>> 0, offset),
+      },
     });
     this.#runtime = runtime.exports as unknown as RuntimeExports;
     if (this.#runtime.layoutHash() >>> 0 !== layoutHash()) {
@@ -101,10 +133,14 @@ export class Hart {
       host: {
         decode: (op: number) => this.decoder.decodeAt(op >>> 0),
         decodeWord: (op: number, word: number) => this.decoder.decodeWord(op >>> 0, word),
+        trace: (length: number, leftRegion: number) => this.translator?.trace(length, leftRegion !== 0),
       },
     });
     this.#run = interpreter.exports['run'] as (arena: number) => number;
     this.#runtime.init(arena);
+    const table = interpreter.exports['regions'] as WebAssembly.Table;
+    this.translator = options.translator?.({ memory, arena, table }) ?? null;
+    this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
     this.set('mhartid', BigInt(options.hartId));
     this.setWord('ramHost', ram.host);
     this.set('ramBase', BigInt(ram.base));

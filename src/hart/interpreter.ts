@@ -8,7 +8,7 @@
 import type { Code, Label, ValueType } from '../wasm/code.ts';
 import { Module } from '../wasm/module.ts';
 import { DYNAMIC_ROUNDING, HANDLER_COUNT, HANDLERS, type Handler, type Place, SPECIAL } from './handlers.ts';
-import { type FastContext, hasFastForm, lowerFast, OP_SHIFT } from './lower-fast.ts';
+import { hasFastForm, type InterpreterContext, lowerFast, OP_SHIFT, pushHostAddress } from './lower-fast.ts';
 import { lowerSlow, type SlowContext } from './lower-slow.ts';
 import { buildRunLoop, FAST, HOST_IMPORTS } from './run-loop.ts';
 import { RUNTIME_FUNCTIONS } from './runtime-functions.ts';
@@ -30,7 +30,7 @@ export function buildInterpreter(memoryPages: number): Uint8Array {
   };
   const fast = buildFast(module);
   for (let i = 0; i < HANDLER_COUNT; i += 1) module.tableEntry(buildSlow(module, i, call));
-  buildRunLoop(module, call, fast);
+  buildRunLoop(module, call, { fast, regions: module.growableTable('regions') });
   return module.finish();
 }
 
@@ -142,10 +142,11 @@ function buildFast(module: Module): number {
   const bail = code.block();
   const outOfBudget = code.block();
   const undecoded = code.block();
+  const region = code.block();
   const loop: FastLoop = { code, hart, count, op, page, bias, target, dtlb, next, bail, jump };
-  emitHandlers(loop, outOfBudget, undecoded);
-  // The instruction that was counted in these three was not executed.
-  for (const reason of [FAST.undecoded, FAST.outOfBudget, FAST.slow]) {
+  emitHandlers(loop, { outOfBudget, undecoded, region });
+  // The instruction that was counted in these was not executed.
+  for (const reason of [FAST.region, FAST.undecoded, FAST.outOfBudget, FAST.slow]) {
     code.end();
     if (reason === FAST.outOfBudget) code.scope(() => emitPoll(loop));
     code.i32(reason).set(result).get(count).i32(1).op('i32.add').set(count).br(done);
@@ -179,7 +180,10 @@ function emitPoll({ code, hart, count, next }: FastLoop): void {
 }
 
 /** The dispatch and what it leads to. A handler without a fast form is the label `bail` itself. */
-function emitHandlers(loop: FastLoop, outOfBudget: Label, undecoded: Label): void {
+function emitHandlers(
+  loop: FastLoop,
+  { outOfBudget, undecoded, region }: Record<'outOfBudget' | 'undecoded' | 'region', Label>,
+): void {
   const { code, count, op, target, bail, jump } = loop;
   const endOfPage = code.block();
   const nop2 = code.block();
@@ -189,6 +193,7 @@ function emitHandlers(loop: FastLoop, outOfBudget: Label, undecoded: Label): voi
   // The first block to end is the last one opened.
   for (const handler of fast.toReversed()) labels[handler.index] = code.block();
   labels[SPECIAL.undecoded] = undecoded;
+  labels[SPECIAL.region] = region;
   labels[SPECIAL.endOfPage] = endOfPage;
   labels[SPECIAL.nop2] = nop2;
   labels[SPECIAL.nop4] = nop4;
@@ -280,19 +285,25 @@ function isFast(handler: Handler): boolean {
   return lowerFast(fastContext(loop, handler), handler.insn.body);
 }
 
-function fastContext(loop: FastLoop, handler: Handler): FastContext {
+function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
   const { code, hart, op, page } = loop;
   const fields = new OpFields(code, hart, op, handler.places);
   const mode = handler.rounding?.kind === 'constant' ? handler.rounding.mode : null;
   return {
     code,
-    hart,
-    dtlb: loop.dtlb,
     callRuntime: null,
     x: (operand) => fields.x(operand),
     f: (operand) => fields.f(operand),
     imm: (operand) => fields.imm(operand),
-    registerAddress: (operand) => fields.registerAddress(operand),
+    write: (file, operand, push) => {
+      const { offset } = fields.registerAddress(operand);
+      push();
+      code.memory('i64.store', offset + HART_OFFSETS[file]);
+    },
+    hostAddress: (va, size, tag) => pushHostAddress(code, loop.dtlb, { va, size, tag }, () => code.brIf(loop.bail)),
+    requireFp: (bit) => {
+      code.get(hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz').brIf(loop.bail);
+    },
     isX0: (operand) => fields.isX0(operand),
     pc: () => pushPc(loop),
     nextPc: () => {
@@ -327,11 +338,22 @@ function buildSlow(module: Module, handlerIndex: number, call: (code: Code, name
   const handler = HANDLERS.find((candidate) => candidate.index === handlerIndex);
   if (handler !== undefined) lowerSlow(slowContext(code, handler, call), handler.insn.body);
   else if (handlerIndex === SPECIAL.illegal) call(code, 'illegal');
-  else if (handlerIndex === SPECIAL.nop4) {
-    // Only where it crosses a page; the hot loop runs the others.
-    code.get(0).get(0).memory('i64.load', HART_OFFSETS.pc).i64(4n).op('i64.add').memory('i64.store', HART_OFFSETS.pc);
-  } else code.op('unreachable'); // never bails: the hot loop runs it, or `run` knows it
+  else if (handlerIndex === SPECIAL.nop2) skip(code, 2);
+  else if (handlerIndex === SPECIAL.nop4) skip(code, 4);
+  else code.op('unreachable'); // never bails: the hot loop runs it, or `run` knows it
   return index;
+}
+
+/** An instruction that does nothing, where it crosses a page or a region bails out at it; the hot loop runs the others. */
+function skip(code: Code, insnLength: number): void {
+  code.get(0).get(0).memory('i64.load', HART_OFFSETS.pc).i64(BigInt(insnLength)).op('i64.add');
+  code.memory('i64.store', HART_OFFSETS.pc);
+  code
+    .get(0)
+    .get(0)
+    .memory('i32.load', HART_OFFSETS.op)
+    .i32(insnLength << OP_SHIFT);
+  code.op('i32.add').memory('i32.store', HART_OFFSETS.op);
 }
 
 function slowContext(code: Code, handler: Handler, call: (code: Code, name: string) => void): SlowContext {

@@ -7,27 +7,24 @@ import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
 import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
 import { gateOf, lowerFastFloat } from './lower-float.ts';
 import { NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
-import { DECODED_PAGE, DTLB, HART_OFFSETS } from './state.ts';
+import { DECODED_PAGE, DTLB } from './state.ts';
 
 /** Where the lowering is used: registers, and what happens at the instruction's end. */
 export interface FastContext extends ValueSource {
   readonly code: Code;
-  /** Local (i32): the hart's arena. */
-  readonly hart: number;
-  /** Local (i32): the data TLB of the current context. */
-  readonly dtlb: number;
-  /** Leaves the hot loop with this instruction not executed. */
+  /** Leaves with this instruction not executed, if the i32 on the stack is not 0. */
   bailIf(): void;
-  /** Pushes the address from which an x (or f) register is stored at `offset` + HART_OFFSETS.x (.f). */
-  registerAddress(operand: string): { readonly offset: number };
+  /** Writes what `push` pushes into a register that is not x0. */
+  write(file: 'x' | 'f', operand: string, push: () => void): void;
+  /**
+   * Pushes the host address of a guest access, or leaves as bailIf does where the data TLB does not have it.
+   * @param va local (i64) with its address; @param tag DTLB.readTag or DTLB.writeTag; @param addr what va was computed from
+   */
+  hostAddress(va: number, size: number, tag: number, addr: Node): void;
+  /** Leaves unless a bit of FP_GATE is set. */
+  requireFp(bit: number): void;
   /** True where the operand is known to be x0. */
   isX0(operand: string): boolean;
-  /** Goes on behind the instruction. */
-  next(): void;
-  /** Goes on at the virtual address on the stack. */
-  jumpTo(): void;
-  /** Goes on at pc + the immediate operand. */
-  jumpRelative(operand: string): void;
   /** True where the rounding of this instance may be the native one (RNE, or dynamic). */
   readonly nearestEven: boolean;
   /** True where the rounding mode is the one in frm, which may be an invalid one. */
@@ -35,6 +32,19 @@ export interface FastContext extends ValueSource {
   /** True where the static rounding is towards zero. */
   readonly towardsZero: boolean;
 }
+
+/** How the interpreter goes on behind an instruction. */
+export interface InterpreterContext extends FastContext {
+  /** Goes on behind the instruction. */
+  next(): void;
+  /** Goes on at the virtual address on the stack. */
+  jumpTo(): void;
+  /** Goes on at pc + the immediate operand. */
+  jumpRelative(operand: string): void;
+}
+
+/** What an instruction leaves to its user: where to go on. */
+export type Jump = Commit & { readonly kind: 'jump' | 'branch' };
 
 const LOADS: Readonly<Record<string, MemoryOp>> = {
   '1true': 'i64.load8_s',
@@ -69,14 +79,24 @@ function isFence(system: string): boolean {
 }
 
 /** Lowers a body; @returns false (with nothing usable emitted) where it needs a call. */
-export function lowerFast(context: FastContext, body: Body): boolean {
+export function lowerFast(context: InterpreterContext, body: Body): boolean {
   try {
-    new FastLowering(context, body).run();
+    const { jump, values } = lowerEffects(context, body);
+    if (jump === null) context.next();
+    else emitJump(context, values, jump);
     return true;
   } catch (error) {
     if (error instanceof NeedsCall) return false;
     throw error;
   }
+}
+
+/**
+ * Lowers all of a body but its jump, whose condition and target are then to be pushed from `values`.
+ * @throws NeedsCall, with nothing usable emitted
+ */
+export function lowerEffects(context: FastContext, body: Body): { jump: Jump | null; values: ValueLowering } {
+  return new FastLowering(context, body).run();
 }
 
 class FastLowering {
@@ -92,11 +112,9 @@ class FastLowering {
     this.#values = new ValueLowering(context.code, context, body);
   }
 
-  run(): void {
+  run(): { jump: Jump | null; values: ValueLowering } {
     for (const effect of this.#body.effects) this.#effect(effect);
-    const jump = this.#commits();
-    if (jump === null) return this.#context.next();
-    this.#jump(jump);
+    return { jump: this.#commits(), values: this.#values };
   }
 
   #effect(effect: Effect): void {
@@ -114,11 +132,8 @@ class FastLowering {
       }
       case 'amo':
         return this.#amo(effect);
-      case 'requireFp': {
-        const bit = gateOf(this.#context, this.#body);
-        code.get(this.#context.hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
-        return this.#context.bailIf();
-      }
+      case 'requireFp':
+        return this.#context.requireFp(gateOf(this.#context, this.#body));
       case 'system':
         if (!isFence(effect.system)) throw new NeedsCall(effect.system);
         code.atomicFence();
@@ -131,25 +146,8 @@ class FastLowering {
     }
   }
 
-  /** Pushes the host address of a guest access, through the TLB. An access that crosses a page misses. */
   #hostAddress(addr: Node, size: number, tag: number): void {
-    const code = this.#code;
-    const va = this.#values.toLocal(addr);
-    const entry = code.local('i32');
-    const indexShift = 12 - Math.log2(DTLB.entryBytes);
-    code
-      .get(va)
-      .op('i32.wrap_i64')
-      .i32(indexShift)
-      .op('i32.shr_u')
-      .i32((DTLB.entries - 1) * DTLB.entryBytes)
-      .op('i32.and');
-    code.get(this.#context.dtlb).op('i32.add').tee(entry).memory('i64.load', tag);
-    code.get(va);
-    if (size > 1) code.i64(BigInt(size - 1)).op('i64.add');
-    code.i64(-4096n).op('i64.and', 'i64.ne');
-    this.#context.bailIf();
-    code.get(va).op('i32.wrap_i64').get(entry).memory('i32.load', DTLB.addend).op('i32.add');
+    this.#context.hostAddress(this.#values.toLocal(addr), size, tag, addr);
   }
 
   #amo(effect: Effect & { op: 'amo' }): void {
@@ -172,7 +170,7 @@ class FastLowering {
   }
 
   /** Register writes, all from values computed before any of them. @returns the jump that is left */
-  #commits(): (Commit & { kind: 'jump' | 'branch' }) | null {
+  #commits(): Jump | null {
     const { commits } = this.#body;
     const writes = commits.filter((commit) => commit.kind === 'setX' || commit.kind === 'setF');
     const jump = commits.find((commit) => commit.kind === 'jump' || commit.kind === 'branch') ?? null;
@@ -183,34 +181,60 @@ class FastLowering {
     if (writes.length > 1) for (const write of writes) this.#values.toLocal(write.value);
     for (const write of writes) {
       if (write.kind === 'setX' && this.#context.isX0(write.operand)) continue;
-      const { offset } = this.#context.registerAddress(write.operand);
-      this.#values.push(write.value);
-      this.#code.memory('i64.store', offset + HART_OFFSETS[write.kind === 'setX' ? 'x' : 'f']);
+      this.#context.write(write.kind === 'setX' ? 'x' : 'f', write.operand, () => this.#values.push(write.value));
     }
     return jump;
   }
+}
 
-  #jump(jump: Commit & { kind: 'jump' | 'branch' }): void {
-    let taken: Label | null = null;
-    if (jump.kind === 'branch') {
-      this.#values.push(jump.cond);
-      taken = this.#code.if();
-    }
-    const operand = relativeOperand(jump.target);
-    if (operand !== null) this.#context.jumpRelative(operand);
-    else {
-      this.#values.push(jump.target);
-      this.#context.jumpTo();
-    }
-    if (taken !== null) {
-      this.#code.end();
-      this.#context.next();
-    }
+function emitJump(context: InterpreterContext, values: ValueLowering, jump: Jump): void {
+  const { code } = context;
+  let taken: Label | null = null;
+  if (jump.kind === 'branch') {
+    values.push(jump.cond);
+    taken = code.if();
+  }
+  const operand = relativeOperand(jump.target);
+  if (operand !== null) context.jumpRelative(operand);
+  else {
+    values.push(jump.target);
+    context.jumpTo();
+  }
+  if (taken !== null) {
+    code.end();
+    context.next();
   }
 }
 
+/**
+ * Pushes the host address of a guest access, through the data TLB in local `dtlb`. An access that crosses a page misses.
+ * @param bailIf leaves if the i32 on the stack is not 0
+ */
+export function pushHostAddress(
+  code: Code,
+  dtlb: number,
+  { va, size, tag }: { va: number; size: number; tag: number },
+  bailIf: () => void,
+): void {
+  const entry = code.local('i32');
+  const indexShift = 12 - Math.log2(DTLB.entryBytes);
+  code
+    .get(va)
+    .op('i32.wrap_i64')
+    .i32(indexShift)
+    .op('i32.shr_u')
+    .i32((DTLB.entries - 1) * DTLB.entryBytes)
+    .op('i32.and');
+  code.get(dtlb).op('i32.add').tee(entry).memory('i64.load', tag);
+  code.get(va);
+  if (size > 1) code.i64(BigInt(size - 1)).op('i64.add');
+  code.i64(-4096n).op('i64.and', 'i64.ne');
+  bailIf();
+  code.get(va).op('i32.wrap_i64').get(entry).memory('i32.load', DTLB.addend).op('i32.add');
+}
+
 /** The immediate of a pc-relative target, or null. */
-function relativeOperand(target: Node): string | null {
+export function relativeOperand(target: Node): string | null {
   if (target.kind !== 'binary' || target.op !== 'add') return null;
   return target.a.kind === 'pc' && target.b.kind === 'imm' ? target.b.operand : null;
 }

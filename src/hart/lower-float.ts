@@ -114,8 +114,7 @@ class FloatLowering {
 
   /** Takes a native result out of its local. */
   #finish(local: number): true {
-    this.#code.get(local).op(this.#type === 'f64' ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32');
-    this.#values.setResult(this.#effect);
+    this.#values.setNativeResult(this.#effect, local, this.#type);
     return true;
   }
 

@@ -54,7 +54,7 @@ export class ValueLowering {
   readonly #source: ValueSource;
   readonly #uses = new Map<Node, number>();
   readonly #locals = new Map<Node, number>();
-  readonly #results = new Map<Effect, number>();
+  readonly #results = new Map<Effect, { readonly local: number; readonly convert: PlainOp | null }>();
 
   constructor(code: Code, source: ValueSource, body: Body) {
     this.#code = code;
@@ -92,7 +92,13 @@ export class ValueLowering {
   setResult(effect: Effect & { readonly type: ValueType }): void {
     const local = this.#code.local(effect.type);
     this.#code.set(local);
-    this.#results.set(effect, local);
+    this.#results.set(effect, { local, convert: null });
+  }
+
+  /** An effect's result lies in a local of a native float type. */
+  setNativeResult(effect: Effect, local: number, type: 'f32' | 'f64'): void {
+    const convert = type === 'f64' ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32';
+    this.#results.set(effect, { local, convert });
   }
 
   #countUses(body: Body): void {
@@ -128,9 +134,10 @@ export class ValueLowering {
       case 'nextPc':
         return this.#source.nextPc();
       case 'result': {
-        const local = this.#results.get(node.effect);
-        if (local === undefined) throw new Error(`the result of ${node.effect.op} is used before it is there`);
-        code.get(local);
+        const result = this.#results.get(node.effect);
+        if (result === undefined) throw new Error(`the result of ${node.effect.op} is used before it is there`);
+        code.get(result.local);
+        if (result.convert !== null) code.op(result.convert);
         return;
       }
       case 'unary':

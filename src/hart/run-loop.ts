@@ -3,15 +3,32 @@ import type { Code, Label } from '../wasm/code.ts';
 import type { FunctionType, Module } from '../wasm/module.ts';
 import { SPECIAL } from './handlers.ts';
 import { retire } from './lower-slow.ts';
-import { EXIT, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
+import {
+  ARENA,
+  DECODED_PAGE,
+  EXIT,
+  type FieldName,
+  FTLB,
+  HART_OFFSETS,
+  OP,
+  PENDING,
+  REGION,
+  REGION_STATUS,
+  STATUS,
+  TRACE,
+} from './state.ts';
 
 /** Why the hot loop returned. */
-export const FAST = { outOfBudget: 0, slow: 1, undecoded: 2, fetch: 3 } as const;
+export const FAST = { outOfBudget: 0, slow: 1, undecoded: 2, fetch: 3, region: 4 } as const;
 
-/** What the host supplies: both write the op of an instruction, from RAM or (crossing a page) from its 32-bit word. */
+/**
+ * What the host supplies. `decode` and `decodeWord` write the op of an instruction, from RAM or (crossing a page) from
+ * its 32-bit word. `trace` is given what was just executed (ARENA.trace): how many, and whether a region was left there.
+ */
 export const HOST_IMPORTS: Readonly<Record<string, FunctionType>> = {
   decode: { parameters: ['i32'], results: [] },
   decodeWord: { parameters: ['i32', 'i32'], results: [] },
+  trace: { parameters: ['i32', 'i32'], results: [] },
 };
 
 /** Instructions between two looks at the doorbell and the clock: about 15 microseconds. */
@@ -23,32 +40,52 @@ const MAX_TURNS = 65536;
 type Call = (code: Code, name: string) => void;
 
 /** Builds and exports `run(hart: i32) -> EXIT`. */
-export function buildRunLoop(module: Module, call: Call, fast: number): void {
+export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fast: number; regions: number }): void {
   const { index, code } = module.function({ parameters: ['i32'], results: ['i32'] });
   const slowType = module.type({ parameters: ['i32', 'i32'], results: [] });
-  new RunLoop(code, call, fast, slowType).emit();
+  const regionType = module.type(REGION_TYPE);
+  new RunLoop(code, call, { fast, slowType, regions, regionType }).emit();
   module.export('run', index);
+}
+
+/** Beside the values of REGION_STATUS. */
+const NO_BUDGET = 3;
+
+/** `region(hart, count) -> REGION_STATUS`: runs at most `count` instructions; gives back the rest as `fast` does. */
+export const REGION_TYPE: FunctionType = { parameters: ['i32', 'i32'], results: ['i32'] };
+
+/** What the loop calls: `fast`, the slow forms of table 0, and the regions of another table. */
+interface Callees {
+  readonly fast: number;
+  readonly slowType: number;
+  readonly regions: number;
+  readonly regionType: number;
 }
 
 class RunLoop {
   readonly #code: Code;
   readonly #call: Call;
-  readonly #fast: number;
-  readonly #slowType: number;
+  readonly #callees: Callees;
   readonly #hart = 0;
   readonly #turns: number;
   /** `remaining` at which the doorbell and the clock are looked at again. */
   readonly #quantumEnd: number;
   readonly #status: number;
+  readonly #reason: number;
+  readonly #slice: number;
+  /** 1 where a region was just left for what no region begins with. */
+  readonly #leftRegion: number;
 
-  constructor(code: Code, call: Call, fast: number, slowType: number) {
+  constructor(code: Code, call: Call, callees: Callees) {
     this.#code = code;
     this.#call = call;
-    this.#fast = fast;
-    this.#slowType = slowType;
+    this.#callees = callees;
     this.#turns = code.local('i32');
     this.#quantumEnd = code.local('i32');
     this.#status = code.local('i32');
+    this.#reason = code.local('i32');
+    this.#slice = code.local('i32');
+    this.#leftRegion = code.local('i32');
   }
 
   emit(): void {
@@ -68,7 +105,7 @@ class RunLoop {
     code.op('unreachable');
   }
 
-  #load(field: keyof typeof HART_OFFSETS): Code {
+  #load(field: FieldName): Code {
     return this.#code.get(this.#hart).memory('i32.load', HART_OFFSETS[field]);
   }
 
@@ -114,40 +151,211 @@ class RunLoop {
   /** Goes on behind this when an op needs its slow form. */
   #runFast(outer: Label, refetch: Label, inner: Label): void {
     const code = this.#code;
-    const hart = this.#hart;
-    const [slice, reason] = [code.local('i32'), code.local('i32')];
-    this.#load('remaining').get(this.#quantumEnd).op('i32.sub').tee(slice).i32(0).op('i32.le_s').brIf(outer);
-    this.#load('remaining').i32(0).op('i32.le_s').brIf(outer);
-    // The smaller of what is left of the quantum and of the whole.
-    code.get(slice);
-    this.#load('remaining').get(slice);
-    this.#load('remaining').op('i32.lt_s', 'select').set(slice);
-    code.get(hart);
-    this.#load('remaining').get(slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
-    code.get(hart).get(slice).call(this.#fast).set(reason);
-
+    const reason = this.#reason;
+    this.#takeSlice(outer);
+    this.#traceIfDue(outer, refetch, inner);
+    this.#callFast(this.#slice);
+    code.i32(0).set(this.#leftRegion);
     code.get(reason).i32(FAST.outOfBudget).op('i32.eq').brIf(outer);
-    // With nothing left to execute a fetch, and its fault, belong to the next slice.
-    code.get(reason).i32(FAST.fetch).op('i32.eq').if();
-    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
-    code.end();
+    this.#fetchIfAsked(outer, refetch);
     code.get(reason).i32(FAST.undecoded).op('i32.eq').if();
     this.#load('op');
     this.#call(code, 'decode');
     code.br(inner);
     code.end();
+    const slow = code.block();
+    code.get(reason).i32(FAST.region).op('i32.ne').brIf(slow);
+    this.#runRegions(slow, { outer, refetch, inner });
+    code.end(); // slow
+  }
+
+  /** The smaller of what is left of the quantum and of the whole. */
+  #takeSlice(outer: Label): void {
+    const code = this.#code;
+    const slice = this.#slice;
+    this.#load('remaining').get(this.#quantumEnd).op('i32.sub').tee(slice).i32(0).op('i32.le_s').brIf(outer);
+    this.#load('remaining').i32(0).op('i32.le_s').brIf(outer);
+    code.get(slice);
+    this.#load('remaining').get(slice);
+    this.#load('remaining').op('i32.lt_s', 'select').set(slice);
+  }
+
+  /** Lets the hot loop run up to `count` (a local) instructions, and sets the reason why it returned. */
+  #callFast(count: number): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    const before = code.local('i32');
+    code.get(hart);
+    this.#load('remaining').tee(before).get(count).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
+    code.get(hart).get(count).call(this.#callees.fast).set(this.#reason);
+    code.get(hart);
+    this.#load('traceDue').get(before).op('i32.sub');
+    this.#load('remaining').op('i32.add').memory('i32.store', HART_OFFSETS.traceDue);
+  }
+
+  /** With nothing left to execute a fetch, and its fault, belong to the next slice. */
+  #fetchIfAsked(outer: Label, refetch: Label): void {
+    this.#code.get(this.#reason).i32(FAST.fetch).op('i32.eq').if();
+    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
+    this.#code.end();
+  }
+
+  /**
+   * Every so many interpreted instructions the next ones are executed one at a time, and noted for the translator. Ends
+   * early at a region and where the hot loop returns for anything but its count.
+   */
+  #traceIfDue(outer: Label, refetch: Label, inner: Label): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    const [entry, length, one] = [code.local('i32'), code.local('i32'), code.local('i32')];
+    this.#load('traceInterval').i32(0).op('i32.ne');
+    this.#load('traceDue').i32(0).op('i32.le_s', 'i32.and');
+    code.get(this.#slice).i32(TRACE.length).op('i32.ge_s', 'i32.and').if();
+    code.i32(0).set(length).i32(1).set(one).i32(FAST.outOfBudget).set(this.#reason);
+    const done = code.block();
+    const step = code.loop();
+    code.get(hart).i32(ARENA.trace).op('i32.add').get(length).i32(TRACE.entryBytes).op('i32.mul', 'i32.add').tee(entry);
+    this.#load('pc').memory('i32.store');
+    code.get(entry);
+    this.#load('op').memory('i32.store', 4);
+    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq').brIf(done);
+    this.#callFast(one);
+    code.get(length).i32(1).op('i32.add').set(length);
+    code.get(this.#reason).i32(FAST.outOfBudget).op('i32.ne').brIf(done);
+    code.get(length).i32(TRACE.length).op('i32.lt_s').brIf(step);
+    code.end(); // step
+    code.end(); // done
+    code.get(hart);
+    this.#load('traceInterval').memory('i32.store', HART_OFFSETS.traceDue);
+    code.get(length).get(this.#leftRegion);
+    this.#call(code, 'trace');
+    code.i32(0).set(this.#leftRegion);
+    this.#fetchIfAsked(outer, refetch);
+    code.br(inner);
+    code.end();
+  }
+
+  /**
+   * Runs the region whose op the hart stands at, and those that follow. Goes to `slow` where the instruction at state.op
+   * needs that.
+   */
+  #runRegions(slow: Label, { outer, refetch, inner }: Record<'outer' | 'refetch' | 'inner', Label>): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    const [record, status, before] = [code.local('i32'), code.local('i32'), code.local('i32')];
+    const { regions, regionType } = this.#callees;
+    const original = code.block();
+    const dispatch = code.loop();
+    this.#takeSlice(outer);
+    this.#load('op').memory('i32.load', OP.imm).get(hart).op('i32.add').i32(ARENA.regions).op('i32.add').tee(record);
+    code.memory('i32.load', REGION.minBudget).get(this.#slice).op('i32.gt_s').if();
+    code.i32(NO_BUDGET).set(status);
+    this.#countExit(status);
+    code.br(original).end();
+    code.get(hart);
+    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
+    code.get(hart).get(this.#slice).get(record).memory('i32.load', REGION.slot).callIndirect(regionType, regions);
+    code.set(status);
+    this.#countExit(status);
+    code.get(status).i32(REGION_STATUS.refused).op('i32.eq').if();
+    this.#addTo(record, REGION.refusals, () => code.i32(1));
+    code.br(original).end();
+    this.#addTo(record, REGION.visits, () => code.i32(1));
+    this.#addTo(record, REGION.insns, () => {
+      code.get(before);
+      this.#load('remaining').op('i32.sub');
+    });
+    this.#lookUp(outer, refetch);
+    code.get(status).if();
+    // The interpreter may not have met it yet.
+    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.undecoded).op('i32.eq').if();
+    this.#load('op');
+    this.#call(code, 'decode');
+    code.end();
+    code.br(slow);
+    code.end();
+    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq').brIf(dispatch);
+    code.i32(1).set(this.#leftRegion).br(inner);
+    code.end(); // dispatch
+    code.end(); // original
+    this.#runOriginal(record);
+    code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
+    this.#fetchIfAsked(outer, refetch);
+  }
+
+  #addTo(record: number, offset: number, push: () => void): void {
+    const code = this.#code;
+    code.get(record).get(record).memory('i32.load', offset);
+    push();
+    code.op('i32.add').memory('i32.store', offset);
+  }
+
+  #countExit(status: number): void {
+    const code = this.#code;
+    const counter = code.local('i32');
+    code.get(this.#hart).get(status).i32(8).op('i32.mul', 'i32.add').tee(counter).get(counter);
+    code.memory('i64.load', HART_OFFSETS.regionExits).i64(1n).op('i64.add');
+    code.memory('i64.store', HART_OFFSETS.regionExits);
+  }
+
+  /** One instruction, the one in whose place a region's op stands, in its fast form if it has one. */
+  #runOriginal(record: number): void {
+    const code = this.#code;
+    const [at, one, kept] = [code.local('i32'), code.local('i32'), code.local('i64')];
+    this.#load('op').tee(at).memory('i64.load').set(kept);
+    code.get(at).get(record).memory('i64.load', REGION.original).memory('i64.store');
+    code.i32(1).set(one);
+    this.#callFast(one);
+    code.get(at).get(kept).memory('i64.store');
+  }
+
+  /** Sets op and page for the pc from the fetch TLB, or goes to fetch. */
+  #lookUp(outer: Label, refetch: Label): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    const [entry, offset] = [code.local('i32'), code.local('i32')];
+    this.#load('ftlb');
+    this.#load('pc')
+      .tee(offset)
+      .i32(12 - Math.log2(FTLB.entryBytes))
+      .op('i32.shr_u');
+    code
+      .i32((FTLB.entries - 1) * FTLB.entryBytes)
+      .op('i32.and', 'i32.add')
+      .tee(entry)
+      .memory('i64.load', FTLB.tag);
+    code.get(hart).memory('i64.load', HART_OFFSETS.pc).i64(-4096n).op('i64.and', 'i64.ne').if();
+    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
+    code.end();
+    code.get(hart).get(entry).memory('i32.load', FTLB.page).memory('i32.store', HART_OFFSETS.page);
+    code.get(hart);
+    this.#load('page')
+      .get(offset)
+      .i32(4094)
+      .op('i32.and')
+      .i32(Math.log2(DECODED_PAGE.opBytes / 2));
+    code.op('i32.shl', 'i32.add').memory('i32.store', HART_OFFSETS.op);
   }
 
   #runSlow(outer: Label, inner: Label): void {
     const code = this.#code;
     const hart = this.#hart;
-    const handler = code.local('i32');
+    const [handler, op] = [code.local('i32'), code.local('i32')];
     this.#clearStatus();
-    this.#load('op').memory('i32.load16_u', OP.handler).tee(handler).i32(SPECIAL.crossing).op('i32.eq').if();
+    this.#load('op').tee(op).memory('i32.load16_u', OP.handler).tee(handler).i32(SPECIAL.region).op('i32.eq').if();
+    code
+      .get(hart)
+      .i32(ARENA.regions + REGION.original)
+      .op('i32.add')
+      .get(op)
+      .memory('i32.load', OP.imm)
+      .op('i32.add');
+    code.tee(op).memory('i32.load16_u', OP.handler).set(handler);
+    code.end();
+    code.get(handler).i32(SPECIAL.crossing).op('i32.eq').if();
     this.#runCrossing(outer);
     code.else();
-    code.get(hart);
-    this.#load('op').get(handler).callIndirect(this.#slowType);
+    code.get(hart).get(op).get(handler).callIndirect(this.#callees.slowType);
     this.#load('status').op('i32.eqz').if();
     retire(code, hart);
     code.br(inner);
@@ -168,7 +376,7 @@ class RunLoop {
     code.get(hart).i32(HART_OFFSETS.scratchOps).op('i32.add').tee(scratch);
     this.#load('trapValue');
     this.#call(code, 'decodeWord');
-    code.get(hart).get(scratch).get(scratch).memory('i32.load16_u', OP.handler).callIndirect(this.#slowType);
+    code.get(hart).get(scratch).get(scratch).memory('i32.load16_u', OP.handler).callIndirect(this.#callees.slowType);
     this.#load('status').op('i32.eqz').if();
     retire(code, hart);
     code.br(outer);

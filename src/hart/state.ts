@@ -115,6 +115,13 @@ export const HART_FIELDS = {
   dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
   dirtyBitmap: exec('u32', "host offset of this hart's dirty bitmaps, one behind the other; 0: it has none"),
   dirtyBitmapBytes: exec('u32', 'length of one of them'),
+  traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
+  traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),
+  regionExits: exec(
+    'u64',
+    'times that regions answered, by REGION_STATUS, then those not entered for want of budget',
+    4,
+  ),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
 
@@ -247,6 +254,8 @@ export const DECODED_PAGE = {
   generation: 2048 * 8 + 12,
   /** u32: 1 when the page was looked up since the eviction hand last passed it. */
   used: 2048 * 8 + 16,
+  /** u32: not 0 while translated regions hang on the page: the translator is told of what changes. */
+  translated: 2048 * 8 + 20,
   /** 4096 bytes: the source as it was when the page was last compared. */
   source: 2048 * 8 + 64,
   lengthBytes: 2048 * 8 + 64 + 4096,
@@ -272,6 +281,40 @@ export const OP = {
   imm: 4,
 } as const;
 
+/**
+ * A translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered, and has the
+ * offset of this record in ARENA.regions as its immediate.
+ */
+export const REGION = {
+  /** u64: the op that was there before. */
+  original: 0,
+  /** u32: place in the table of regions. */
+  slot: 8,
+  /** u32: instructions that must be left for it to be entered. */
+  minBudget: 12,
+  /** u32: times that it was entered, and instructions that it executed then; the translator takes and clears them. */
+  visits: 16,
+  insns: 20,
+  /** u32: times that it refused. */
+  refusals: 24,
+  lengthBytes: 32,
+  /** Records there are. */
+  count: 4096,
+} as const;
+
+/** What a region answers. The state is exact in each case. */
+export const REGION_STATUS = {
+  /** Go on at state.pc. */
+  left: 0,
+  /** The instruction at state.pc needs its slow form. */
+  bailed: 1,
+  /** Nothing was executed: a page of the region is not where it was. */
+  refused: 2,
+} as const;
+
+/** A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}. */
+export const TRACE = { length: 128, entryBytes: 8 } as const;
+
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
 const dtlbBytes = DTLB.entries * DTLB.entryBytes;
 const ftlbBytes = FTLB.entries * FTLB.entryBytes;
@@ -284,6 +327,8 @@ export const ARENA = (() => {
   const pages = pageHash + DECODED_PAGE.hashEntries * 8;
   // The decoded page for a guest page of which PMP lets only a part be executed; used for one stay in it at a time.
   const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
-  const lengthBytes = align(guardedPage + DECODED_PAGE.lengthBytes, 65536);
-  return { dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, lengthBytes } as const;
+  const regions = align(guardedPage + DECODED_PAGE.lengthBytes, 64);
+  const trace = regions + REGION.lengthBytes * REGION.count;
+  const lengthBytes = align(trace + TRACE.length * TRACE.entryBytes, 65536);
+  return { dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, regions, trace, lengthBytes } as const;
 })();

@@ -53,6 +53,13 @@ export class ByteWriter {
   name(text: string): this {
     return this.sized(new TextEncoder().encode(text));
   }
+  get length(): number {
+    return this.#length;
+  }
+  /** Takes bytes off the end. */
+  shorten(lengthBytes: number): void {
+    this.#length -= lengthBytes;
+  }
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
   }

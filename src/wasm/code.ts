@@ -140,6 +140,12 @@ const PLAIN = {
 } as const;
 export type PlainOp = keyof typeof PLAIN;
 
+/** What takes back what a reinterpretation did. */
+const INVERSE: Readonly<Partial<Record<PlainOp, PlainOp>>> = {
+  'i64.reinterpret_f64': 'f64.reinterpret_i64',
+  'i32.reinterpret_f32': 'f32.reinterpret_i32',
+};
+
 /** Saturating truncations, behind the 0xfc prefix. */
 const TRUNC_SAT = {
   'i32.trunc_sat_f32_s': 0,
@@ -212,6 +218,9 @@ export class Code {
   #scoped: number[] | null = null;
   readonly #parameters: number;
   #depth = 0;
+  /** The instruction that would undo the last one, if that ended there. */
+  #undone: PlainOp | null = null;
+  #undoneAt = -1;
 
   /** @param parameters how many parameters the function has; they are locals 0, 1, ... */
   constructor(parameters: number) {
@@ -241,7 +250,17 @@ export class Code {
   }
 
   op(...names: readonly PlainOp[]): this {
-    for (const name of names) this.#bytes.u8(PLAIN[name]);
+    for (const name of names) {
+      if (this.#undone === name && this.#undoneAt === this.#bytes.length) {
+        // To the bits and back: nothing.
+        this.#bytes.shorten(1);
+        this.#undone = null;
+        continue;
+      }
+      this.#bytes.u8(PLAIN[name]);
+      this.#undone = INVERSE[name] ?? null;
+      this.#undoneAt = this.#bytes.length;
+    }
     return this;
   }
   truncSat(name: TruncSatOp): this {
@@ -297,9 +316,8 @@ export class Code {
     this.#bytes.u8(0x10).u32(functionIndex);
     return this;
   }
-  /** The table is number 0. */
-  callIndirect(typeIndex: number): this {
-    this.#bytes.u8(0x11).u32(typeIndex).u8(0);
+  callIndirect(typeIndex: number, table = 0): this {
+    this.#bytes.u8(0x11).u32(typeIndex).u32(table);
     return this;
   }
 

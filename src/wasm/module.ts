@@ -1,4 +1,4 @@
-/** A WebAssembly module under construction: types, imports, functions, one table, exports (core specification 5.5). */
+/** A WebAssembly module under construction: types, imports, functions, tables, exports (core specification 5.5). */
 import { ByteWriter } from './bytes.ts';
 import { Code, VALUE_TYPE, type ValueType } from './code.ts';
 
@@ -8,7 +8,7 @@ export interface FunctionType {
 }
 
 const SECTION = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
-const EXTERNAL = { function: 0, memory: 2 } as const;
+const EXTERNAL = { function: 0, table: 1, memory: 2 } as const;
 const FUNCREF = 0x70;
 /** Limits flag: shared, with a maximum. */
 const SHARED = 0x03;
@@ -17,8 +17,9 @@ export class Module {
   readonly #types: FunctionType[] = [];
   readonly #imports: { module: string; name: string; type: number }[] = [];
   readonly #functions: { type: number; code: Code }[] = [];
-  readonly #exports: { name: string; index: number }[] = [];
+  readonly #exports: { name: string; kind: number; index: number }[] = [];
   readonly #table: number[] = [];
+  #growable = false;
   readonly #memoryPages: number;
 
   /** @param memoryPages the maximum of the one imported shared memory `env.memory`, in 64 KiB pages */
@@ -48,12 +49,20 @@ export class Module {
   }
 
   export(name: string, index: number): void {
-    this.#exports.push({ name, index });
+    this.#exports.push({ name, kind: EXTERNAL.function, index });
   }
 
   /** Appends a function to table 0. @returns its place there */
   tableEntry(index: number): number {
     return this.#table.push(index) - 1;
+  }
+
+  /** Exports a table of functions that begins empty and is filled from JavaScript. @returns its number */
+  growableTable(name: string): number {
+    this.#growable = true;
+    const index = 1;
+    this.#exports.push({ name, kind: EXTERNAL.table, index });
+    return index;
   }
 
   finish(): Uint8Array {
@@ -83,11 +92,14 @@ export class Module {
     section(SECTION.function, this.#functions.length, (w) => {
       for (const { type } of this.#functions) w.u32(type);
     });
-    if (this.#table.length > 0) {
-      section(SECTION.table, 1, (w) => w.u8(FUNCREF).u8(1).u32(this.#table.length).u32(this.#table.length));
+    if (this.#table.length > 0 || this.#growable) {
+      section(SECTION.table, this.#growable ? 2 : 1, (w) => {
+        w.u8(FUNCREF).u8(1).u32(this.#table.length).u32(this.#table.length);
+        if (this.#growable) w.u8(FUNCREF).u8(0).u32(0);
+      });
     }
     section(SECTION.export, this.#exports.length, (w) => {
-      for (const { name, index } of this.#exports) w.name(name).u8(EXTERNAL.function).u32(index);
+      for (const { name, kind, index } of this.#exports) w.name(name).u8(kind).u32(index);
     });
     if (this.#table.length > 0) {
       section(SECTION.element, 1, (w) => {

@@ -8,6 +8,11 @@ declare global {
       constructor(module: Module, imports: Readonly<Record<string, object>>);
       readonly exports: Readonly<Record<string, unknown>>;
     }
+    class Table {
+      readonly length: number;
+      grow(entries: number): number;
+      set(index: number, value: unknown): void;
+    }
     class Memory {
       constructor(descriptor: { initial: number; maximum: number; shared: true });
       readonly buffer: SharedArrayBuffer;

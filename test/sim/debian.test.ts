@@ -1,7 +1,10 @@
-/** Debian's kernel with two harts, deterministic: twice the same to the prompt and through a command. */
+/**
+ * Debian's kernel with two harts, deterministic: the same to the prompt and through a command, each time and
+ * whether it is interpreted or translated.
+ */
 import { expect, it } from 'vitest';
 import { defaultGuest } from '../../src/guest/default-guest.ts';
-import { createVm } from '../../src/index.ts';
+import { type Accel, createVm } from '../../src/index.ts';
 import { runOf } from './support.ts';
 
 const PROMPT = ':/# ';
@@ -9,8 +12,8 @@ const RAM_BYTES = 192 * 2 ** 20;
 /** The wall clock of every deterministic machine begins on the first day of this year. */
 const YEAR = '2025';
 
-async function session(seed: number) {
-  const vm = await createVm({ ...(await defaultGuest()), harts: 2, ramBytes: RAM_BYTES, seed });
+async function session(seed: number, accel: Accel = 'interpreter') {
+  const vm = await createVm({ ...(await defaultGuest()), harts: 2, ramBytes: RAM_BYTES, seed, accel });
   const run = runOf(vm);
   const trace = (): object => {
     const { steps, instructions, timeNs, logHash } = run;
@@ -26,8 +29,9 @@ async function session(seed: number) {
   return { console, traces };
 }
 
-it('Debian boots twice in the same way', async () => {
+it('Debian boots twice in the same way, and a third time with translated code', async () => {
   const first = await session(1);
   expect(first.console[1]).toMatch(new RegExp(`\\n2\\r\\n${YEAR}\\r\\n[0-9a-f]{64} `));
   expect(await session(1)).toEqual(first);
+  expect(await session(1, 'jit')).toEqual(first);
 });

@@ -27,9 +27,11 @@ export interface ProgramOptions {
   readonly forQemu: boolean;
   /** What the hart has of the AIA: with an IMSIC interrupts come from its files. */
   readonly aia: ProgramAia;
+  /** Times that all sections are gone through. */
+  readonly rounds: number;
 }
 
-const DEFAULTS: ProgramOptions = { sections: 5, pieces: 60, floatOnly: false, forQemu: true, aia: 'none' };
+const DEFAULTS: ProgramOptions = { sections: 5, pieces: 60, floatOnly: false, forQemu: true, aia: 'none', rounds: 1 };
 
 const SAVE_F = 256;
 const SCRATCH = 5;
@@ -92,7 +94,9 @@ class Generator {
     this.#fillData();
     this.#clear();
     for (let i = 1; i < 32; i++) code.li(i, this.#random.hard());
+    const start = code.at;
     for (let i = 0; i < this.#options.sections; i++) this.#section(i);
+    if (this.#options.rounds > 1) this.#again(start);
     code.setCsr(csrNumber('mscratch'), this.#saveArea(this.#options.sections), SCRATCH);
     code.to('jal', { rd: 0 }, this.#handlers.finish);
     return {
@@ -103,6 +107,23 @@ class Generator {
       sections: this.#sections,
       counts: code.counts,
     };
+  }
+
+  /** Back to the first section, so many times; in M mode. */
+  #again(start: number): void {
+    const code = this.#code;
+    const [base, count] = [SCRATCH, SCRATCH + 1];
+    code.setCsr(csrNumber('satp'), 0n, SCRATCH);
+    code.li(base, address(LAYOUT.rounds));
+    code.emit('ld', { rd: count, rs1: base, imm: 0 });
+    code.emit('addi', { rd: count, rs1: count, imm: 1 });
+    code.emit('sd', { rs2: count, rs1: base, imm: 0 });
+    code.emit('sltiu', { rd: count, rs1: count, imm: this.#options.rounds });
+    const over = code.forward('beq', { rs1: count, rs2: 0 });
+    // Too far for a branch.
+    code.li(base, address(start));
+    code.emit('jalr', { rd: 0, rs1: base, imm: 0 });
+    over();
   }
 
   /** What a reset leaves undefined. */

@@ -20,17 +20,19 @@ const [doorbell = 0] = layout.doorbells;
 const [dirty = 0] = layout.dirty;
 
 export class InterpreterMachine implements Machine {
-  readonly name = 'interpreter';
+  readonly name: string;
   readonly #memory = createMemory(layout);
   readonly #ram = new Uint8Array(this.#memory.buffer, layout.ram, REGION_BYTES);
   readonly #hart: Hart;
   #ended = false;
 
-  constructor(aia: NonNullable<HartOptions['aia']> = 'none') {
+  constructor(aia: NonNullable<HartOptions['aia']> = 'none', translator?: NonNullable<HartOptions['translator']>) {
+    this.name = translator === undefined ? 'interpreter' : 'translator';
     const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
     const ram = { base: Number(0x8000_0000n), host: layout.ram, lengthBytes: REGION_BYTES };
     const places = { memory: this.#memory, arena, doorbell, dirty, ram };
-    this.#hart = new Hart({ ...places, modules, hartId: 0, mtime: () => MTIME, sbi: false, aia });
+    const options = { ...places, modules, hartId: 0, mtime: () => MTIME, sbi: false, aia };
+    this.#hart = new Hart(translator === undefined ? options : { ...options, translator });
   }
 
   get hart(): Hart {
@@ -87,6 +89,11 @@ export class InterpreterMachine implements Machine {
 
   memory(offset: number, lengthBytes: number): Uint8Array {
     return this.#ram.slice(offset, offset + lengthBytes);
+  }
+
+  /** RAM itself, by offset from its base. */
+  writableMemory(): DataView {
+    return new DataView(this.#memory.buffer, layout.ram, REGION_BYTES);
   }
 
   /** The program has ended, and the store that ended it is done. */

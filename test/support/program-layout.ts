@@ -29,6 +29,8 @@ export const LAYOUT = {
   supervisorSave: 0x6_8000,
   machineLogPointer: 0x6_8400,
   supervisorLogPointer: 0x6_8408,
+  /** How often the sections were gone through. */
+  rounds: 0x6_8410,
   /** x, f, then CSRs, eight bytes each. */
   signature: 0x6_9000,
   /** Nothing but returns, to be jumped into. */

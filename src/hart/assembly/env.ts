@@ -3,5 +3,10 @@
 /** The machine's time in timebase ticks (10 MHz); never negative, below 2^53, never runs backwards. */
 export declare function mtime(): f64;
 
+/**
+ * Eight bytes at an offset of a decoded page on which translated regions hang have changed; -1: the page is another's now.
+ */
+export declare function codeChanged(page: u32, offset: i32): void;
+
 /** `-d int`: a trap was taken. Called only while the hart's `logTraps` is set. */
 export declare function trapTaken(cause: u64, pc: u64, tval: u64, toSupervisor: u32): void;

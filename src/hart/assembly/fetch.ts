@@ -6,6 +6,7 @@
  * looked up after a fence.i, by comparison.
  */
 import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
+import { codeChanged } from './env';
 import { hart } from './hart';
 import {
   ARENA_FTLB,
@@ -22,6 +23,7 @@ import {
   DECODED_PAGE_OPS,
   DECODED_PAGE_POOL,
   DECODED_PAGE_SOURCE,
+  DECODED_PAGE_TRANSLATED,
   DECODED_PAGE_USED,
   FTLB_CONTEXTS,
   FTLB_EMPTY,
@@ -177,6 +179,7 @@ function lookUp(source: u32): u32 {
 
 /** Makes a page one of undecoded ops. */
 function clearPage(page: u32, source: u32): void {
+  if (load<u32>(page, DECODED_PAGE_TRANSLATED) !== 0) codeChanged(page, -1);
   memory.fill(page, 0, DECODED_PAGE_SOURCE);
   store<u16>(page, HANDLER_END_OF_PAGE, DECODED_PAGE_END_OP);
   store<u32>(page, source, DECODED_PAGE_HOST);
@@ -210,6 +213,8 @@ function difference(a: u32, b: u32): v128 {
 
 /** Puts eight new bytes into a page's copy. Forgets the ops of changed halfwords and of the one before each. */
 function replace(page: u32, at: u32, now: u64): void {
+  // First: it puts the ops of instructions back where those of regions stand.
+  if (load<u32>(page, DECODED_PAGE_TRANSLATED) !== 0) codeChanged(page, at);
   const old = load<u64>(page + at, DECODED_PAGE_SOURCE);
   store<u64>(page + at, now, DECODED_PAGE_SOURCE);
   for (let i: u32 = 0; i < 4; i++) {

@@ -1,0 +1,69 @@
+/**
+ * The guest's code as the interpreter holds it: decoded pages and the fetch TLB of the current context (DECODED_PAGE,
+ * FTLB in src/hart/state.ts). Reads only what was verified; asks for no translation and causes no fault.
+ */
+import { SPECIAL } from '../hart/handlers.ts';
+import { ARENA, DECODED_PAGE, FTLB, HART_OFFSETS, OP } from '../hart/state.ts';
+import { decode } from '../isa/decode.ts';
+import type { Decoded } from '../isa/insn.ts';
+import { flowOf, linkOf } from './instructions.ts';
+
+export const PAGE_BYTES = 4096;
+
+export class GuestCode {
+  readonly #view: DataView;
+  readonly #arena: number;
+
+  constructor(memory: WebAssembly.Memory, arena: number) {
+    this.#view = new DataView(memory.buffer);
+    this.#arena = arena;
+  }
+
+  /** The decoded page in which an op of the pool lies; 0 for one that is no such op. */
+  pageOfOp(op: number): number {
+    const pages = this.#arena + ARENA.pages;
+    const index = Math.floor((op - pages) / DECODED_PAGE.lengthBytes);
+    if (index < 0 || index >= DECODED_PAGE.pool) return 0;
+    const page = pages + index * DECODED_PAGE.lengthBytes;
+    return op - page < DECODED_PAGE.endOp ? page : 0;
+  }
+
+  /** The decoded page that the fetch TLB has for a virtual page, by its address's halves; 0 where it has none. */
+  pageOfAddress(lo: number, hi: number): number {
+    const view = this.#view;
+    const table = view.getUint32(this.#arena + HART_OFFSETS.ftlb, true);
+    const entry = table + ((lo >>> 12) & (FTLB.entries - 1)) * FTLB.entryBytes;
+    const hits = view.getUint32(entry + FTLB.tag, true) === lo && view.getUint32(entry + FTLB.tag + 4, true) === hi;
+    return hits ? view.getUint32(entry + FTLB.page, true) : 0;
+  }
+
+  /** The instruction at an offset in a decoded page; null for what is illegal, or lies over the page's end. */
+  instruction(page: number, offset: number): Decoded | null {
+    const source = page + DECODED_PAGE.source + offset;
+    const low = this.#view.getUint16(source, true);
+    if ((low & 3) !== 3) return decode(low);
+    if (offset + 4 > PAGE_BYTES) return null;
+    return decode(low | (this.#view.getUint16(source + 2, true) << 16));
+  }
+
+  /** The length of the instruction of an op. */
+  lengthAt(page: number, op: number): 2 | 4 {
+    const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
+    return (this.#view.getUint16(page + DECODED_PAGE.source + offset, true) & 3) === 3 ? 4 : 2;
+  }
+
+  /** What kind of jump the instruction of an op is: one to where a register says, a call, or any other. */
+  kindOfJump(page: number, op: number): 'computed' | 'call' | 'other' {
+    const decoded = page === 0 ? null : this.instruction(page, (op - page) / (DECODED_PAGE.opBytes / 2));
+    if (decoded === null) return 'other';
+    const { kind } = flowOf(decoded);
+    if (kind === 'indirect') return 'computed';
+    return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
+  }
+
+  /** Whether a region may begin at an op: it is one that the hot loop or a slow form executes. */
+  mayBegin(op: number): boolean {
+    const handler = this.#view.getUint16(op + OP.handler, true);
+    return handler > SPECIAL.region || handler === SPECIAL.nop2 || handler === SPECIAL.nop4;
+  }
+}

@@ -1,0 +1,182 @@
+/** The translator on small programs: exact counts, changed code, code seen at two addresses, bounds, what it costs. */
+import { describe, expect, it } from 'vitest';
+import { assemble } from '../../src/isa/asm.ts';
+import { RegionTranslator, type TranslatorOptions } from '../../src/jit/translator.ts';
+import { compareStates } from '../lockstep/harness.ts';
+import { InterpreterMachine } from '../support/program-interpreter.ts';
+
+const BASE = 0x8000_0000n;
+const EAGER: Partial<TranslatorOptions> = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, minInsnsPerVisit: 0 };
+const IGNORED = new Set(['traceInterval', 'traceDue', 'op', 'page', ...[0, 1, 2, 3].map((i) => `regionExits${i}`)]);
+
+/** Sums an array of eight doublewords, for ever, by a function that a loop calls. */
+const SUMS = `
+  li sp, 0x80040000
+again:
+  li a0, 0x80040000
+  call sum
+  add s0, s0, a0
+  sd s0, 64(sp)
+  j again
+sum:
+  li a1, 8
+  mv a2, a0
+  li a0, 0
+next:
+  ld a3, 0(a2)
+  add a0, a0, a3
+  addi a2, a2, 8
+  addi a1, a1, -1
+  bnez a1, next
+  ret
+`;
+
+interface Made {
+  readonly machine: InterpreterMachine;
+  readonly translator: RegionTranslator;
+}
+
+function translating(options: Partial<TranslatorOptions> = {}): Made {
+  let translator: RegionTranslator | null = null;
+  const machine = new InterpreterMachine('none', (place) => {
+    translator = new RegionTranslator(place, { ...EAGER, ...options });
+    return translator;
+  });
+  return { machine, translator: translator ?? expect.fail('no translator was made') };
+}
+
+const load = (machine: InterpreterMachine, source: string): InterpreterMachine => {
+  machine.load({ image: assemble(source, { base: Number(BASE) }).bytes, base: BASE });
+  return machine;
+};
+
+function expectSame(a: InterpreterMachine, b: InterpreterMachine): void {
+  expect(compareStates(a.state(), b.state(), IGNORED)).toEqual([]);
+}
+
+describe('the translator', () => {
+  it('stops after exactly as many instructions as it may execute', () => {
+    const { machine, translator } = translating();
+    const other = load(new InterpreterMachine(), SUMS);
+    load(machine, SUMS);
+    machine.step(2000);
+    other.step(2000);
+    for (let count = 1; count < 300; count++) {
+      expect(machine.step(count)).toBe(count);
+      expect(other.step(count)).toBe(count);
+      expectSame(machine, other);
+    }
+    translator.review();
+    expect(translator.statistics.executed).toBeGreaterThan(20_000);
+  });
+
+  it('forgets what fence.i finds changed, and nothing for data beside the code', () => {
+    const { machine, translator } = translating();
+    load(machine, SUMS);
+    machine.step(3000);
+    expect(translator.statistics.regions).toBeGreaterThan(0);
+    const ram = machine.writableMemory();
+    ram.setUint32(0x800, 0x1234_5678, true);
+    machine.hart.fence('fence.i');
+    machine.step(3000);
+    expect(translator.statistics.invalidated).toBe(0);
+    // add a0, a0, a3 becomes sub.
+    const { bytes } = assemble(SUMS, { base: Number(BASE) });
+    const [add = 0, sub = 0] = ['add', 'sub'].map((name) => {
+      const code = assemble(`${name} a0, a0, a3`, { base: 0 }).bytes;
+      return new DataView(code.buffer, code.byteOffset).getUint32(0, true);
+    });
+    const at = Array.from({ length: bytes.length / 2 - 1 }, (_, i) => i * 2).find(
+      (i) => ram.getUint32(i, true) === add,
+    );
+    ram.setUint32(at ?? expect.fail('no such instruction'), sub, true);
+    ram.setBigUint64(0x4_0000, 1n, true);
+    machine.hart.fence('fence.i');
+    const before = machine.hart.get('x', 8);
+    machine.step(3000);
+    expect(translator.statistics.invalidated).toBeGreaterThan(0);
+    expect(BigInt.asIntN(64, machine.hart.get('x', 8) - before)).toBeLessThan(0n);
+  });
+
+  it('runs one translation at every address that its page is mapped to', () => {
+    const source = `
+      la t1, here
+    here:
+      auipc a0, 0
+      jal a1, over
+    over:
+      add s0, s0, a0
+      xor s0, s0, a1
+      addi t0, t0, -1
+      bnez t0, here
+    `;
+    const regions: number[] = [];
+    const run = (machine: InterpreterMachine, translator?: RegionTranslator): InterpreterMachine => {
+      load(machine, source);
+      const table = 0x3_0000;
+      const ram = machine.writableMemory();
+      // Sv39: two gigabytes, both of RAM, for all and everything.
+      for (const index of [2, 3]) ram.setBigUint64(table + index * 8, (BASE >> 2n) | 0xcfn, true);
+      machine.hart.set('satp', (8n << 60n) | ((BASE + BigInt(table)) >> 12n));
+      machine.hart.set('pmpaddr', (1n << 54n) - 1n);
+      machine.hart.set('pmpcfg', 0x1fn);
+      machine.hart.setWord('priv', 1);
+      for (const base of [BASE, 0xc000_0000n]) {
+        machine.hart.set('x', 100n, 5);
+        machine.hart.set('pc', base);
+        // Not reset: translations are to stay.
+        machine.hart.fence('sfence.vma');
+        machine.step(500);
+        regions.push(translator?.statistics.regions ?? 0);
+      }
+      return machine;
+    };
+    const { machine, translator } = translating();
+    const other = run(new InterpreterMachine());
+    expectSame(run(machine, translator), other);
+    // All were made at the first address.
+    expect(regions.slice(2)).toEqual([1, 1]);
+  });
+
+  it('drops all it has rather than grow', () => {
+    const { machine, translator } = translating({ maxBytes: 2000, everything: true });
+    const other = load(new InterpreterMachine(), SUMS);
+    load(machine, SUMS);
+    for (let i = 0; i < 20; i++) {
+      machine.step(1000);
+      other.step(1000);
+      expectSame(machine, other);
+    }
+    expect(translator.statistics.dropped).toBeGreaterThan(0);
+  });
+
+  it('removes regions that are left at once', () => {
+    const source = `
+    again:
+      csrr t0, mscratch
+      addi t1, t1, 1
+      j again
+    `;
+    const { machine, translator } = translating({ minInsnsPerVisit: 8, everything: true });
+    load(machine, source);
+    machine.step(100_000);
+    expect(translator.statistics.unprofitable).toBeGreaterThan(0);
+    const { regions } = translator.statistics;
+    machine.step(100_000);
+    expect(translator.statistics.regions).toBe(regions);
+  });
+
+  it('costs what it did', () => {
+    const { machine, translator } = translating({ traceInterval: 1024, threshold: 32, urgent: 32 });
+    load(machine, SUMS);
+    machine.step(1_000_000);
+    const { regions, insns, bytes } = translator.statistics;
+    translator.review();
+    const [left = 0, bailed = 0] = [0, 1].map((i) => Number(machine.hart.get('regionExits', i)));
+    expect({ regions, bailed }).toEqual({ regions: 1, bailed: 0 });
+    expect(bytes / insns).toBeLessThan(60);
+    // Each quantum ends a visit.
+    expect(left).toBeLessThan(1.1 * (1_000_000 / 4096));
+    expect(translator.statistics.executed).toBeGreaterThan(950_000);
+  });
+});

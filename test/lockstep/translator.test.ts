@@ -1,0 +1,88 @@
+/**
+ * Translated code against the interpreter and the reference on generated programs that go through their sections several
+ * times, with everything that is jumped to translated at once. Every register, CSR and byte of memory must agree at each
+ * stride, the derived state of the hart too. BOTTOMHALF_FUZZ_PROGRAMS and BOTTOMHALF_FUZZ_SEED as for the interpreter.
+ */
+import { describe, expect, it } from 'vitest';
+import { RegionTranslator } from '../../src/jit/translator.ts';
+import { generateProgram, type ProgramOptions } from '../support/program-generator.ts';
+import { InterpreterMachine } from '../support/program-interpreter.ts';
+import { ReferenceMachine } from '../support/program-reference.ts';
+import { compareMachines, type Machine } from './harness.ts';
+
+const PROGRAMS = Number(process.env.BOTTOMHALF_FUZZ_PROGRAMS ?? 40);
+const FIRST_SEED = Number(process.env.BOTTOMHALF_FUZZ_SEED ?? 1);
+const TIMEOUT_MS = 60_000 + PROGRAMS * 2000;
+const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true, minInsnsPerVisit: 0 };
+/** Differ by what is told to the translator; `op` and `page` mean nothing while an address is still to be fetched from. */
+const IGNORED = new Set([
+  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'op', 'page'],
+  ...[0, 1, 2, 3].map((i) => `regionExits${i}`),
+]);
+
+interface Translated {
+  readonly machine: InterpreterMachine;
+  translator(): RegionTranslator;
+}
+
+function translated(aia: 'none' | 'csrs' | 'imsic' = 'none'): Translated {
+  let made: RegionTranslator | null = null;
+  const machine = new InterpreterMachine(aia, (place) => {
+    made = new RegionTranslator(place, EAGER);
+    return made;
+  });
+  return { machine, translator: () => made ?? expect.fail('no translator was made') };
+}
+
+function differences(options: Partial<ProgramOptions>, count: number, other: (o: Partial<ProgramOptions>) => Machine) {
+  const { machine, translator } = translated(options.aia);
+  const against = other(options);
+  let total = 0;
+  const found = Array.from({ length: count }, (_, i) => FIRST_SEED + i).flatMap((seed) => {
+    const program = generateProgram(seed, { forQemu: false, rounds: 5, pieces: 40, ...options });
+    const stride = [256, 1000, 4099, 500][seed % 4] ?? 256;
+    const { difference, instructions } = compareMachines(program, against, machine, {
+      strideInstructions: stride,
+      ignore: IGNORED,
+    });
+    total += instructions;
+    if (difference === null) return [];
+    const { afterInstructions, pc, instruction, lines } = difference;
+    return [
+      `seed ${seed}, stride ${stride}`,
+      `after ${afterInstructions}, pc 0x${pc.toString(16)}: ${instruction}`,
+      ...lines,
+    ];
+  });
+  expect(found).toEqual([]);
+  // Something was translated, or this has shown nothing.
+  translator().review();
+  expect(translator().statistics.executed).toBeGreaterThan(total / 3);
+  expect(translator().statistics.regions).toBeGreaterThan(count);
+}
+
+describe('translated code', () => {
+  it(
+    'agrees with the interpreter in all its state',
+    () => differences({}, PROGRAMS, ({ aia }) => new InterpreterMachine(aia)),
+    TIMEOUT_MS,
+  );
+
+  it(
+    'agrees with the reference',
+    () => differences({ rounds: 4, pieces: 30 }, Math.ceil(PROGRAMS / 4), () => new ReferenceMachine()),
+    TIMEOUT_MS,
+  );
+
+  it(
+    'agrees on floating point in every rounding mode',
+    () => differences({ floatOnly: true, sections: 3, pieces: 120 }, PROGRAMS, () => new InterpreterMachine()),
+    TIMEOUT_MS,
+  );
+
+  it(
+    'agrees on interrupts of the AIA',
+    () => differences({ aia: 'imsic' }, Math.ceil(PROGRAMS / 4), ({ aia }) => new InterpreterMachine(aia)),
+    TIMEOUT_MS,
+  );
+});

@@ -29,6 +29,9 @@ describe('options', () => {
     expect(parseOptions(line.split(' '))).toEqual({
       ramBytes: 2 ** 30,
       harts: 1,
+      aia: 'none',
+      accel: 'interpreter',
+      devices: [],
       kernel: 'k',
       initrd: 'i',
       append: 'a',
@@ -44,6 +47,11 @@ describe('options', () => {
       help: false,
       version: false,
     });
+  });
+
+  it('choose the translator', () => {
+    expect(parseOptions(['-accel', 'jit']).accel).toBe('jit');
+    expect(failure(['-accel', 'kvm']).path).toBe('-accel');
   });
 
   it('take an empty command line', () => {

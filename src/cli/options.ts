@@ -118,7 +118,7 @@ const rows: readonly OptionRow[] = [
   {
     names: ['-accel'],
     argument: 'interpreter|jit',
-    help: 'how instructions are executed: one by one, or what is hot translated to WebAssembly (interpreter)',
+    help: 'how instructions are executed; jit translates what is hot (interpreter)',
     parse: parseAccel,
   },
   {

@@ -23,9 +23,9 @@ export class Profile {
   }
 
   /** @returns how often the op was arrived at since it was last forgotten */
-  arrive(op: number): number {
+  arrive(op: number, weight: number): number {
     const i = hash(op);
-    const count = Math.min((this.#arrivals[i] ?? 0) + 1, MOST);
+    const count = Math.min((this.#arrivals[i] ?? 0) + weight, MOST);
     this.#arrivals[i] = count;
     return count;
   }

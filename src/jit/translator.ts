@@ -24,6 +24,8 @@ export interface TranslatorOptions {
   readonly traceInterval: number;
   /** Arrivals seen by traces that make an entry hot. */
   readonly threshold: number;
+  /** What an arrival at a loop's head counts: loops pay sooner than functions. */
+  readonly loopWeight: number;
   /** Regions that are compiled at once; `urgent` arrivals at one of them do not wait for the others. */
   readonly batch: number;
   readonly urgent: number;
@@ -38,16 +40,18 @@ export interface TranslatorOptions {
 const DEFAULTS: TranslatorOptions = {
   traceInterval: 65_536,
   threshold: 256,
+  loopWeight: 2,
   batch: 8,
   urgent: 512,
   everything: false,
   minInsnsPerVisit: 16,
-  maxBytes: 32 * 2 ** 20,
+  maxBytes: 8 * 2 ** 20,
 };
 
 /** A region that stands in its place. */
 interface Placed {
-  readonly region: Region;
+  /** Host offset of the op at which it is entered. */
+  readonly entryOp: number;
   /** Offset of its record in ARENA.regions. */
   readonly record: number;
   /** By decoded page: a bit for each eight bytes that it has code in. */
@@ -149,7 +153,8 @@ export class RegionTranslator implements Translator {
         const isFar = this.#options.everything || i === 0 || isBack || this.#code.pageOfOp(previousOp) !== page;
         const kind = i === 0 ? 'other' : this.#code.kindOfJump(this.#code.pageOfOp(previousOp), previousOp);
         if (kind === 'computed') this.#profile.went(previousOp, (lo - previousLo) | 0);
-        if (isFar || kind !== 'other') this.#arrive(op, lo);
+        const isLoop = isBack && kind === 'other';
+        if (isFar || kind !== 'other') this.#arrive(op, lo, isLoop ? this.#options.loopWeight : 1);
       }
       [previousLo, previousOp, previousLength] = [lo, op, this.#code.lengthAt(page, op)];
     }
@@ -170,7 +175,7 @@ export class RegionTranslator implements Translator {
       this.#takeCounters(at);
       if (insns >= (visits + refusals) * minInsnsPerVisit) continue;
       this.statistics.unprofitable += 1;
-      this.#ban(placed.region.entryOp, MAX_CHANGES);
+      this.#ban(placed.entryOp, MAX_CHANGES);
       this.#remove(placed);
     }
   }
@@ -195,13 +200,13 @@ export class RegionTranslator implements Translator {
       const word = (one.covers.get(page)?.[offset >>> 8] ?? 0) >>> ((offset >>> 3) & 31);
       if (offset >= 0 && (word & 1) === 0) continue;
       this.statistics.invalidated += 1;
-      if (offset >= 0) this.#ban(one.region.entryOp, 1);
+      if (offset >= 0) this.#ban(one.entryOp, 1);
       this.#remove(one);
     }
   }
 
-  #arrive(op: number, lo: number): void {
-    const arrivals = this.#profile.arrive(op);
+  #arrive(op: number, lo: number, weight: number): void {
+    const arrivals = this.#profile.arrive(op, weight);
     if (arrivals < this.#options.threshold) return;
     if ((this.#changes.get(op) ?? 0) >= MAX_CHANGES) return;
     if (this.#code.mayBegin(op)) this.#waiting.set(op, { lo, arrivals });
@@ -265,7 +270,7 @@ export class RegionTranslator implements Translator {
     this.#place.table.set(slot, run);
     view.setUint32(region.entryOp + OP.imm, record, true);
     view.setUint32(region.entryOp, SPECIAL.region, true);
-    const placed = { region, record, covers: coverageOf(region) };
+    const placed = { entryOp: region.entryOp, record, covers: coverageOf(region) };
     this.#byRecord.set(record, placed);
     this.statistics.regions += 1;
     for (const page of placed.covers.keys()) {
@@ -278,7 +283,7 @@ export class RegionTranslator implements Translator {
   /** The op at its entry is decoded again when it is next met. */
   #remove(placed: Placed): void {
     const view = this.#view;
-    const { entryOp } = placed.region;
+    const { entryOp } = placed;
     const isInPlace =
       view.getUint16(entryOp + OP.handler, true) === SPECIAL.region &&
       view.getUint32(entryOp + OP.imm, true) === placed.record;

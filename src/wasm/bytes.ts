@@ -26,6 +26,8 @@ export class ByteWriter {
     }
   }
   s64(value: bigint): this {
+    // The same bytes, without big integers.
+    if (value >= -0x8000_0000n && value <= 0x7fff_ffffn) return this.s32(Number(value));
     let rest = value;
     for (;;) {
       const low = Number(rest & 0x7fn);

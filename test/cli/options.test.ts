@@ -30,6 +30,7 @@ describe('options', () => {
       ramBytes: 2 ** 30,
       harts: 1,
       aia: 'none',
+      accel: 'interpreter',
       devices: [],
       kernel: 'k',
       initrd: 'i',
@@ -56,6 +57,11 @@ describe('options', () => {
     });
     expect(parseOptions(['--restore', 'file', '-bios', 'none']).kernel).toBeUndefined();
     expect(failure(['--restore', 'file', '-append', 'quiet']).path).toBe('-append');
+  });
+
+  it('choose the translator', () => {
+    expect(parseOptions(['-accel', 'jit']).accel).toBe('jit');
+    expect(failure(['-accel', 'kvm']).path).toBe('-accel');
   });
 
   it('take an empty command line', () => {

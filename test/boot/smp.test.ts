@@ -65,14 +65,11 @@ describe('Debian on the built-in SBI', () => {
     await powerOff(vm);
   });
 
-  it.skipIf(process.env['BOTTOMHALF_SOAK'] === undefined).each([8, 16])(
-    'runs on %d (BOTTOMHALF_SOAK)',
-    async (harts) => {
-      const vm = await debian({ harts });
-      expect(await shell(vm, PROCESSORS)).toBe(`${harts}\n${harts}\n`);
-      await powerOff(vm);
-    },
-  );
+  it.each(process.env['BOTTOMHALF_SOAK'] === undefined ? [8] : [8, 16])('runs on %d', async (harts) => {
+    const vm = await debian({ harts });
+    expect(await shell(vm, PROCESSORS)).toBe(`${harts}\n${harts}\n`);
+    await powerOff(vm);
+  });
 });
 
 const noOpensbi = hasTool('opensbi') ? '' : skipReason('opensbi');

@@ -11,19 +11,22 @@ const LONG_RUN = process.env['BOTTOMHALF_LITMUS_ITERATIONS'];
 const ITERATIONS = Number(LONG_RUN ?? 200_000);
 const TIMEOUT_MS = 60_000 + ITERATIONS / 10;
 
-const pool = new HartPool();
-afterAll(() => pool.close());
+describe.each([
+  { how: 'interpreted', translated: false, iterations: ITERATIONS },
+  { how: 'translated', translated: true, iterations: Math.ceil(ITERATIONS / 4) },
+])('litmus tests, $how', ({ translated, iterations }) => {
+  const pool = new HartPool(translated);
+  afterAll(() => pool.close());
 
-describe('litmus tests', () => {
   it.each(CASES)(
     '$name',
     async (litmus) => {
-      const result = await runLitmus(pool, litmus, ITERATIONS);
+      const result = await runLitmus(pool, litmus, iterations);
       if (LONG_RUN !== undefined)
         process.stdout.write(
           `${litmus.name} ${JSON.stringify({ ...result, histogram: Object.fromEntries(result.histogram) })}\n`,
         );
-      expect(result.iterations).toBeGreaterThanOrEqual(ITERATIONS);
+      expect(result.iterations).toBeGreaterThanOrEqual(iterations);
       expect(result.forbidden, JSON.stringify([...result.histogram])).toBe(0);
     },
     TIMEOUT_MS,

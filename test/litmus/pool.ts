@@ -36,7 +36,8 @@ export class HartPool {
   readonly #ram = new DataView(this.#memory.buffer, this.#layout.ram, RAM_BYTES);
   readonly #workers: Worker[];
 
-  constructor() {
+  /** @param translated whether what is hot is translated, and soon */
+  constructor(translated = false) {
     const { arenas, doorbells, ram } = this.#layout;
     const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
     this.#workers = arenas.map((arena, hartId) => {
@@ -48,7 +49,8 @@ export class HartPool {
         ram: { base: RAM_BASE, host: ram, lengthBytes: RAM_BYTES },
         hartId,
       };
-      return new Worker(new URL('./worker.js', import.meta.url), { workerData });
+      const translator = translated ? { traceInterval: 2048, threshold: 16, urgent: 16 } : null;
+      return new Worker(new URL('./worker.js', import.meta.url), { workerData: { ...workerData, translator } });
     });
   }
 

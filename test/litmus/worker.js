@@ -3,11 +3,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Hart } from '../../dist/src/hart/hart.js';
 import { EXIT } from '../../dist/src/hart/state.js';
+import { translatorWith } from '../../dist/src/jit/translator.js';
 
 const SLICE = 1_000_000;
 const PARK_MS = 0.02;
 
-const hart = new Hart({ ...workerData, mtime: () => 0, sbi: false });
+const { translator: eager, ...place } = workerData;
+const translator = eager === null ? {} : { translator: translatorWith(eager) };
+const hart = new Hart({ ...place, ...translator, mtime: () => 0, sbi: false });
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
 function run(pc) {

@@ -2,9 +2,13 @@
  * A thread's doorbell: the words in shared memory through which any other thread tells it that there is something to do,
  * and through which it can sleep without missing that.
  *
- * Producer: publish the data, then `ring()`: set the attention word, count the sequence word up, wake the consumer if it
- * says that it is parked. Consumer: `begin()` notes the sequence number, then it looks for work; it parks only on that
- * noted number, so whatever was published after begin() keeps it awake. The *parked* word is written by the consumer
+ * Producer: publish the data, then `ring()`: count the sequence word up, set the attention word, wake the consumer if it
+ * says that it is parked. Consumer: while the attention word is set, `begin()` clears it, then notes the sequence number,
+ * then it looks for work; it parks only on that noted number, so whatever was published after begin() keeps it awake.
+ *
+ * The order of the two words matters, on both sides: a ring that begin() meets halfway may be noted twice, never
+ * forgotten. And the attention word alone says that there is something new: with two answers to that question, compiled
+ * code once left for a doorbell that nobody else heard, again and again. The *parked* word is written by the consumer
  * alone: a flag that producers clear loses wake-ups.
  *
  * Signals are bits beside these words: no payload, idempotent while pending, from any thread. The words may lie in a
@@ -66,8 +70,8 @@ export class DoorbellProducer {
   /** Says that something was published. */
   ring(): void {
     const words = this.#words;
-    Atomics.store(words, ATTENTION, 1);
     Atomics.add(words, SEQUENCE, 1);
+    Atomics.store(words, ATTENTION, 1);
     const sleep = Atomics.load(words, PARKED);
     if (sleep === 0) return;
     if (this.#wakePort === null) Atomics.notify(words, SEQUENCE, 1);
@@ -96,8 +100,8 @@ export class DoorbellConsumer {
     this.#words = new Int32Array(words.buffer, words.byteOffset, FIRST_SIGNAL_WORD + words.signalWords);
     this.#signalWords = words.signalWords;
     this.#handlers = new Array(words.signalWords * 32).fill(undefined);
-    // One behind, so that what was published before this end existed counts as new.
-    this.#seen = (Atomics.load(this.#words, SEQUENCE) - 1) | 0;
+    // What was published before this end existed counts as new.
+    Atomics.store(this.#words, ATTENTION, 1);
   }
 
   /** What to do on a signal; the handler must not throw for what a guest controls. */
@@ -106,9 +110,9 @@ export class DoorbellConsumer {
     this.#handlers[signal] = handler;
   }
 
-  /** Whether it was rung since the last begin(). */
+  /** Whether it was rung since the last begin(); a ring that came during that one may count for both. */
   rung(): boolean {
-    return Atomics.load(this.#words, SEQUENCE) !== this.#seen;
+    return Atomics.load(this.#words, ATTENTION) !== 0;
   }
 
   /** Notes what was rung so far. What was published before is seen by whoever looks now. */

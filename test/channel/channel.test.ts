@@ -13,6 +13,22 @@ function pair(options: Parameters<typeof createChannel>[0] = {}) {
   };
 }
 
+/** Runs `one`, and `other` before its atomic operation of this number. @returns how many operations `one` has made */
+function interrupted(one: () => void, step: number, other: () => void): number {
+  let steps = 0;
+  const spies = (['load', 'store', 'add', 'or', 'exchange'] as const).map((name) => {
+    const operation = Atomics[name] as (...operands: unknown[]) => unknown;
+    return vi.spyOn(Atomics, name).mockImplementation(((...operands: unknown[]) => {
+      if (steps++ === step) other();
+      return operation(...operands);
+    }) as never);
+  });
+  one();
+  for (const spy of spies) spy.mockRestore();
+  if (steps <= step && Number.isFinite(step)) other();
+  return steps;
+}
+
 describe('channel', () => {
   it('delivers messages and words in order and rings the other side', () => {
     const { a, b, atB } = pair();
@@ -151,6 +167,36 @@ describe('signals', () => {
     expect(new Int32Array(words.buffer, 0, 16).every((word) => word === 0)).toBe(true);
     consumer.begin();
     expect(attention[0]).toBe(0);
+  });
+
+  it('say the same to compiled code as to the loop, wherever a ring and a look meet', () => {
+    const words = createDoorbell(1);
+    const attention = new Int32Array(words.buffer, attentionByteOffset(words), 1);
+    const bell = new DoorbellProducer(words, null);
+    const consumer = new DoorbellConsumer(words);
+    let taken = 0;
+    const ring = (): void => bell.raise(3);
+    const look = (): void => {
+      consumer.begin();
+      taken += consumer.takeSignals();
+    };
+    for (const [one, other] of [
+      [ring, look],
+      [look, ring],
+    ] as const) {
+      look();
+      const steps = interrupted(one, Number.POSITIVE_INFINITY, other);
+      expect(steps).toBeGreaterThan(2);
+      for (let step = 0; step <= steps; step++) {
+        look();
+        taken = 0;
+        interrupted(one, step, other);
+        expect(consumer.rung()).toBe(attention[0] !== 0);
+        if (consumer.rung()) look();
+        expect(taken).toBe(1);
+        expect(attention[0]).toBe(0);
+      }
+    }
   });
 
   it('keep a consumer awake that had looked before', () => {

@@ -73,6 +73,8 @@ class RunLoop {
   readonly #status: number;
   readonly #reason: number;
   readonly #slice: number;
+  /** `remaining` when the hot loop was last called. */
+  readonly #before: number;
   /** 1 where a region was just left for what no region begins with. */
   readonly #leftRegion: number;
 
@@ -85,6 +87,7 @@ class RunLoop {
     this.#status = code.local('i32');
     this.#reason = code.local('i32');
     this.#slice = code.local('i32');
+    this.#before = code.local('i32');
     this.#leftRegion = code.local('i32');
   }
 
@@ -184,13 +187,20 @@ class RunLoop {
   #callFast(count: number): void {
     const code = this.#code;
     const hart = this.#hart;
-    const before = code.local('i32');
+    const before = this.#before;
     code.get(hart);
     this.#load('remaining').tee(before).get(count).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
     code.get(hart).get(count).call(this.#callees.fast).set(this.#reason);
     code.get(hart);
     this.#load('traceDue').get(before).op('i32.sub');
     this.#load('remaining').op('i32.add').memory('i32.store', HART_OFFSETS.traceDue);
+  }
+
+  /** The hot loop was out of its budget without having executed anything: the doorbell has rung. */
+  #leaveIfRung(outer: Label): void {
+    const code = this.#code;
+    code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq');
+    this.#load('remaining').get(this.#before).op('i32.eq', 'i32.and').brIf(outer);
   }
 
   /** With nothing left to execute a fetch, and its fault, belong to the next slice. */
@@ -220,6 +230,7 @@ class RunLoop {
     this.#load('op').memory('i32.store', 4);
     this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq').brIf(done);
     this.#callFast(one);
+    this.#leaveIfRung(outer);
     code.get(length).i32(1).op('i32.add').set(length);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.ne').brIf(done);
     code.get(length).i32(TRACE.length).op('i32.lt_s').brIf(step);
@@ -279,6 +290,7 @@ class RunLoop {
     code.end(); // dispatch
     code.end(); // original
     this.#runOriginal(record);
+    this.#leaveIfRung(outer);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
   }

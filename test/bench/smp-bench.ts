@@ -15,6 +15,8 @@ const RESULTS_GPA = RAM_BASE + 0x40_0000;
 const RAM_BYTES = 64 * 2 ** 20;
 const TICK_NS = 100;
 const SAMPLES = 2000;
+/** Events before them: by then V8 has optimised what they run through, and no longer computes beside them. */
+const WARM_UP_EVENTS = 60_000;
 const TURNS = 60_000_000;
 const IMSIC = { bios: 'none', aia: 'aplic-imsic' } as const;
 const BOOT_TIMEOUT_MS = 180_000;
@@ -76,6 +78,23 @@ async function throughput(harts: number): Promise<number> {
   return (harts * TURNS * 1000) / ((Math.max(...ends) - Math.min(...begins)) * TICK_NS);
 }
 
+/** Notes the ticks in t0, of the last SAMPLES events only; goes on at `next` as long as there are some left. */
+const NOTE = `
+  addi t0, t0, 1
+  sd t0, 0(s1)
+  addi s2, s2, -1
+  li t6, ${SAMPLES}
+  bgeu s2, t6, next
+  addi s1, s1, 8
+  bnez s2, next
+halt: wfi
+  j halt
+`;
+const TO_NOTE = `
+  li s1, ${RESULTS_GPA}
+  li s2, ${WARM_UP_EVENTS + SAMPLES}
+`;
+
 /** Hart 1 reads a register on hart 0's thread again and again, and notes how long each took. */
 const reads = (hart0: string): string => `
   bnez a0, reader
@@ -83,20 +102,58 @@ rest: ${hart0}
   j rest
 reader:
   li s0, 0x10000005
-  li s1, ${RESULTS_GPA}
-  li s2, ${SAMPLES + 200}
+  ${TO_NOTE}
 next:
-  rdtime t0
-  lbu t2, 0(s0)
   rdtime t1
-  sub t1, t1, t0
-  addi t1, t1, 1
-  sd t1, 0(s1)
-  addi s1, s1, 8
-  addi s2, s2, -1
-  bnez s2, next
-halt: wfi
-  j halt
+  lbu t2, 0(s0)
+  rdtime t0
+  sub t0, t0, t1
+  ${NOTE}
+`;
+
+/**
+ * Hart 0 sends something again and again, and notes how long it took until hart 1's handler noted the time.
+ * @param send an instruction or some, at which time starts
+ */
+const sendsTo = (send: string): string => `
+  li s0, ${RESULTS_GPA - 64}
+  li s3, 0
+  ${TO_NOTE}
+ready:
+  ld t0, 16(s0)
+  beqz t0, ready
+next:
+  li t0, 3000               # it has gone back to what it was doing
+pause:
+  addi t0, t0, -1
+  bnez t0, pause
+  rdtime s4
+  ${send}
+  addi s3, s3, 1
+taken:
+  ld t0, 0(s0)
+  bne t0, s3, taken
+  ld t0, 8(s0)
+  sub t0, t0, s4
+  ${NOTE}
+`;
+
+/** The other side: what hart 1 does until it is told, and a handler that acknowledges and notes the time. */
+const isTold = (hart1: string, acknowledge: string, back: string): string => `
+  li s0, ${RESULTS_GPA - 64}
+  li t0, 1
+  sd t0, 16(s0)
+rest: ${hart1}
+  j rest
+.align 3
+handler:
+  rdtime t0
+  ${acknowledge}
+  sd t0, 8(s0)
+  ld t0, 0(s0)
+  addi t0, t0, 1
+  sd t0, 0(s0)
+  ${back}
 `;
 
 /** Hart 0 sends IPIs through the SBI to hart 1, whose handler notes the time. */
@@ -107,90 +164,27 @@ const ipis = (hart1: string): string => `
   li a7, ${sbiExtension.hsm}
   li a6, 0
   ecall
-  li s1, ${RESULTS_GPA}
-  li s0, ${RESULTS_GPA - 64}
-  li s2, ${SAMPLES + 200}
-  li s3, 0
-ready:
-  ld t0, 16(s0)
-  beqz t0, ready
-next:
-  li t0, 3000               # it has gone back to what it was doing
-pause:
-  addi t0, t0, -1
-  bnez t0, pause
-  rdtime s4
-  li a0, 2
-  li a1, 0
-  li a7, ${sbiExtension.ipi}
-  li a6, 0
-  ecall
-  addi s3, s3, 1
-taken:
-  ld t0, 0(s0)
-  bne t0, s3, taken
-  ld t0, 8(s0)
-  sub t0, t0, s4
-  addi t0, t0, 1
-  sd t0, 0(s1)
-  addi s1, s1, 8
-  addi s2, s2, -1
-  bnez s2, next
-halt: wfi
-  j halt
+  ${sendsTo(`
+    li a0, 2
+    li a1, 0
+    li a7, ${sbiExtension.ipi}
+    li a6, 0
+    ecall
+  `)}
 other:
   la t0, handler
   csrw stvec, t0
   csrwi sie, 2
   csrsi sstatus, 2
-  li s0, ${RESULTS_GPA - 64}
-  li t0, 1
-  sd t0, 16(s0)
-rest: ${hart1}
-  j rest
-.align 3
-handler:
-  rdtime t0
-  csrci sip, 2
-  sd t0, 8(s0)
-  ld t0, 0(s0)
-  addi t0, t0, 1
-  sd t0, 0(s0)
-  sret
+  ${isTold(hart1, 'csrci sip, 2', 'sret')}
 `;
 
 /** Hart 0 writes to the M-level interrupt file of hart 1, whose handler claims and notes the time. */
 const msis = (hart1: string): string => `
-  li s1, ${RESULTS_GPA}
-  li s0, ${RESULTS_GPA - 64}
-  li s2, ${SAMPLES + 200}
-  li s3, 0
   bnez a0, other
   li s5, 0x24001000
   li s6, 5
-ready:
-  ld t0, 16(s0)
-  beqz t0, ready
-next:
-  li t0, 3000               # it has gone back to what it was doing
-pause:
-  addi t0, t0, -1
-  bnez t0, pause
-  rdtime s4
-  sw s6, 0(s5)
-  addi s3, s3, 1
-taken:
-  ld t0, 0(s0)
-  bne t0, s3, taken
-  ld t0, 8(s0)
-  sub t0, t0, s4
-  addi t0, t0, 1
-  sd t0, 0(s1)
-  addi s1, s1, 8
-  addi s2, s2, -1
-  bnez s2, next
-halt: wfi
-  j halt
+  ${sendsTo('sw s6, 0(s5)')}
 other:
   la t0, handler
   csrw mtvec, t0
@@ -205,25 +199,13 @@ other:
   li t0, 2048
   csrw mie, t0
   csrsi mstatus, 8
-  li t0, 1
-  sd t0, 16(s0)
-rest: ${hart1}
-  j rest
-.align 3
-handler:
-  rdtime t0
-  csrrw t1, mtopei, x0
-  sd t0, 8(s0)
-  ld t0, 0(s0)
-  addi t0, t0, 1
-  sd t0, 0(s0)
-  mret
+  ${isTold(hart1, 'csrrw t1, mtopei, x0', 'mret')}
 `;
 
 async function latencies(source: string, options: object, base: number): Promise<number[]> {
   const { bytes } = assemble(source, { base });
-  const all = await results(bytes, { harts: 2, ...options }, SAMPLES + 200, (values) => values.at(-1) !== 0n);
-  return all.slice(200).map((ticks) => (ticks - 1) * TICK_NS);
+  const all = await results(bytes, { harts: 2, ...options }, SAMPLES, (values) => values.at(-1) !== 0n);
+  return all.map((ticks) => (ticks - 1) * TICK_NS);
 }
 
 function bareWorkers(count: number, acknowledges: boolean): { words: Int32Array; end(): Promise<void> } {
@@ -365,15 +347,18 @@ export async function smpBench({ rounds, files, emulators, progress }: Context):
   return rows;
 }
 
-const PAUSES = 200;
+const PAUSES = 1000;
+/** Before them: by then V8 has optimised the way of a pause as well. */
+const WARM_UP_PAUSES = 500;
+const WARM_UP_MS = 2000;
 const SPIN = assemble('again: addi t0, t0, 1\nj again', { base: RAM_BASE }).bytes;
 
 async function pauses(harts: number): Promise<number[]> {
   const vm = await createVm({ kernel: SPIN, bios: 'none', ramBytes: RAM_BYTES, harts });
   vm.start();
-  await sleep(200);
+  await sleep(WARM_UP_MS);
   const samples: number[] = [];
-  for (let i = 0; i < PAUSES; i++) {
+  for (let i = 0; i < WARM_UP_PAUSES + PAUSES; i++) {
     const before = performance.now();
     await vm.pause();
     samples.push(performance.now() - before);
@@ -381,7 +366,7 @@ async function pauses(harts: number): Promise<number[]> {
     await sleep(1);
   }
   await vm.stop();
-  return samples;
+  return samples.slice(WARM_UP_PAUSES);
 }
 
 /** The library of this TypeScript target does not know it yet. */
@@ -394,7 +379,7 @@ async function acknowledgements(count: number): Promise<number[]> {
   const bare = bareWorkers(count, true);
   await begun(bare, count);
   const samples: number[] = [];
-  for (let i = 1; i <= PAUSES; i++) {
+  for (let i = 1; i <= WARM_UP_PAUSES + PAUSES; i++) {
     const before = performance.now();
     Atomics.store(bare.words, 1, 0);
     Atomics.store(bare.words, 0, i);
@@ -406,7 +391,7 @@ async function acknowledgements(count: number): Promise<number[]> {
     await sleep(1);
   }
   await bare.end();
-  return samples;
+  return samples.slice(WARM_UP_PAUSES);
 }
 
 export async function pauseBench({ rounds, progress }: Context): Promise<Row[]> {

@@ -7,7 +7,14 @@ import { InterpreterMachine } from '../support/program-interpreter.ts';
 
 const BASE = 0x8000_0000n;
 const EAGER: Partial<TranslatorOptions> = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, minInsnsPerVisit: 0 };
-const IGNORED = new Set(['traceInterval', 'traceDue', 'later', 'op', 'page', ...[0, 1, 2, 3].map((i) => `regionExits${i}`)]);
+const IGNORED = new Set([
+  'traceInterval',
+  'traceDue',
+  'later',
+  'op',
+  'page',
+  ...[0, 1, 2, 3].map((i) => `regionExits${i}`),
+]);
 
 /** Sums an array of eight doublewords, for ever, by a function that a loop calls. */
 const SUMS = `

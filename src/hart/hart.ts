@@ -54,6 +54,8 @@ export interface TranslatorPlace {
   readonly arena: number;
   /** Functions of REGION_TYPE, by the slot that a REGION names. */
   readonly table: WebAssembly.Table;
+  /** Has the functions of TRANSLATOR_FUNCTIONS. */
+  readonly runtime: Readonly<Record<string, unknown>>;
 }
 
 /** Puts regions in the place of ops (REGION). Called between two instructions, when no region runs. */
@@ -139,7 +141,7 @@ export class Hart {
     this.#run = interpreter.exports['run'] as (arena: number) => number;
     this.#runtime.init(arena);
     const table = interpreter.exports['regions'] as WebAssembly.Table;
-    this.translator = options.translator?.({ memory, arena, table }) ?? null;
+    this.translator = options.translator?.({ memory, arena, table, runtime: runtime.exports }) ?? null;
     this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
     this.set('mhartid', BigInt(options.hartId));
     this.setWord('ramHost', ram.host);

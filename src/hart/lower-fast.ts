@@ -216,21 +216,32 @@ export function pushHostAddress(
   { va, size, tag }: { va: number; size: number; tag: number },
   bailIf: () => void,
 ): void {
-  const entry = code.local('i32');
-  const indexShift = 12 - Math.log2(DTLB.entryBytes);
-  code
-    .get(va)
-    .op('i32.wrap_i64')
-    .i32(indexShift)
-    .op('i32.shr_u')
-    .i32((DTLB.entries - 1) * DTLB.entryBytes)
-    .op('i32.and');
-  code.get(dtlb).op('i32.add').tee(entry).memory('i64.load', tag);
-  code.get(va);
-  if (size > 1) code.i64(BigInt(size - 1)).op('i64.add');
-  code.i64(-4096n).op('i64.and', 'i64.ne');
+  const entry = pushDataEntry(code, dtlb, va);
+  pushMisses(code, entry, { va, size, tag });
   bailIf();
   code.get(va).op('i32.wrap_i64').get(entry).memory('i32.load', DTLB.addend).op('i32.add');
+}
+
+/** Finds the entry of the data TLB that the page of `va` may lie in. @returns a local with its host offset */
+export function pushDataEntry(code: Code, dtlb: number, va: number): number {
+  const [entry, shifted] = [code.local('i32'), code.local('i32')];
+  const indexShift = 12 - Math.log2(DTLB.entryBytes);
+  code.get(va).op('i32.wrap_i64').i32(indexShift).op('i32.shr_u').tee(shifted);
+  code.get(shifted).i32(DTLB.foldBits).op('i32.shr_u', 'i32.xor');
+  code.i32((DTLB.entries - 1) * DTLB.entryBytes).op('i32.and');
+  code.get(dtlb).op('i32.add').set(entry);
+  return entry;
+}
+
+/** Pushes whether an access misses an entry: its page is another one's, or it crosses into the next. */
+export function pushMisses(
+  code: Code,
+  entry: number,
+  { va, size, tag }: { va: number; size: number; tag: number },
+): void {
+  code.get(entry).memory('i64.load', tag).get(va);
+  if (size > 1) code.i64(BigInt(size - 1)).op('i64.add');
+  code.i64(-4096n).op('i64.and', 'i64.ne');
 }
 
 /** The immediate of a pc-relative target, or null. */

@@ -49,7 +49,7 @@ export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fa
 }
 
 /** Beside the values of REGION_STATUS. */
-const NO_BUDGET = 3;
+const NO_BUDGET = 4;
 
 /** `region(hart, count) -> REGION_STATUS`: runs at most `count` instructions; gives back the rest as `fast` does. */
 export const REGION_TYPE: FunctionType = { parameters: ['i32', 'i32'], results: ['i32'] };
@@ -276,6 +276,9 @@ class RunLoop {
       code.get(before);
       this.#load('remaining').op('i32.sub');
     });
+    code.get(status).i32(REGION_STATUS.missed).op('i32.eq').if();
+    this.#addTo(record, REGION.misses, () => code.i32(1));
+    code.end();
     this.#lookUp(outer, refetch);
     code.get(status).if();
     // The interpreter may not have met it yet.

@@ -11,6 +11,12 @@ const type = (parameters: readonly ValueType[], result?: ValueType): FunctionTyp
   results: result === undefined ? [] : [result],
 });
 
+/** Those that translated code calls; the interpreter does not. */
+export const TRANSLATOR_FUNCTIONS: Readonly<Record<'refillToRead' | 'refillToWrite', FunctionType>> = {
+  refillToRead: type(['i64']),
+  refillToWrite: type(['i64']),
+};
+
 const MACHINE: Readonly<Record<string, FunctionType>> = {
   load: type(['i64', 'i32'], 'i64'),
   store: type(['i64', 'i32', 'i64']),

@@ -120,7 +120,7 @@ export const HART_FIELDS = {
   regionExits: exec(
     'u64',
     'times that regions answered, by REGION_STATUS, then those not entered for want of budget',
-    4,
+    5,
   ),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
@@ -212,9 +212,13 @@ export const FP_GATE = {
   fast: 4,
 } as const;
 
-/** The data TLB: direct-mapped, one table per context. An entry whose tag equals the page of the access hits. */
+/**
+ * The data TLB: direct-mapped, one table per context. An entry whose tag equals the page of the access hits. A page's
+ * slot is the low bits of its number, xor those from bit `foldBits` on: streams a power of two apart do not collide.
+ */
 export const DTLB = {
   entries: 1024,
+  foldBits: 10,
   entryBytes: 32,
   /** u64: virtual page address readable through this entry, or `empty`. */
   readTag: 0,
@@ -297,6 +301,8 @@ export const REGION = {
   insns: 20,
   /** u32: times that it refused. */
   refusals: 24,
+  /** u32: visits that ended at an access whose page the data TLB does not have. */
+  misses: 28,
   lengthBytes: 32,
   /** Records there are. */
   count: 4096,
@@ -310,6 +316,8 @@ export const REGION_STATUS = {
   bailed: 1,
   /** Nothing was executed: a page of the region is not where it was. */
   refused: 2,
+  /** As bailed, because the data TLB does not have the page of an access. */
+  missed: 3,
 } as const;
 
 /** A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}. */

@@ -9,7 +9,7 @@
  * Each instruction is lowered from its one definition by src/hart/lower-fast.ts; where that bails out, the region is
  * left in front of the instruction with REGION_STATUS.bailed.
  */
-import { type FastContext, lowerEffects, pushHostAddress } from '../hart/lower-fast.ts';
+import { type FastContext, lowerEffects, pushDataEntry, pushMisses } from '../hart/lower-fast.ts';
 import { REGION_TYPE } from '../hart/run-loop.ts';
 import { DTLB, FP_GATE, FTLB, HART_OFFSETS, REGION_STATUS } from '../hart/state.ts';
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
@@ -22,8 +22,10 @@ import type { Block, Region, RegionInsn } from './region.ts';
 import { type Structure, structure } from './structure.ts';
 
 const [HART, COUNT] = [0, 1];
-/** A side exit's i32: instructions of its block that were executed, and the halfwords from the entry above. */
+/** A side exit's i32: instructions of its block that were not executed, then EXIT_MISSED, then the halfwords from the entry. */
 const EXIT_INSNS_BITS = 11;
+const EXIT_MISSED = 1 << EXIT_INSNS_BITS;
+const EXIT_AT_BIT = EXIT_INSNS_BITS + 1;
 /** No address under the mask of an aligned access has this bit alone: a page cache that holds nothing. */
 const NO_PAGE = 2048n;
 
@@ -41,9 +43,14 @@ export interface Emitted {
   readonly insns: number;
 }
 
-export function emitRegion(module: Module, region: Region): Emitted {
+export interface EmitOptions {
+  /** Functions of the module that fill the data TLB; null where a miss is a side exit. */
+  readonly refills: { readonly toRead: number; readonly toWrite: number } | null;
+}
+
+export function emitRegion(module: Module, region: Region, options: EmitOptions): Emitted {
   const { index, code } = module.function(REGION_TYPE);
-  const emitter = new RegionEmitter(code, region);
+  const emitter = new RegionEmitter(code, region, options);
   emitter.emit();
   return { index, minBudget: emitter.budgetAt(0), insns: emitter.insns };
 }
@@ -51,6 +58,7 @@ export function emitRegion(module: Module, region: Region): Emitted {
 class RegionEmitter {
   readonly #code: Code;
   readonly #region: Region;
+  readonly #options: EmitOptions;
   readonly #structure: Structure;
   readonly #x = new Map<number, number>();
   readonly #f = new Map<number, number>();
@@ -71,9 +79,10 @@ class RegionEmitter {
   /** FP_GATE bits that were found set in this block. */
   #gate = 0;
 
-  constructor(code: Code, region: Region) {
+  constructor(code: Code, region: Region, options: EmitOptions) {
     this.#code = code;
     this.#region = region;
+    this.#options = options;
     this.#structure = structure({ entry: 0, successors: (at) => this.#successors(at) });
     this.#base = code.local('i64');
     this.#dtlb = code.local('i32');
@@ -134,7 +143,7 @@ class RegionEmitter {
     this.#tree(0);
     code.op('unreachable');
     code.end(); // side
-    code.get(this.#exit).i32(EXIT_INSNS_BITS).op('i32.shr_s').i32(1).op('i32.shl', 'i64.extend_i32_s');
+    code.get(this.#exit).i32(EXIT_AT_BIT).op('i32.shr_s').i32(1).op('i32.shl', 'i64.extend_i32_s');
     code.get(this.#base).op('i64.add').set(this.#exitPc);
     code
       .get(COUNT)
@@ -142,7 +151,8 @@ class RegionEmitter {
       .i32((1 << EXIT_INSNS_BITS) - 1)
       .op('i32.and', 'i32.add')
       .set(COUNT);
-    code.i32(REGION_STATUS.bailed).set(this.#status);
+    code.i32(REGION_STATUS.missed).i32(REGION_STATUS.bailed);
+    code.get(this.#exit).i32(EXIT_MISSED).op('i32.and', 'select').set(this.#status);
     code.end(); // leave
     this.#store();
     code.get(this.#status);
@@ -332,9 +342,11 @@ class RegionEmitter {
   #context({ at, decoded }: RegionInsn, left: number): FastContext {
     const code = this.#code;
     const number = (operand: string): number => bodyOperand(decoded, operand);
-    const bailIf = (): void => {
-      code.i32(exitCode(at, left)).set(this.#exit).brIf(this.#side);
+    const leaveIf = (exit: number): void => {
+      code.i32(exit).set(this.#exit).brIf(this.#side);
     };
+    const bailIf = (): void => leaveIf(exitCode(at, left));
+    const missIf = (): void => leaveIf(exitCode(at, left) | EXIT_MISSED);
     return {
       code,
       callRuntime: null,
@@ -356,7 +368,7 @@ class RegionEmitter {
         if (file === 'x') code.set(this.#x.get(number(operand)) ?? 0);
         else code.op('f64.reinterpret_i64').set(this.#f.get(number(operand)) ?? 0);
       },
-      hostAddress: (va, size, tag, addr) => this.#hostAddress(decoded, { va, size, tag, addr }, bailIf),
+      hostAddress: (va, size, tag, addr) => this.#hostAddress(decoded, { va, size, tag, addr }, missIf),
       requireFp: (bit) => {
         if ((this.#gate & bit) === bit) return;
         code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
@@ -386,23 +398,44 @@ class RegionEmitter {
   #hostAddress(
     decoded: Decoded,
     { va, size, tag, addr }: { va: number; size: number; tag: number; addr: Node },
-    bailIf: () => void,
+    missIf: () => void,
   ): void {
     const code = this.#code;
     const key = cacheKey(decoded, addr, tag);
     const cache = key === null ? undefined : this.#caches.get(key);
-    if (cache === undefined) return pushHostAddress(code, this.#dtlb, { va, size, tag }, bailIf);
+    if (cache === undefined) {
+      this.#pushAddend({ va, size, tag }, missIf);
+      code.get(va).op('i32.wrap_i64', 'i32.add');
+      return;
+    }
     // Misaligned accesses never hit, so that one which crosses the page's end does not.
     code
       .get(va)
       .i64(-4096n | BigInt(size - 1))
       .op('i64.and');
     code.get(cache.tag).op('i64.ne').if();
-    pushHostAddress(code, this.#dtlb, { va, size, tag }, bailIf);
-    code.get(va).op('i32.wrap_i64', 'i32.sub').set(cache.addend);
+    this.#pushAddend({ va, size, tag }, missIf);
+    code.set(cache.addend);
     code.get(va).i64(-4096n).op('i64.and').set(cache.tag);
     code.end();
     code.get(va).op('i32.wrap_i64').get(cache.addend).op('i32.add');
+  }
+
+  /** From the data TLB. On a miss it is left to the run loop, or filled here: V8 takes no call to be rare. */
+  #pushAddend({ va, size, tag }: { va: number; size: number; tag: number }, missIf: () => void): void {
+    const code = this.#code;
+    const entry = pushDataEntry(code, this.#dtlb, va);
+    pushMisses(code, entry, { va, size, tag });
+    const { refills } = this.#options;
+    if (refills === null) missIf();
+    else {
+      code.if();
+      code.get(va).call(tag === DTLB.readTag ? refills.toRead : refills.toWrite);
+      pushMisses(code, entry, { va, size, tag });
+      missIf();
+      code.end();
+    }
+    code.get(entry).memory('i32.load', DTLB.addend);
   }
 }
 
@@ -414,7 +447,7 @@ const IMPLIED_GATE: Readonly<Record<number, number>> = {
 };
 
 function exitCode(at: number, insns: number): number {
-  return ((at / 2) << EXIT_INSNS_BITS) | insns;
+  return ((at / 2) << EXIT_AT_BIT) | insns;
 }
 
 /** Names the register that an address is computed from, and the kind of access. */

@@ -11,6 +11,7 @@
 
 import { SPECIAL } from '../hart/handlers.ts';
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
+import { TRANSLATOR_FUNCTIONS } from '../hart/runtime-functions.ts';
 import { ARENA, DECODED_PAGE, HART_OFFSETS, OP, REGION, TRACE } from '../hart/state.ts';
 import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
 import { Module } from '../wasm/module.ts';
@@ -52,6 +53,8 @@ const DEFAULTS: TranslatorOptions = {
 interface Placed {
   /** Host offset of the op at which it is entered. */
   readonly entryOp: number;
+  /** Low half of its virtual address when it was formed. */
+  readonly lo: number;
   /** Offset of its record in ARENA.regions. */
   readonly record: number;
   /** By decoded page: a bit for each eight bytes that it has code in. */
@@ -76,10 +79,12 @@ export interface TranslatorStatistics {
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
 /** What the counters in the hart's regionExits count. */
-const EXITS = ['done', 'for a slow form', 'refused', 'for want of budget'] as const;
+const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget'] as const;
 /** Traces between two looks at how regions do, and visits that say something about one. */
 const TRACES_PER_REVIEW = 4;
 const TELLING_VISITS = 512;
+/** A region that executes fewer instructions than this between two misses of the TLB fills it itself. */
+const INSNS_PER_MISS = 400;
 
 export class RegionTranslator implements Translator {
   readonly statistics: TranslatorStatistics = {
@@ -105,6 +110,8 @@ export class RegionTranslator implements Translator {
   readonly #free: number[] = [];
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
+  /** Entries whose regions fill the TLB themselves. */
+  readonly #refilling = new Set<number>();
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
   #liveBytes = 0;
@@ -171,8 +178,13 @@ export class RegionTranslator implements Translator {
       const visits = view.getUint32(at + REGION.visits, true);
       const insns = view.getUint32(at + REGION.insns, true);
       const refusals = view.getUint32(at + REGION.refusals, true);
+      const misses = view.getUint32(at + REGION.misses, true);
       if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) continue;
       this.#takeCounters(at);
+      if (misses * INSNS_PER_MISS > insns && !this.#refilling.has(placed.entryOp)) {
+        this.#compileRefilling(placed);
+        continue;
+      }
       if (insns >= (visits + refusals) * minInsnsPerVisit) continue;
       this.statistics.unprofitable += 1;
       this.#ban(placed.entryOp, MAX_CHANGES);
@@ -180,11 +192,20 @@ export class RegionTranslator implements Translator {
     }
   }
 
+  /** Anew, with the next that are compiled. */
+  #compileRefilling(placed: Placed): void {
+    if (this.#refilling.size > REGION.count) this.#refilling.clear();
+    this.#refilling.add(placed.entryOp);
+    this.#remove(placed);
+    this.#waiting.set(placed.entryOp, { lo: placed.lo, arrivals: this.#options.urgent });
+  }
+
   #takeCounters(at: number): void {
     const view = this.#view;
     this.statistics.visits += view.getUint32(at + REGION.visits, true);
     this.statistics.executed += view.getUint32(at + REGION.insns, true);
-    for (const field of [REGION.visits, REGION.insns, REGION.refusals]) view.setUint32(at + field, 0, true);
+    for (const field of [REGION.visits, REGION.insns, REGION.refusals, REGION.misses])
+      view.setUint32(at + field, 0, true);
   }
 
   /** Counts against an entry: from MAX_CHANGES on it is left alone. */
@@ -222,16 +243,20 @@ export class RegionTranslator implements Translator {
   /** All that waits, as one module. */
   #compile(): void {
     const module = new Module(MAX_MEMORY_PAGES);
-    const made: { region: Region; minBudget: number; name: string }[] = [];
+    const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
+      module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
+    const refills = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
+    const made: { region: Region; lo: number; minBudget: number; name: string }[] = [];
     for (const [op, { lo }] of this.#waiting) {
       this.#profile.forget(op);
       // A trace knows the low half of the pc; the high half is the current one's, or there is no such page.
       const region = this.#code.mayBegin(op) ? this.#form(op, lo) : null;
       if (region === null) continue;
-      const { index, minBudget, insns } = emitRegion(module, region);
+      const options = { refills: this.#refilling.has(op) ? refills : null };
+      const { index, minBudget, insns } = emitRegion(module, region, options);
       const name = `${made.length}`;
       module.export(name, index);
-      made.push({ region, minBudget, name });
+      made.push({ region, lo, minBudget, name });
       this.statistics.insns += insns;
     }
     this.#waiting.clear();
@@ -244,8 +269,9 @@ export class RegionTranslator implements Translator {
       this.#dropAll();
       this.#liveBytes = bytes.length;
     }
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory: this.#place.memory } });
-    for (const { region, minBudget, name } of made) this.#enter(region, minBudget, instance.exports[name]);
+    const { memory, runtime } = this.#place;
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory }, runtime });
+    for (const { name, ...one } of made) this.#enter(one, instance.exports[name]);
   }
 
   #form(op: number, lo: number): Region | null {
@@ -257,7 +283,7 @@ export class RegionTranslator implements Translator {
     return new RegionFormer(this.#code, { op, page, offset, lo: pageLo, hi }, this.#profile).form();
   }
 
-  #enter(region: Region, minBudget: number, run: unknown): void {
+  #enter({ region, lo, minBudget }: { region: Region; lo: number; minBudget: number }, run: unknown): void {
     const record = this.#free.pop();
     if (record === undefined) return;
     const view = this.#view;
@@ -270,7 +296,7 @@ export class RegionTranslator implements Translator {
     this.#place.table.set(slot, run);
     view.setUint32(region.entryOp + OP.imm, record, true);
     view.setUint32(region.entryOp, SPECIAL.region, true);
-    const placed = { entryOp: region.entryOp, record, covers: coverageOf(region) };
+    const placed = { entryOp: region.entryOp, lo, record, covers: coverageOf(region) };
     this.#byRecord.set(record, placed);
     this.statistics.regions += 1;
     for (const page of placed.covers.keys()) {

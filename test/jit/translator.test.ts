@@ -13,7 +13,7 @@ const IGNORED = new Set([
   'later',
   'op',
   'page',
-  ...[0, 1, 2, 3].map((i) => `regionExits${i}`),
+  ...[0, 1, 2, 3, 4].map((i) => `regionExits${i}`),
 ]);
 
 /** Sums an array of eight doublewords, for ever, by a function that a loop calls. */

@@ -17,7 +17,7 @@ const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything:
 /** Differ by what is told to the translator; `op` and `page` mean nothing while an address is still to be fetched from. */
 const IGNORED = new Set([
   ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'later', 'op', 'page'],
-  ...[0, 1, 2, 3].map((i) => `regionExits${i}`),
+  ...[0, 1, 2, 3, 4].map((i) => `regionExits${i}`),
 ]);
 
 interface Translated {

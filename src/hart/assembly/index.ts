@@ -20,6 +20,8 @@ export {
   cboZero,
   loadMemory as load,
   loadReserved,
+  refillToRead,
+  refillToWrite,
   storeConditional,
   storeMemory as store,
 } from './memory';

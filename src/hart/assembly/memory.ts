@@ -27,8 +27,6 @@ import { markDirty } from './dirty';
 import { hart } from './hart';
 import {
   DTLB_ADDEND,
-  DTLB_ENTRIES,
-  DTLB_ENTRY_BYTES,
   DTLB_READ_TAG,
   DTLB_WRITE_TAG,
   EXIT_ACCESS,
@@ -54,7 +52,7 @@ import {
   PENDING_NONE,
   STATUS_EXIT,
 } from './layout.generated';
-import { accessFault, dataPrivilege, fillData, gpa, gpaToHost, isRam, translate } from './mmu';
+import { accessFault, dataEntry, dataPrivilege, fillData, gpa, gpaToHost, isRam, translate } from './mmu';
 import { pmpAllows } from './pmp';
 import { illegal, trap } from './trap';
 
@@ -73,7 +71,7 @@ let mayNotWrite: bool = false;
 
 /** Looks va up in the TLB; sets `host` where it is found. */
 function isInTlb(va: u64, access: u32): bool {
-  const entry = load<u32>(hart, H_DTLB) + (<u32>(va >> 12) & (DTLB_ENTRIES - 1)) * DTLB_ENTRY_BYTES;
+  const entry = dataEntry(load<u32>(hart, H_DTLB), va);
   const tag = access === READ ? load<u64>(entry, DTLB_READ_TAG) : load<u64>(entry, DTLB_WRITE_TAG);
   if (tag !== (va & PAGE_MASK)) return false;
   host = <u32>va + load<u32>(entry, DTLB_ADDEND);
@@ -96,6 +94,23 @@ function resolve(va: u64, size: u64, access: u32): u32 {
   if (access === WRITE && !mayNotWrite) markDirty(host);
   fillData(va, privilege);
   return IN_RAM;
+}
+
+/** For translated code: enters the page of an access that is then made, where it is RAM and may be read. Traps nothing. */
+export function refillToRead(va: u64): void {
+  refill(va, READ);
+}
+
+/** The same for an access that writes. */
+export function refillToWrite(va: u64): void {
+  refill(va, WRITE);
+}
+
+function refill(va: u64, access: u32): void {
+  const privilege = dataPrivilege();
+  if (translate(va, access, privilege) !== 0 || !pmpAllows(gpa, 1, access, privilege) || !isRam(gpa, 1)) return;
+  if (access === WRITE) markDirty(gpaToHost(gpa));
+  fillData(va, privilege);
 }
 
 /** Bytes of an access that lie in the page of its first; all of them where it does not cross. */

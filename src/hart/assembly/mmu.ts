@@ -41,6 +41,7 @@ import {
   DTLB_EMPTY,
   DTLB_ENTRIES,
   DTLB_ENTRY_BYTES,
+  DTLB_FOLD_BITS,
   DTLB_READ_TAG,
   DTLB_WRITE_TAG,
   FTLB_CONTEXTS,
@@ -222,13 +223,19 @@ function acceptLeaf(va: u64, access: u32, privilege: u32, level: u32, entry: u64
 
 // TLBs.
 
+/** The entry of a data TLB that the page of va may lie in. */
+export function dataEntry(table: u32, va: u64): u32 {
+  const page = <u32>va >> 12;
+  return table + ((page ^ (page >> DTLB_FOLD_BITS)) & (DTLB_ENTRIES - 1)) * DTLB_ENTRY_BYTES;
+}
+
 /** Enters the page of va, just translated and checked, into the data TLB. `privilege` is the mode of the access. */
 export function fillData(va: u64, privilege: u32): void {
   const page = gpa & PAGE_MASK;
   const permissions = pmpUniform(page, PAGE_BYTES, privilege);
   if (permissions === 0) return;
   const table = load<u32>(hart, H_DTLB);
-  const entry = table + (<u32>(va >> 12) & (DTLB_ENTRIES - 1)) * DTLB_ENTRY_BYTES;
+  const entry = dataEntry(table, va);
   const tag = va & PAGE_MASK;
   store<u64>(entry, isReadable && (permissions & READ) !== 0 ? tag : DTLB_EMPTY, DTLB_READ_TAG);
   const mayWrite = isWritable && (permissions & WRITE) !== 0 && isMarked(gpaToHost(page));
@@ -321,7 +328,7 @@ export function flushAddress(va: u64): void {
   }
   const page = <u32>(va >> 12);
   for (let i: u32 = 0; i < MACHINE_DATA_CONTEXT; i++) {
-    const entry = hart + ARENA_DTLB + i * ARENA_DTLB_BYTES + (page & (DTLB_ENTRIES - 1)) * DTLB_ENTRY_BYTES;
+    const entry = dataEntry(hart + ARENA_DTLB + i * ARENA_DTLB_BYTES, va);
     store<u64>(entry, DTLB_EMPTY, DTLB_READ_TAG);
     store<u64>(entry, DTLB_EMPTY, DTLB_WRITE_TAG);
   }

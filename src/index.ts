@@ -4,7 +4,7 @@ export type { MachineEnd } from '../actors/board/machine-end.ts';
 export type { VmDevice } from '../actors/board/virt-devices.ts';
 export type { VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 export { HARTS_MAX, RAM_DEFAULT_BYTES, RAM_MAX_BYTES, RAM_MIN_BYTES } from '../actors/board/virt-table.ts';
-export { ACCEL_KINDS, type Accel } from '../actors/cpu/accel.ts';
+export { ACCEL_DEFAULT, ACCEL_KINDS, type Accel } from '../actors/cpu/accel.ts';
 export { AIA_KINDS, type Aia } from '../actors/cpu/aia.ts';
 export type { HartAccess } from '../actors/cpu/vcpu-work.ts';
 export { edu } from '../actors/pci/edu.ts';

@@ -17,8 +17,8 @@ export interface VmOptions {
   /** Interrupt controllers: a PLIC, an APLIC, or an APLIC and an IMSIC for each hart; `none` (the PLIC) where left out. */
   readonly aia?: Aia;
   /**
-   * How instructions are executed: `interpreter` where left out; `jit` translates what is hot to WebAssembly. The guest
-   * can tell by their speed only; a recording of a run with one is one of a run with the other, and so is a saved machine.
+   * How instructions are executed: `jit`, which translates what is hot to WebAssembly, where left out; `interpreter`
+   * interprets all. The guest can tell by their speed only; a recording of a run with one is one of a run with the other, and so is a saved machine.
    */
   readonly accel?: Accel;
   /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */

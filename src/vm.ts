@@ -9,6 +9,7 @@ import { checkDevices, TAKEN_NAMES } from '../actors/board/virt-devices.ts';
 import { checkPci, type VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import type { PartFailure } from '../actors/board/virt-persist.ts';
 import { RAM_DEFAULT_BYTES, virtTable } from '../actors/board/virt-table.ts';
+import { ACCEL_DEFAULT } from '../actors/cpu/accel.ts';
 import type { RunState } from '../machines/machine.ts';
 import { type AnyActorRef, createActor, type Observable, Subject, type WorkerCode } from './actor/index.ts';
 import { ARENA } from './hart/state.ts';
@@ -345,7 +346,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
   const harts = options.harts ?? 1;
   const aia = options.aia ?? AIA_DEFAULT;
-  const accel = options.accel ?? 'interpreter';
+  const accel = options.accel ?? ACCEL_DEFAULT;
   checkMachine(ramBytes, harts, aia, accel);
   const devices = options.devices ?? [];
   const run = openRun(options, () => randomInt(2 ** 31));

@@ -2,3 +2,5 @@
 export const ACCEL_KINDS = ['interpreter', 'jit'] as const;
 
 export type Accel = (typeof ACCEL_KINDS)[number];
+
+export const ACCEL_DEFAULT: Accel = 'jit';

@@ -3,6 +3,7 @@
  * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
  */
 import {
+  ACCEL_DEFAULT,
   ACCEL_KINDS,
   type Accel,
   AIA_KINDS,
@@ -66,7 +67,7 @@ const defaults: Options = {
   ramBytes: RAM_DEFAULT_BYTES,
   harts: 1,
   aia: 'none',
-  accel: 'interpreter',
+  accel: ACCEL_DEFAULT,
   devices: [],
   kernel: undefined,
   initrd: undefined,
@@ -118,7 +119,7 @@ const rows: readonly OptionRow[] = [
   {
     names: ['-accel'],
     argument: 'interpreter|jit',
-    help: 'how instructions are executed; jit translates what is hot (interpreter)',
+    help: `how instructions are executed; jit translates what is hot (${ACCEL_DEFAULT})`,
     parse: parseAccel,
   },
   {

@@ -24,7 +24,7 @@ export interface Machine extends Saveable {
 export interface MachineOptions {
   readonly harts?: number;
   readonly aia?: Aia;
-  readonly accel: Accel;
+  readonly accel?: Accel;
   readonly rootPorts: readonly string[];
   readonly pci: readonly VmPciDevice[];
   readonly ramBytes?: number;
@@ -53,7 +53,7 @@ export function machineOptions(options: Options, images: Images, record: LogSink
     ...(isStated('-M') && { aia: options.aia }),
     ...(isStated('-m') && { ramBytes: options.ramBytes }),
     ...(isStated('-bios') && { bios: images.bios }),
-    accel: options.accel,
+    ...(isStated('-accel') && { accel: options.accel }),
     rootPorts: options.devices.flatMap((device) => ('rootPort' in device ? [device.rootPort] : [])),
     pci: options.devices.flatMap((device) => ('pci' in device ? [device.pci] : [])),
     ...(kernel === undefined ? {} : { kernel }),

@@ -6,6 +6,7 @@
 import type { Body, Effect, Node } from '../isa/ir.ts';
 import { childrenOf, nodesOf } from '../isa/walk.ts';
 import type { Code, PlainOp, ValueType } from '../wasm/code.ts';
+import { isNarrowLogic, type NarrowFacts } from './narrow.ts';
 
 /** What differs between the users of the lowering. Each method pushes one value. */
 export interface ValueSource {
@@ -16,6 +17,8 @@ export interface ValueSource {
   nextPc(): void;
   /** Calls a runtime function with values already on the stack; null where calls are not allowed. */
   readonly callRuntime: ((name: string) => void) | null;
+  /** What is known of the operands; left out: nothing. */
+  readonly narrow?: NarrowFacts;
 }
 
 /** Thrown while lowering where an instruction has no form without calls. */
@@ -192,7 +195,31 @@ export class ValueLowering {
     }
   }
 
+  /** The low half of an i64, as an i32. Narrow logic is done on low halves. */
+  #pushLow(node: Node, facts: NarrowFacts): void {
+    const code = this.#code;
+    const isShared = (this.#uses.get(node) ?? 0) > 1;
+    if (node.kind === 'unary' && node.op === 'sext32' && !isShared) return this.push(node.a);
+    if (node.kind === 'const') {
+      code.i32(Number(BigInt.asIntN(32, node.value)));
+    } else if (isNarrowLogic(node, facts) && !isShared) {
+      this.#pushLow(node.a, facts);
+      this.#pushLow(node.b, facts);
+      code.op(`i32.${node.op}` as PlainOp);
+    } else {
+      this.push(node);
+      code.op('i32.wrap_i64');
+    }
+  }
+
   #binary(node: Node & { kind: 'binary' }): void {
+    const facts = this.#source.narrow;
+    if (facts !== undefined && isNarrowLogic(node, facts)) {
+      this.#pushLow(node.a, facts);
+      this.#pushLow(node.b, facts);
+      this.#code.op(`i32.${node.op}` as PlainOp, 'i64.extend_i32_s');
+      return;
+    }
     const type = node.a.type;
     const simple = SIMPLE[node.op];
     if (simple !== undefined) {

@@ -320,6 +320,9 @@ export const REGION_STATUS = {
   missed: 3,
 } as const;
 
+/** Of translated code, while it runs (src/jit/page-caches.ts): {u64 tag, u32 addend}. */
+export const PAGE_CACHE = { tag: 0, addend: 8, lengthBytes: 16, count: 64 } as const;
+
 /** A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}. */
 export const TRACE = { length: 128, entryBytes: 8 } as const;
 
@@ -337,6 +340,9 @@ export const ARENA = (() => {
   const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
   const regions = align(guardedPage + DECODED_PAGE.lengthBytes, 64);
   const trace = regions + REGION.lengthBytes * REGION.count;
-  const lengthBytes = align(trace + TRACE.length * TRACE.entryBytes, 65536);
-  return { dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, regions, trace, lengthBytes } as const;
+  const pageCaches = trace + TRACE.length * TRACE.entryBytes;
+  const lengthBytes = align(pageCaches + PAGE_CACHE.count * PAGE_CACHE.lengthBytes, 65536);
+  return {
+    ...{ dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, regions, trace, pageCaches, lengthBytes },
+  } as const;
 })();

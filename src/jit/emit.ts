@@ -18,6 +18,8 @@ import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
 import { PAGE_BYTES } from './guest-code.ts';
 import { flowOf, registersOf, roundingOf } from './instructions.ts';
+import { type NarrowRegisters, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
+import { createPageCaches, type PageCache } from './page-caches.ts';
 import type { Block, Region, RegionInsn } from './region.ts';
 import { type Structure, structure } from './structure.ts';
 
@@ -26,14 +28,6 @@ const [HART, COUNT] = [0, 1];
 const EXIT_INSNS_BITS = 11;
 const EXIT_MISSED = 1 << EXIT_INSNS_BITS;
 const EXIT_AT_BIT = EXIT_INSNS_BITS + 1;
-/** No address under the mask of an aligned access has this bit alone: a page cache that holds nothing. */
-const NO_PAGE = 2048n;
-
-/** A page that accesses through one register have met last. */
-interface PageCache {
-  readonly tag: number;
-  readonly addend: number;
-}
 
 export interface Emitted {
   /** The function's index in the module. */
@@ -70,12 +64,15 @@ class RegionEmitter {
   readonly #exit: number;
   readonly #exitPc: number;
   readonly #status: number;
-  readonly #caches = new Map<string, PageCache>();
+  #caches: ReadonlyMap<string, PageCache> = new Map();
   readonly #labels = new Map<number, Label>();
   readonly #loops = new Map<number, Label>();
   readonly #budgets = new Map<number, number>();
   #leave: Label = { depth: 0 };
   #side: Label = { depth: 0 };
+  /** Registers that hold narrow values, where each block begins and now. */
+  readonly #narrowAt: ReadonlyMap<number, NarrowRegisters>;
+  #narrow = new Set<number>();
   /** FP_GATE bits that were found set in this block. */
   #gate = 0;
 
@@ -90,6 +87,11 @@ class RegionEmitter {
     this.#exitPc = code.local('i64');
     this.#status = code.local('i32');
     this.#measure();
+    this.#narrowAt = narrowRegisters(
+      this.#structure.order,
+      (at) => this.#block(at),
+      (at) => this.#successors(at),
+    );
   }
 
   get insns(): number {
@@ -216,10 +218,7 @@ class RegionEmitter {
         .get(HART)
         .memory('f64.load', HART_OFFSETS.f + 8 * number)
         .set(local);
-    for (const at of this.#structure.order) {
-      if (!this.#structure.isInLoop(at)) continue;
-      for (const { decoded } of this.#block(at).insns) this.#allocateCaches(decoded);
-    }
+    this.#caches = createPageCaches(code, HART, this.#cacheKeys());
   }
 
   #store(): void {
@@ -292,6 +291,7 @@ class RegionEmitter {
     const code = this.#code;
     const { insns, end } = this.#block(at);
     this.#gate = 0;
+    this.#narrow = new Set(this.#narrowAt.get(at));
     code.get(COUNT).i32(insns.length).op('i32.sub').set(COUNT);
     for (const [i, insn] of insns.entries()) this.#insn(insn, insns.length - i);
     switch (end.kind) {
@@ -337,6 +337,7 @@ class RegionEmitter {
         code.set(this.#exitPc);
       }
     });
+    passNarrow(insn.decoded, this.#narrow);
   }
 
   #context({ at, decoded }: RegionInsn, left: number): FastContext {
@@ -350,6 +351,7 @@ class RegionEmitter {
     return {
       code,
       callRuntime: null,
+      narrow: narrowFacts(decoded, this.#narrow),
       x: (operand) => {
         if (number(operand) === 0) code.i64(0n);
         else code.get(this.#x.get(number(operand)) ?? 0);
@@ -382,17 +384,18 @@ class RegionEmitter {
 
   // Memory.
 
-  /** Accesses in loops keep the page that they met last, one for each base register. */
-  #allocateCaches(decoded: Decoded): void {
-    const code = this.#code;
-    for (const effect of decoded.insn.body.effects) {
-      if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;
-      const key = cacheKey(decoded, effect.addr, effect.op === 'load' ? DTLB.readTag : DTLB.writeTag);
-      if (key === null || this.#caches.has(key)) continue;
-      const cache = { tag: code.local('i64'), addend: code.local('i32') };
-      code.i64(NO_PAGE).set(cache.tag);
-      this.#caches.set(key, cache);
+  /** Accesses in loops keep the page that they met last, one for each base register and kind of access. */
+  #cacheKeys(): Set<string> {
+    const { order, isInLoop } = this.#structure;
+    const keys = new Set<string>();
+    for (const { decoded } of order.filter(isInLoop).flatMap((at) => this.#block(at).insns)) {
+      for (const effect of decoded.insn.body.effects) {
+        if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;
+        const key = cacheKey(decoded, effect.addr, effect.op === 'load' ? DTLB.readTag : DTLB.writeTag);
+        if (key !== null) keys.add(key);
+      }
     }
+    return keys;
   }
 
   #hostAddress(
@@ -413,12 +416,14 @@ class RegionEmitter {
       .get(va)
       .i64(-4096n | BigInt(size - 1))
       .op('i64.and');
-    code.get(cache.tag).op('i64.ne').if();
-    this.#pushAddend({ va, size, tag }, missIf);
-    code.set(cache.addend);
-    code.get(va).i64(-4096n).op('i64.and').set(cache.tag);
+    cache.pushTag();
+    code.op('i64.ne').if();
+    const page = (): void => void code.get(va).i64(-4096n).op('i64.and');
+    cache.set(page, () => this.#pushAddend({ va, size, tag }, missIf));
     code.end();
-    code.get(va).op('i32.wrap_i64').get(cache.addend).op('i32.add');
+    code.get(va).op('i32.wrap_i64');
+    cache.pushAddend();
+    code.op('i32.add');
   }
 
   /** From the data TLB. On a miss it is left to the run loop, or filled here: V8 takes no call to be rare. */

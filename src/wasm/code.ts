@@ -9,7 +9,7 @@ export type ValueType = 'i32' | 'i64' | 'f32' | 'f64';
 export const VALUE_TYPE: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c };
 
 /** One-byte instructions without immediates. */
-const PLAIN = {
+export const PLAIN = {
   unreachable: 0x00,
   nop: 0x01,
   else: 0x05,
@@ -147,7 +147,7 @@ const INVERSE: Readonly<Partial<Record<PlainOp, PlainOp>>> = {
 };
 
 /** Saturating truncations, behind the 0xfc prefix. */
-const TRUNC_SAT = {
+export const TRUNC_SAT = {
   'i32.trunc_sat_f32_s': 0,
   'i32.trunc_sat_f32_u': 1,
   'i32.trunc_sat_f64_s': 2,
@@ -160,7 +160,7 @@ const TRUNC_SAT = {
 export type TruncSatOp = keyof typeof TRUNC_SAT;
 
 /** Loads and stores; alignment is always given as 1, guest addresses have none. */
-const MEMORY = {
+export const MEMORY = {
   'i32.load': 0x28,
   'i64.load': 0x29,
   'f32.load': 0x2a,
@@ -188,7 +188,7 @@ const MEMORY = {
 export type MemoryOp = keyof typeof MEMORY;
 
 /** Atomic accesses behind the 0xfe prefix: {opcode, log2 of the alignment, which must be natural}. */
-const ATOMIC = {
+export const ATOMIC = {
   'i32.atomic.load': [0x10, 2],
   'i64.atomic.load': [0x11, 3],
   'i32.atomic.store': [0x17, 2],

@@ -76,7 +76,12 @@ describe('translated code', () => {
 
   it(
     'agrees on floating point in every rounding mode',
-    () => differences({ floatOnly: true, sections: 3, pieces: 120 }, Math.ceil(PROGRAMS / 4), () => new InterpreterMachine()),
+    () =>
+      differences(
+        { floatOnly: true, sections: 3, pieces: 120 },
+        Math.ceil(PROGRAMS / 4),
+        () => new InterpreterMachine(),
+      ),
     TIMEOUT_MS,
   );
 

@@ -3,27 +3,47 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { CLI } from './host.ts';
 import type { LinuxFiles } from './results.ts';
 
-const MEMORY = '512M';
+/** What a machine has that is not the same in all benchmarks. */
+export interface MachineOptions {
+  /** As -m takes it; 512M when left out. */
+  readonly memory?: string;
+  /** 1 when left out. */
+  readonly harts?: number;
+  /** Further options, as both take them. */
+  readonly extra?: readonly string[];
+}
 
 export interface Emulator {
   readonly name: string;
-  /** @returns program and arguments for a guest with 512 MiB, one hart and its console on stdio */
-  command(files: LinuxFiles): readonly [string, ...string[]];
+  /** @returns program and arguments for a guest with its console on stdio */
+  command(files: LinuxFiles, machine?: MachineOptions): readonly [string, ...string[]];
 }
 
-const common = ({ kernel, initrd, append }: LinuxFiles): string[] => [
-  ...['-M', 'virt', '-m', MEMORY, '-smp', '1', '-kernel', kernel, '-initrd', initrd, '-append', append],
-  ...['-serial', 'stdio'],
-];
+function common({ kernel, initrd, append }: LinuxFiles, machine: MachineOptions, accel: string | undefined): string[] {
+  const { memory = '512M', harts = 1, extra = [] } = machine;
+  return [
+    ...['-M', 'virt', '-m', memory, '-smp', String(harts), '-kernel', kernel, '-initrd', initrd, '-append', append],
+    ...['-serial', 'stdio', ...(accel === undefined ? [] : ['-accel', accel]), ...extra],
+  ];
+}
 
-export const OURS: Emulator = {
-  name: 'bottomhalf',
-  command: (files) => [process.execPath, CLI, ...common(files)],
-};
+/** @param node the program that runs it; the one that runs this when left out */
+export function ours(name: string, accel?: string, node: string = process.execPath): Emulator {
+  return { name, command: (files, machine = {}) => [node, CLI, ...common(files, machine, accel)] };
+}
 
-/** @param program a qemu-system-riscv64 */
-export function qemu(name: string, program: string): Emulator {
-  return { name, command: (files) => [program, ...common(files), '-display', 'none', '-monitor', 'none'] };
+export const OURS: Emulator = ours('bottomhalf');
+
+/** @param program a qemu-system-riscv64, or such a command with its first arguments */
+export function qemu(name: string, program: string | readonly string[], accel?: string): Emulator {
+  const [command = '', ...first] = typeof program === 'string' ? [program] : program;
+  return {
+    name,
+    command: (files, machine = {}) => [
+      command,
+      ...[...first, ...common(files, machine, accel), '-display', 'none', '-monitor', 'none'],
+    ],
+  };
 }
 
 /** Output that is looked at again when more comes; no text that expect() is asked for is longer. */

@@ -275,11 +275,7 @@ async function bareParkedTrips(): Promise<number[]> {
 }
 
 async function bootMs(emulator: Emulator, files: LinuxFiles, harts: number): Promise<number> {
-  const [program, ...args] = emulator.command(files);
-  const guest = new ProcessConsole([
-    program,
-    ...args.map((word, i) => (args[i - 1] === '-smp' ? String(harts) : word)),
-  ]);
+  const guest = new ProcessConsole(emulator.command(files, { harts }));
   try {
     return (await guest.expect(PROMPT, BOOT_TIMEOUT_MS)).atMs;
   } finally {

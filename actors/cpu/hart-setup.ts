@@ -41,6 +41,8 @@ export function beginHart(hart: Hart, start: HartStart): void {
   hart.set('medeleg', DELEGATED_EXCEPTIONS);
   hart.set('mideleg', DELEGATED_INTERRUPTS);
   hart.set('mcounteren', ALL_COUNTERS);
+  // As OpenSBI leaves it: Linux enables `time` itself only where there is SBI's PMU, and its vDSO reads it in U mode.
+  hart.set('scounteren', ALL_COUNTERS);
   hart.set('menvcfg', MENVCFG.STCE | MENVCFG.PBMTE | MENVCFG.CBZE | MENVCFG.CBCFE | MENVCFG.CBIE_FLUSH);
   hart.set('pmpaddr', PMP_EVERYTHING.address);
   hart.set('pmpcfg', PMP_EVERYTHING.config);

@@ -3,6 +3,7 @@
  *
  *   system KERNEL          one of `kernels` below: batches of operations for WARM_UP_NS, then for TIMED_NS; prints
  *                          `system KERNEL <ns of one operation> <operations timed> <check of each batch>`
+ *   system list            prints the names of the kernels, a line each
  *   system time CMD ...    forks, executes and waits, standard input /dev/null, output into a file; prints
  *                          `time <ns> <bytes of output> <check>`, the check being FNV-1a of the output
  *   system text BYTES      prints text that is always the same: words of an own generator
@@ -31,8 +32,8 @@
 #define OUTPUT "/tmp/output"
 #define PAGE_BYTES 4096ul
 #define MAPPED_PAGES 16ul
-#define WARM_UP_NS 700000000u
-#define TIMED_NS 700000000u
+#define WARM_UP_NS 500000000u
+#define TIMED_NS 500000000u
 
 static void fail(const char *what)
 {
@@ -476,8 +477,13 @@ int main(int count, char **words)
 		print_text(strtoul(words[2], NULL, 10));
 		return 0;
 	}
+	if (count == 2 && strcmp(words[1], "list") == 0) {
+		for (unsigned i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
+			puts(kernels[i].name);
+		return 0;
+	}
 	if (count == 2)
 		return run_kernel(words[1]);
-	fprintf(stderr, "system KERNEL | time CMD ... | text BYTES\n");
+	fprintf(stderr, "system KERNEL | list | time CMD ... | text BYTES\n");
 	return 1;
 }

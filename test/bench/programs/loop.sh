@@ -5,7 +5,7 @@ gcd() {
   result=$a
 }
 declare -a seen
-for ((i = 1, sum = 0; i <= 3000; i++)); do
+for ((i = 1, sum = 0; i <= 1000; i++)); do
   gcd $((i * 7919 % 10007)) $((i * 104729 % 65537))
   ((sum += result, seen[result % 64] += 1))
 done

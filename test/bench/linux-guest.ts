@@ -11,9 +11,9 @@ import { Unavailable } from './host.ts';
 import { type Emulator, type MachineOptions, ProcessConsole } from './process-console.ts';
 import { type LinuxFiles, PROMPT } from './results.ts';
 
-const COMPILER = 'riscv64-linux-gnu-gcc';
-const FLAGS = ['-O2', '-static'];
-const PACKAGES = 'gcc-riscv64-linux-gnu libc6-dev-riscv64-cross';
+const CROSS_COMPILER = 'riscv64-linux-gnu-gcc';
+const CROSS_PACKAGES = 'gcc-riscv64-linux-gnu libc6-dev-riscv64-cross';
+const HOST_COMPILER = 'gcc';
 const BOOT_TIMEOUT_MS = 180_000;
 /** The kernel looks for an archive at multiples of it (buffer-format.rst). */
 const ARCHIVE_ALIGNMENT_BYTES = 4;
@@ -37,22 +37,25 @@ export function withFiles(files: LinuxFiles, entries: readonly CpioEntry[], init
  * @throws Unavailable where there is no compiler; Error with the compiler's messages
  */
 export function compileForGuest(sources: readonly string[], flags: readonly string[] = []): Uint8Array {
-  try {
-    return compile(COMPILER, [...FLAGS, ...flags, ...sources]);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new Unavailable(`needs ${COMPILER}: apt install ${PACKAGES}`);
-  }
+  return compile(CROSS_COMPILER, CROSS_PACKAGES, ['-static', ...flags, ...sources]);
 }
 
-/** @returns what the compiler was told to make */
-function compile(compiler: string, args: readonly string[]): Uint8Array {
+/** The same for the host. */
+export function compileForHost(sources: readonly string[], flags: readonly string[] = []): Uint8Array {
+  return compile(HOST_COMPILER, HOST_COMPILER, [...flags, ...sources]);
+}
+
+function compile(compiler: string, packages: string, args: readonly string[]): Uint8Array {
   const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
   const output = join(directory, 'program');
   try {
     // Libraries come behind the sources that want them.
-    execFileSync(compiler, ['-o', output, ...args, '-lm', '-pthread'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const all = ['-O2', '-o', output, ...args, '-lm', '-pthread'];
+    execFileSync(compiler, all, { stdio: ['ignore', 'ignore', 'pipe'] });
     return readFileSync(output);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Unavailable(`needs ${compiler}: apt install ${packages}`);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -12,9 +12,10 @@ import { defaultGuest } from '../../src/guest/default-guest.ts';
 import { lineProgress } from '../../src/guest/progress.ts';
 import { bootBench } from './boot-bench.ts';
 import { consoleBench } from './console-bench.ts';
+import { type CpuOptions, cpuBench } from './cpu-bench.ts';
 import { ROOT, Unavailable } from './host.ts';
 import { idleBench, interpreterBench, memoryBench, startBench } from './machine-benches.ts';
-import { type Emulator, OURS, qemu } from './process-console.ts';
+import { type Emulator, OURS, QEMU, qemu } from './process-console.ts';
 import { type Row, table, toJson } from './report.ts';
 import type { LinuxFiles } from './results.ts';
 import { pauseBench, smpBench } from './smp-bench.ts';
@@ -26,13 +27,24 @@ export interface Context {
   readonly files: LinuxFiles;
   /** Ours first, then each QEMU there is. */
   readonly emulators: readonly Emulator[];
+  /** For files; it goes when all is done. */
+  readonly directory: string;
+  readonly cpu: CpuOptions;
+  /** What stands in the file beside the rows: a benchmark adds its means, under names of its own. */
+  readonly summary: Record<string, number>;
   progress(text: string): void;
 }
 
-const QEMU = 'qemu-system-riscv64';
 const QEMU10_VARIABLE = 'BOTTOMHALF_QEMU10';
 
-const benches: Readonly<Record<string, { readonly title: string; run(context: Context): Promise<Row[]> }>> = {
+interface Bench {
+  readonly title: string;
+  /** It takes so long that it runs only when it is named. */
+  readonly onlyNamed?: true;
+  run(context: Context): Promise<Row[]>;
+}
+
+const benches: Readonly<Record<string, Bench>> = {
   start: { title: 'Start: createVm to the first guest instruction', run: startBench },
   interpreter: { title: 'Interpreter: a CoreMark-like loop in M mode', run: interpreterBench },
   boot: { title: 'Boot: Debian kernel and default initramfs to the prompt, 512 MiB, one hart', run: bootBench },
@@ -42,23 +54,40 @@ const benches: Readonly<Record<string, { readonly title: string; run(context: Co
   smp: { title: 'Several harts: throughput, accesses and interrupts between threads, boot', run: smpBench },
   pause: { title: 'Pause of machines whose harts all compute', run: pauseBench },
   topology: { title: 'Topology: a change of the memory map, as its guest sees it', run: topologyBench },
+  cpu: { title: 'CPU: programs in the Debian guest, 512 MiB, one hart', onlyNamed: true, run: cpuBench },
 };
 /** Not among those that run by default: it prints by itself. */
 const MESSAGES = 'messages';
 
-const HELP = `npm run bench -- [names] [--rounds N] [--json FILE]
+const LINUX = ['boot', 'idle', 'memory', 'console', 'smp', 'cpu'];
+const byDefault = Object.keys(benches).filter((name) => benches[name]?.onlyNamed !== true);
+const onlyNamed = Object.keys(benches).filter((name) => benches[name]?.onlyNamed === true);
 
-  names      ${Object.keys(benches).join(', ')} (all of them when none is named); ${MESSAGES}
-  --rounds   repetitions of each measurement, 5 when left out
-  --json     writes the rows to a file
+const HELP = `npm run bench -- [names] [--rounds N] [--json FILE] [options of cpu]
 
-QEMU's figures need ${QEMU} (apt install qemu-system-misc); ${QEMU10_VARIABLE} names a second one to compare with.
+  names          ${byDefault.join(', ')} (all of them when none is named);
+                 ${[...onlyNamed, MESSAGES].join(', ')}
+  --rounds       repetitions of each measurement, 5 when left out
+  --json         writes the rows to a file, and the summary of cpu
+  --only         cpu: names of kernels, with commas between
+  --node         cpu: the Node that runs ours
+  --interpreter  cpu: ours with -accel interpreter as well
+
+cpu needs riscv64-linux-gnu-gcc; it compares with a QEMU 10 too, fetched from Debian where ${QEMU10_VARIABLE} names none.
+QEMU's figures need ${QEMU.program} (apt install qemu-system-misc); ${QEMU10_VARIABLE} names a second one to compare with.
 The default guest is fetched once, as by npm start.
 `;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
-    options: { rounds: { type: 'string' }, json: { type: 'string' }, help: { type: 'boolean' } },
+    options: {
+      rounds: { type: 'string' },
+      json: { type: 'string' },
+      only: { type: 'string' },
+      node: { type: 'string' },
+      interpreter: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
     allowPositionals: true,
   });
   if (values.help === true) {
@@ -73,12 +102,15 @@ async function main(): Promise<number> {
     );
     return 1;
   }
-  const names = positionals.length === 0 ? Object.keys(benches) : positionals;
+  const names = positionals.length === 0 ? byDefault : positionals;
+  const cpu = { only: values.only?.split(','), node: values.node, interpreter: values.interpreter === true };
   const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
   try {
-    const rows = await runAll(names, rounds, directory);
+    const summary: Context['summary'] = {};
+    const rows = await runAll(names, { rounds, directory, cpu, summary });
     if (values.json !== undefined) {
-      writeFileSync(values.json, `${JSON.stringify({ host: hostFacts(), rows: rows.map(toJson) }, null, 2)}\n`);
+      const all = { host: hostFacts(), summary, rows: rows.map(toJson) };
+      writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`);
     }
     return 0;
   } finally {
@@ -86,14 +118,17 @@ async function main(): Promise<number> {
   }
 }
 
-async function runAll(names: readonly string[], rounds: number, directory: string): Promise<Row[]> {
+async function runAll(
+  names: readonly string[],
+  settings: Pick<Context, 'rounds' | 'directory' | 'cpu' | 'summary'>,
+): Promise<Row[]> {
   const { node, cpu, cores, load } = hostFacts();
   process.stdout.write(
-    `Node ${node}; ${cores} x ${cpu}; load ${load.toFixed(2)}; ${qemuVersion() ?? `no ${QEMU}`}\n\n`,
+    `Node ${node}; ${cores} x ${cpu}; load ${load.toFixed(2)}; ${qemuVersion() ?? `no ${QEMU.program}`}\n\n`,
   );
-  const needsLinux = names.some((name) => ['boot', 'idle', 'memory', 'console', 'smp'].includes(name));
-  const files = needsLinux ? await linuxFiles(directory) : { kernel: '', initrd: '', append: '' };
-  const context: Context = { rounds, files, emulators: emulators(), progress };
+  const needsLinux = names.some((name) => LINUX.includes(name));
+  const files = needsLinux ? await linuxFiles(settings.directory) : { kernel: '', initrd: '', append: '' };
+  const context: Context = { ...settings, files, emulators: emulators(), progress };
   const rows: Row[] = [];
   for (const name of names) {
     if (name === MESSAGES) {
@@ -126,14 +161,14 @@ function emulators(): Emulator[] {
   const second = process.env[QEMU10_VARIABLE];
   return [
     OURS,
-    ...(qemuVersion() === null ? [] : [qemu('QEMU', QEMU)]),
+    ...(qemuVersion() === null ? [] : [qemu(QEMU.name, QEMU.program)]),
     ...(second === undefined || second === '' ? [] : [qemu('second QEMU', second)]),
   ];
 }
 
 function qemuVersion(): string | null {
   try {
-    return execFileSync(QEMU, ['--version'], { encoding: 'utf8' }).split('\n')[0] ?? null;
+    return execFileSync(QEMU.program, ['--version'], { encoding: 'utf8' }).split('\n')[0] ?? null;
   } catch {
     return null;
   }

@@ -34,6 +34,9 @@ export function ours(name: string, accel?: string, node: string = process.execPa
 
 export const OURS: Emulator = ours('bottomhalf');
 
+/** The host's own. */
+export const QEMU = { name: 'QEMU', program: 'qemu-system-riscv64' } as const;
+
 /** @param program a qemu-system-riscv64, or such a command with its first arguments */
 export function qemu(name: string, program: string | readonly string[], accel?: string): Emulator {
   const [command = '', ...first] = typeof program === 'string' ? [program] : program;

@@ -12,7 +12,7 @@ static uint64_t recursion(void) { return fib(fib_of); }
 
 enum { PUSH, ADD, XOR, SHIFT, STORE, LOAD, DECREMENT, JUMP_NOT_ZERO, MULTIPLY, DUPLICATE, END };
 
-#define BYTECODE_TURNS 2500000
+#define BYTECODE_TURNS 1600000
 
 /*
  * A stack machine, each operation of which jumps to the next by a table of addresses. Its program counts register 0
@@ -68,7 +68,7 @@ end:
 }
 
 /* The mixture: each turn works on a list, a small matrix and a text, and sums up what comes out. */
-#define MIXED_TURNS 4000
+#define MIXED_TURNS 4500
 #define ITEMS 120
 #define SIDE 20
 #define TEXT 400

@@ -22,7 +22,7 @@ static uint64_t sieve(void) {
 }
 
 #define MATRIX 200
-#define MATRIX_TURNS 12
+#define MATRIX_TURNS 18
 
 static uint32_t left[MATRIX][MATRIX], right[MATRIX][MATRIX], product[MATRIX][MATRIX];
 
@@ -83,7 +83,7 @@ static void sha256_block(uint32_t state[8], const uint8_t *block) {
 }
 
 #define BYTES (1 << 20)
-#define SHA_TURNS 10
+#define SHA_TURNS 28
 #define CRC_TURNS 60
 
 static uint8_t bytes[BYTES];
@@ -114,7 +114,7 @@ static uint64_t crc32(void) {
   return ~crc;
 }
 
-#define MULDIV_TURNS 16000000
+#define MULDIV_TURNS 36000000
 
 static uint64_t muldiv(void) {
   uint64_t x = 0x9e3779b97f4a7c15u, sum = 0;

@@ -8,7 +8,7 @@
 
 struct kernel {
   const char *name;
-  /* "integer" or "float". */
+  /* "integer", "float", or "extra" for one that no mean counts. */
   const char *group;
   uint64_t (*run)(void);
   /* Before each run, not timed; may be null. */

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #define MIB (1 << 20)
-#define LARGE (16 * MIB)
-#define LARGE_TURNS 60
+#define LARGE (12 * MIB)
+/* Behind the first by a length that no TLB's or cache's is a divisor of. */
+#define LARGE_AWAY (LARGE + 19 * 4096 + 256)
+#define LARGE_TURNS 24
 
 static uint64_t arena[32 * MIB / 8];
 
@@ -18,15 +20,15 @@ static uint64_t memcpy_large(void) {
   uint64_t sum = 0;
   for (int turn = 0; turn < LARGE_TURNS; turn++) {
     arena[turn] = turn;
-    memcpy(at + LARGE, at, LARGE);
-    sum = mix(sum, arena[LARGE / 8 + turn]);
-    arena[LARGE / 8 + 100 + turn] = sum;
-    memcpy(at, at + LARGE, LARGE);
+    memcpy(at + LARGE_AWAY, at, LARGE);
+    sum = mix(sum, arena[LARGE_AWAY / 8 + turn]);
+    arena[LARGE_AWAY / 8 + 100 + turn] = sum;
+    memcpy(at, at + LARGE_AWAY, LARGE);
   }
   return sum;
 }
 
-#define SMALL_TURNS 12000000
+#define SMALL_TURNS 1600000
 
 /* The compiler must not see which function it is, or it copies by itself. */
 static void *(*volatile copy)(void *, const void *, size_t) = memcpy;
@@ -41,9 +43,9 @@ static uint64_t memcpy_small(void) {
   return sum;
 }
 
-/* Words, odd so that all are visited: each access is on another page of 4 KiB. */
-#define STRIDE 521
-#define STRIDE_TURNS 24000000
+/* Words, odd so that all are visited: each access is on another line, fifteen are on a page of 4 KiB. */
+#define STRIDE 33
+#define STRIDE_TURNS 14000000
 
 static uint64_t stride(void) {
   uint64_t sum = 0;
@@ -58,7 +60,7 @@ static uint64_t stride(void) {
 }
 
 #define NODES (8 * MIB / 8)
-#define CHASE_TURNS 6000000
+#define CHASE_TURNS 1200000
 
 static uint64_t *nodes[NODES];
 
@@ -82,7 +84,7 @@ static uint64_t chase(void) {
   return (uint64_t)(at - nodes);
 }
 
-#define SORTED 300000
+#define SORTED 400000
 
 static int compare(const void *a, const void *b) {
   uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
@@ -100,7 +102,7 @@ static uint64_t sort(void) {
 }
 
 #define TEXT (256 * 1024)
-#define TEXT_TURNS 30
+#define TEXT_TURNS 75
 #define BUCKETS 4096
 
 static char text[TEXT + 1];

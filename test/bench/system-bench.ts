@@ -5,29 +5,27 @@
  *
  * Not measured: disks and networks, several harts.
  */
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CpioEntry } from '../../src/guest/cpio.ts';
+import { emulatorsOf, QEMU10_NAME } from './cpu-bench.ts';
 import { debianPrograms } from './debian-programs.ts';
 import { ROOT, Unavailable } from './host.ts';
 import { compileForGuest, LinuxGuest, withFiles } from './linux-guest.ts';
 import type { Context } from './main.ts';
-import type { Emulator } from './process-console.ts';
+import { type Emulator, QEMU } from './process-console.ts';
 import type { Row } from './report.ts';
 import type { LinuxFiles } from './results.ts';
+import { type Comparison, systemFigures, type Work } from './system-figures.ts';
 
-const BENCH = 'system';
-const SOURCE = fileURLToPath(new URL('test/bench/kernels/system.c', ROOT));
-const SCRIPTS = fileURLToPath(new URL('test/bench/programs/', ROOT));
+const SOURCE = fileURLToPath(new URL('test/bench/system/system.c', ROOT));
+const SCRIPTS = fileURLToPath(new URL('test/bench/system/programs/', ROOT));
 /** For the initrd, its copy in the guest, and what the programs write. */
 const MEMORY = '2G';
 const TIMEOUT_MS = 120_000;
-const GEOMEAN_BAR = '>= 1.0';
-const PROGRAM_BAR = '>= 0.8';
-const SYSTEM_WORK = 'system work';
-const PROGRAMS = 'programs';
+const NS_PER_US = 1e3;
+const NS_PER_MS = 1e6;
 
 /** What the programs read; always the same. */
 const SETUP = [
@@ -53,33 +51,27 @@ const COMMANDS: Readonly<Record<string, string>> = {
   'bash, processes': '/usr/bin/bash /bench/spawn.sh',
 };
 
-/** A piece of work: its times by emulator, a value for each round. */
-interface Work {
-  readonly kind: typeof SYSTEM_WORK | typeof PROGRAMS;
-  readonly name: string;
-  readonly unit: 'us' | 'ms';
-  readonly times: Map<string, number[]>;
-  /** Of its first run in a guest, for programs. */
-  readonly firstTimes: Map<string, number[]>;
-  /** What the first run of all gave. */
-  check?: string;
-}
-
 /** @throws Unavailable without a compiler; Error where emulators disagree about what a program printed */
 export async function systemBench(context: Context): Promise<Row[]> {
-  const { emulators, rounds, progress } = context;
-  const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
-  const work = new Map<string, Work>();
-  try {
-    const { files, unavailable } = await filesOf(context, join(directory, 'initrd.cpio'));
-    for (let round = 0; round < rounds; round++) {
-      progress(`${BENCH}: round ${round + 1} of ${rounds}`);
-      await runRound(emulators, files, work, unavailable === undefined);
-    }
-    return rowsOf([...work.values()], emulators, unavailable);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+  const { directory, rounds, progress } = context;
+  const { files, unavailable } = await filesOf(context, join(directory, 'system-initrd.cpio'));
+  const emulators = await emulatorsOf(context);
+  const results = new Results();
+  for (let round = 0; round < rounds; round++) {
+    progress(`system: round ${round + 1} of ${rounds}`);
+    await runRound(emulators, files, results, unavailable === undefined);
   }
+  const [own, ...others] = emulators.map(({ name }) => name);
+  const comparison: Comparison = {
+    ours: own ?? '',
+    others,
+    barred: QEMU.name,
+    keys: { [QEMU.name]: 'GeomeanVsQemu', [QEMU10_NAME]: 'GeomeanVsQemu10' },
+  };
+  const { rows, summary } = systemFigures(results.all(), comparison);
+  Object.assign(context.summary, summary);
+  if (unavailable !== undefined) rows.push({ bench: 'system', name: 'programs', unit: '', values: [], unavailable });
+  return rows;
 }
 
 /** The guest with our program, the scripts and, where they can be had, Debian's programs. */
@@ -91,7 +83,8 @@ async function filesOf(
     { path: 'bench', kind: 'directory', mode: 0o755 },
     { path: 'bench/system', kind: 'file', mode: 0o755, body: compileForGuest([SOURCE]) },
     ...readdirSync(SCRIPTS).map(
-      (name) => ({ path: `bench/${name}`, kind: 'file', mode: 0o644, body: readFileSync(join(SCRIPTS, name)) }) as const,
+      (name) =>
+        ({ path: `bench/${name}`, kind: 'file', mode: 0o644, body: readFileSync(join(SCRIPTS, name)) }) as const,
     ),
   ];
   const own = withFiles(files, entries, initrd);
@@ -107,7 +100,7 @@ async function filesOf(
 async function runRound(
   emulators: readonly Emulator[],
   files: LinuxFiles,
-  work: Map<string, Work>,
+  results: Results,
   withPrograms: boolean,
 ): Promise<void> {
   const guests: { readonly emulator: Emulator; readonly guest: LinuxGuest }[] = [];
@@ -117,16 +110,19 @@ async function runRound(
     }
     const kernels = (await guests[0]?.guest.run('/bench/system list', TIMEOUT_MS))?.trim().split('\n') ?? [];
     for (const name of kernels) {
-      const item = workNamed(work, SYSTEM_WORK, name, 'us');
-      for (const { emulator, guest } of guests) await runKernel(item, emulator, guest);
+      for (const { emulator, guest } of guests) {
+        const { ns, check } = parseKernel(await guest.run(`/bench/system ${name}`, TIMEOUT_MS));
+        results.add({ group: 'system', name, unit: 'us' }, emulator.name, check, ns / NS_PER_US);
+      }
     }
     if (!withPrograms) return;
     for (const { guest } of guests) for (const command of SETUP) await guest.run(command, TIMEOUT_MS);
     for (const [name, command] of Object.entries(COMMANDS)) {
-      const item = workNamed(work, PROGRAMS, name, 'ms');
       for (const { emulator, guest } of guests) {
-        add(item.firstTimes, emulator, await timeCommand(item, command, emulator, guest));
-        add(item.times, emulator, await timeCommand(item, command, emulator, guest));
+        const run = async () => parseTime(await guest.run(`/bench/system time ${command}`, TIMEOUT_MS));
+        const [first, second] = [await run(), await run()];
+        results.add({ group: 'firstRuns', name, unit: 'ms' }, emulator.name, first.check, first.ns / NS_PER_MS);
+        results.add({ group: 'programs', name, unit: 'ms' }, emulator.name, second.check, second.ns / NS_PER_MS);
       }
     }
   } finally {
@@ -134,92 +130,39 @@ async function runRound(
   }
 }
 
-function workNamed(work: Map<string, Work>, kind: Work['kind'], name: string, unit: Work['unit']): Work {
-  const item = work.get(name) ?? { kind, name, unit, times: new Map(), firstTimes: new Map() };
-  work.set(name, item);
-  return item;
+interface Measured {
+  readonly ns: number;
+  /** What the work gave. */
+  readonly check: string;
 }
 
-function add(times: Map<string, number[]>, { name }: Emulator, value: number): void {
-  times.set(name, [...(times.get(name) ?? []), value]);
-}
-
-async function runKernel(item: Work, emulator: Emulator, guest: LinuxGuest): Promise<void> {
-  const line = await guest.run(`/bench/system ${item.name}`, TIMEOUT_MS);
+function parseKernel(line: string): Measured {
   const [, ns, check] = /^system \S+ ([\d.]+) \d+ (\d+)\n$/.exec(line) ?? [];
-  compare(item, emulator, check, line);
-  add(item.times, emulator, Number(ns) / 1e3);
+  return { ns: Number(ns), check: check ?? notResult(line) };
 }
 
-/** @returns the time of one run in ms */
-async function timeCommand(item: Work, command: string, emulator: Emulator, guest: LinuxGuest): Promise<number> {
-  const line = await guest.run(`/bench/system time ${command}`, TIMEOUT_MS);
+function parseTime(line: string): Measured {
   const [, ns, check] = /^time (\d+) (\d+ [0-9a-f]+)\n$/.exec(line) ?? [];
-  compare(item, emulator, check, line);
-  return Number(ns) / 1e6;
+  return { ns: Number(ns), check: check ?? notResult(line) };
 }
 
-/** The same work gives the same, each time and everywhere. */
-function compare(item: Work, { name }: Emulator, check: string | undefined, line: string): void {
-  item.check ??= check;
-  if (check === undefined || check !== item.check) {
-    throw new Error(`${item.name}: ${name} gave ${JSON.stringify(line)}, not ${item.check}`);
+function notResult(line: string): never {
+  throw new Error(`not a result: ${JSON.stringify(line)}`);
+}
+
+/** What all have measured so far; the same work gives the same, each time and everywhere. */
+class Results {
+  readonly #all = new Map<string, Work & { readonly check: string; readonly times: Map<string, number[]> }>();
+
+  add(kind: Pick<Work, 'group' | 'name' | 'unit'>, emulator: string, check: string, time: number): void {
+    const key = `${kind.group} ${kind.name}`;
+    const work = this.#all.get(key) ?? { ...kind, check, times: new Map<string, number[]>() };
+    this.#all.set(key, work);
+    if (work.check !== check) throw new Error(`${kind.name}: ${emulator} gave ${check}, not ${work.check}`);
+    work.times.set(emulator, [...(work.times.get(emulator) ?? []), time]);
   }
-}
 
-function rowsOf(work: readonly Work[], emulators: readonly Emulator[], unavailable: string | undefined): Row[] {
-  const [own, ...others] = emulators;
-  if (own === undefined) return [];
-  const rows: Row[] = [];
-  for (const kind of [SYSTEM_WORK, PROGRAMS] as const) {
-    const items = work.filter((item) => item.kind === kind);
-    if (kind === PROGRAMS && unavailable !== undefined) {
-      rows.push({ bench: BENCH, name: kind, unit: '', values: [], unavailable });
-      continue;
-    }
-    for (const { name, unit, times } of items) {
-      for (const emulator of emulators) rows.push(row(`${name}: ${emulator.name}`, unit, times.get(emulator.name)));
-      for (const other of others) {
-        const bar = kind === PROGRAMS ? PROGRAM_BAR : undefined;
-        rows.push(row(`${name}: ${other.name} / ${own.name}`, 'x', ratios(times, own, other), bar));
-      }
-    }
-    for (const other of others) rows.push(...meanRows(kind, items, own, other));
+  all(): readonly Work[] {
+    return [...this.#all.values()];
   }
-  return rows;
-}
-
-/** The rows that sum a kind of work up. */
-function meanRows(kind: Work['kind'], items: readonly Work[], own: Emulator, other: Emulator): Row[] {
-  const against = `${other.name} / ${own.name}`;
-  const rows = [
-    row(meanName(kind, against), 'x', geomeans(items.map(({ times }) => ratios(times, own, other))), GEOMEAN_BAR),
-  ];
-  if (kind === PROGRAMS) {
-    const first = items.map(({ firstTimes }) => ratios(firstTimes, own, other));
-    rows.push(row(`  the same of first runs`, 'x', geomeans(first)));
-  }
-  return rows;
-}
-
-function meanName(kind: Work['kind'], against: string): string {
-  return `${kind}, geometric mean: ${against}`;
-}
-
-function row(name: string, unit: string, values: readonly number[] = [], bar?: string): Row {
-  return { bench: BENCH, name, unit, values, ...(bar !== undefined && { bar }) };
-}
-
-/** A value for each round: how many times as long the other takes. */
-function ratios(times: ReadonlyMap<string, readonly number[]>, own: Emulator, other: Emulator): number[] {
-  const [mine = [], its = []] = [times.get(own.name), times.get(other.name)];
-  return its.map((time, round) => time / (mine[round] ?? Number.NaN));
-}
-
-/** Of lists with a value for each round, a mean for each round. */
-function geomeans(lists: readonly (readonly number[])[]): number[] {
-  const rounds = lists[0]?.length ?? 0;
-  return Array.from({ length: rounds }, (_, round) =>
-    Math.exp(lists.reduce((sum, list) => sum + Math.log(list[round] ?? Number.NaN), 0) / lists.length),
-  );
 }

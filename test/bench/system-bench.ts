@@ -58,8 +58,8 @@ export async function systemBench(context: Context): Promise<Row[]> {
   const emulators = await emulatorsOf(context);
   const results = new Results();
   for (let round = 0; round < rounds; round++) {
-    progress(`system: round ${round + 1} of ${rounds}`);
-    await runRound(emulators, files, results, unavailable === undefined);
+    const tell = (what: string): void => progress(`system: round ${round + 1} of ${rounds}, ${what}`);
+    await runRound(emulators, files, results, tell, unavailable === undefined);
   }
   const [own, ...others] = emulators.map(({ name }) => name);
   const comparison: Comparison = {
@@ -101,15 +101,18 @@ async function runRound(
   emulators: readonly Emulator[],
   files: LinuxFiles,
   results: Results,
+  progress: Context['progress'],
   withPrograms: boolean,
 ): Promise<void> {
   const guests: { readonly emulator: Emulator; readonly guest: LinuxGuest }[] = [];
   try {
     for (const emulator of emulators) {
+      progress(`boot of ${emulator.name}`);
       guests.push({ emulator, guest: await LinuxGuest.boot(emulator, files, { memory: MEMORY }) });
     }
     const kernels = (await guests[0]?.guest.run('/bench/system list', TIMEOUT_MS))?.trim().split('\n') ?? [];
     for (const name of kernels) {
+      progress(name);
       for (const { emulator, guest } of guests) {
         const { ns, check } = parseKernel(await guest.run(`/bench/system ${name}`, TIMEOUT_MS));
         results.add({ group: 'system', name, unit: 'us' }, emulator.name, check, ns / NS_PER_US);
@@ -118,6 +121,7 @@ async function runRound(
     if (!withPrograms) return;
     for (const { guest } of guests) for (const command of SETUP) await guest.run(command, TIMEOUT_MS);
     for (const [name, command] of Object.entries(COMMANDS)) {
+      progress(name);
       for (const { emulator, guest } of guests) {
         const run = async () => parseTime(await guest.run(`/bench/system time ${command}`, TIMEOUT_MS));
         const [first, second] = [await run(), await run()];

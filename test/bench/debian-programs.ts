@@ -48,7 +48,7 @@ export async function debianPrograms(env: NodeJS.ProcessEnv, progress: (text: st
       const reason = error instanceof Error ? error.message : String(error);
       throw new Unavailable(`needs Debian's packages, with apt and the keyring: ${reason.split('\n')[0]}`);
     });
-    const archive = cpio(await entriesOf(packages));
+    const archive = cpio(await programEntries(packages));
     if (archive.length > ARCHIVE_MAX_BYTES) throw new Error(`the programs take ${archive.length} bytes`);
     const fresh = join(work, 'programs.cpio');
     await writeFile(fresh, archive);
@@ -69,8 +69,12 @@ function isWanted({ path, kind }: TarHeader): boolean {
   return (LIBRARIES.test(path) && !LEFT_OUT.test(path)) || Object.values(PROGRAMS).some((wanted) => wanted.test(path));
 }
 
-/** The files wanted of all packages, behind the directories they lie in. */
-async function entriesOf(packages: readonly string[]): Promise<CpioEntry[]> {
+/**
+ * The files wanted of all packages, behind the directories they lie in.
+ * @param packages paths of Debian packages
+ * @throws Error when a package is damaged
+ */
+export async function programEntries(packages: readonly string[]): Promise<CpioEntry[]> {
   const files: CpioEntry[] = [{ path: LOADER, kind: 'symlink', target: LOADER_TARGET }];
   for (const name of packages) {
     const bodies = new Map<string, Uint8Array>();

@@ -38,7 +38,7 @@ const SETUP = [
 ];
 
 /** Name -> command. */
-const COMMANDS: Readonly<Record<string, string>> = {
+export const COMMANDS: Readonly<Record<string, string>> = {
   'gzip, 3 MB': '/usr/bin/gzip -n -c /tmp/text',
   'gzip -d, 12 MB': '/usr/bin/gzip -d -c /tmp/long.gz',
   'sha256sum, 12 MB': '/usr/bin/sha256sum /tmp/long',

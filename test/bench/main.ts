@@ -1,6 +1,7 @@
 /**
  * The benchmarks: `npm run bench -- [names] [--rounds N] [--json FILE]`. Prints a table for each and, where asked, writes
- * the rows. Nothing here fails because a figure is poor; where a tool is missing, the table says which.
+ * the rows. Nothing here fails because a figure is poor, but what computes something else does; where a tool is
+ * missing, the table says which.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -76,7 +76,7 @@ const HELP = `npm run bench -- [names] [--rounds N] [--json FILE] [options]
                  ${[...onlyNamed, MESSAGES].join(', ')}
   --rounds       repetitions of each measurement, 5 when left out
   --json         writes the rows to a file, and the summaries of cpu and system
-  --only         cpu: names of kernels, with commas between
+  --only         cpu: names of kernels, with commas between; system: how names of work begin
   --node         cpu, system: the Node that runs ours
   --interpreter  cpu, system: ours with -accel interpreter as well
 

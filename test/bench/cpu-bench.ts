@@ -1,7 +1,8 @@
 /**
  * Kernels in C, run inside the default guest under each emulator, and on the host as the limit of what there is to reach.
- * The same binary for all emulators, each booted once in a round; a kernel runs once to warm up, then is timed by itself
- * (test/bench/kernels). Their checksums must all be the same.
+ * The same binary for all emulators. Each is booted once in a round, then all wait at their prompts while one runs: a
+ * kernel is measured under all of them before the next is, so that what else the host does hits them alike. It runs once
+ * to warm up, then is timed by itself (test/bench/kernels). The checksums must all be the same.
  */
 import { execFile } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
@@ -44,6 +45,11 @@ const NS_PER_MS = 1e6;
 /** Runs `cpu` with these words, and gives what it prints. */
 type Run = (words: string) => Promise<string>;
 
+interface Runner {
+  readonly name: string;
+  readonly run: Run;
+}
+
 export async function cpuBench(context: Context): Promise<Row[]> {
   const { directory, rounds, progress, cpu } = context;
   const sources = readdirSync(SOURCES)
@@ -55,21 +61,27 @@ export async function cpuBench(context: Context): Promise<Row[]> {
   const results = new Results();
   let kernels: Kernel[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (const emulator of emulators) {
-      progress(`cpu: round ${round + 1} of ${rounds}, ${emulator.name}`);
-      const guest = await LinuxGuest.boot(emulator, files);
-      try {
+    const guests: LinuxGuest[] = [];
+    const runners: Runner[] = [];
+    try {
+      for (const emulator of emulators) {
+        progress(`cpu: round ${round + 1} of ${rounds}, boot of ${emulator.name}`);
+        const guest = await LinuxGuest.boot(emulator, files);
+        guests.push(guest);
         const run: Run = (words) => guest.run(`${GUEST_PROGRAM} ${words}`, KERNEL_TIMEOUT_MS);
+        runners.push({ name: emulator.name, run });
         if (kernels.length === 0) kernels = chosen(parseList(await run('list')), cpu.only);
-        for (const { name } of kernels) results.add(emulator.name, await measure(run, name));
-      } finally {
-        await guest.close();
       }
+      if (native !== undefined) {
+        runners.push({ name: NATIVE_NAME, run: async (words) => (await execute(native, words.split(' '))).stdout });
+      }
+      for (const { name } of kernels) {
+        progress(`cpu: round ${round + 1} of ${rounds}, ${name}`);
+        for (const runner of runners) results.add(runner.name, await measure(runner.run, name));
+      }
+    } finally {
+      await Promise.all(guests.map((guest) => guest.close()));
     }
-    if (native === undefined) continue;
-    progress(`cpu: round ${round + 1} of ${rounds}, ${NATIVE_NAME}`);
-    const run: Run = async (words) => (await execute(native, words.split(' '))).stdout;
-    for (const { name } of kernels) results.add(NATIVE_NAME, await measure(run, name));
   }
   const there = new Set(results.times().map(({ runner }) => runner));
   const comparison: Comparison = {

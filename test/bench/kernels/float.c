@@ -36,7 +36,7 @@
     return sum;                                                                                     \
   }
 
-MATRIX_KERNEL(matrix_f64, double, 3, 10)
+MATRIX_KERNEL(matrix_f64, double, 3, 6)
 MATRIX_KERNEL(matrix_f32, float, 3, 6)
 MATRIX_KERNEL(matrix_exact, double, 65536, 6)
 

@@ -22,7 +22,7 @@ static uint64_t sieve(void) {
 }
 
 #define MATRIX 200
-#define MATRIX_TURNS 18
+#define MATRIX_TURNS 14
 
 static uint32_t left[MATRIX][MATRIX], right[MATRIX][MATRIX], product[MATRIX][MATRIX];
 

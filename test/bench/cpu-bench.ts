@@ -38,7 +38,7 @@ const GUEST_PROGRAM = '/bench/cpu';
 const TCG = 'tcg,thread=multi';
 const OURS_NAME = 'bottomhalf jit';
 const INTERPRETER_NAME = 'bottomhalf interpreter';
-const QEMU10_NAME = 'QEMU 10';
+export const QEMU10_NAME = 'QEMU 10';
 const NATIVE_NAME = 'native';
 const NS_PER_MS = 1e6;
 
@@ -118,7 +118,8 @@ function nativeProgram(sources: readonly string[], path: string, progress: Conte
   }
 }
 
-async function emulatorsOf({ emulators, cpu, progress }: Context): Promise<Emulator[]> {
+/** The machines compared: ours with its translator first, the host's QEMU, one of version 10. */
+export async function emulatorsOf({ emulators, cpu, progress }: Context): Promise<Emulator[]> {
   const all = [ours(OURS_NAME, 'jit', cpu.node)];
   if (cpu.interpreter) all.push(ours(INTERPRETER_NAME, 'interpreter', cpu.node));
   if (emulators.some(({ name }) => name === QEMU.name)) all.push(qemu(QEMU.name, QEMU.program, TCG));

@@ -20,6 +20,7 @@ import { type Emulator, OURS, QEMU, qemu } from './process-console.ts';
 import { type Row, table, toJson } from './report.ts';
 import type { LinuxFiles } from './results.ts';
 import { pauseBench, smpBench } from './smp-bench.ts';
+import { systemBench } from './system-bench.ts';
 import { topologyBench } from './topology-bench.ts';
 
 /** What a benchmark is handed. */
@@ -56,25 +57,31 @@ const benches: Readonly<Record<string, Bench>> = {
   pause: { title: 'Pause of machines whose harts all compute', run: pauseBench },
   topology: { title: 'Topology: a change of the memory map, as its guest sees it', run: topologyBench },
   cpu: { title: 'CPU: programs in the Debian guest, 512 MiB, one hart', onlyNamed: true, run: cpuBench },
+  system: {
+    title: "System: what a kernel does, and Debian's programs, in a guest of 2 GiB, one hart",
+    onlyNamed: true,
+    run: systemBench,
+  },
 };
 /** Not among those that run by default: it prints by itself. */
 const MESSAGES = 'messages';
 
-const LINUX = ['boot', 'idle', 'memory', 'console', 'smp', 'cpu'];
+const LINUX = ['boot', 'idle', 'memory', 'console', 'smp', 'cpu', 'system'];
 const byDefault = Object.keys(benches).filter((name) => benches[name]?.onlyNamed !== true);
 const onlyNamed = Object.keys(benches).filter((name) => benches[name]?.onlyNamed === true);
 
-const HELP = `npm run bench -- [names] [--rounds N] [--json FILE] [options of cpu]
+const HELP = `npm run bench -- [names] [--rounds N] [--json FILE] [options]
 
   names          ${byDefault.join(', ')} (all of them when none is named);
                  ${[...onlyNamed, MESSAGES].join(', ')}
   --rounds       repetitions of each measurement, 5 when left out
-  --json         writes the rows to a file, and the summary of cpu
-  --only         cpu: names of kernels, with commas between
-  --node         cpu: the Node that runs ours
-  --interpreter  cpu: ours with -accel interpreter as well
+  --json         writes the rows to a file, and the summaries of cpu and system
+  --only         cpu: names of kernels, with commas between; system: how names of work begin
+  --node         cpu, system: the Node that runs ours
+  --interpreter  cpu, system: ours with -accel interpreter as well
 
-cpu needs riscv64-linux-gnu-gcc; it compares with a QEMU 10 too, fetched from Debian where ${QEMU10_VARIABLE} names none.
+cpu and system need riscv64-linux-gnu-gcc; they compare with a QEMU 10 too, fetched from Debian where ${QEMU10_VARIABLE}
+names none. system fetches some programs from Debian as well, once.
 QEMU's figures need ${QEMU.program} (apt install qemu-system-misc); ${QEMU10_VARIABLE} names a second one to compare with.
 The default guest is fetched once, as by npm start.
 `;

@@ -9,15 +9,20 @@ export interface TarFile {
   readonly body: string | Uint8Array;
   /** A type letter other than '0'. */
   readonly type?: string;
+  /** Of a link. */
+  readonly target?: string;
 }
 
 const sum = (header: Buffer): number => header.reduce((total, byte) => total + byte, 0);
 
 /** A tar archive; a path that is too long for its field gets a GNU or a pax header in front. */
 export function tar(files: readonly TarFile[], longNames: 'gnu' | 'pax' = 'gnu'): Buffer {
-  const blocks = files.flatMap(({ path, body, type = '0' }) => {
+  const blocks = files.flatMap(({ path, body, type = '0', target = '' }) => {
     const bytes = Buffer.from(body as string);
-    return [...(path.length > 100 ? longName(path, longNames) : []), ...tarFile(path.slice(0, 100), bytes, type)];
+    return [
+      ...(path.length > 100 ? longName(path, longNames) : []),
+      ...tarFile(path.slice(0, 100), bytes, type, target),
+    ];
   });
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
@@ -30,13 +35,14 @@ function longName(path: string, kind: 'gnu' | 'pax'): Buffer[] {
   return tarFile('PaxHeader', Buffer.from(record), 'x');
 }
 
-function tarFile(name: string, body: Buffer, type: string): Buffer[] {
+function tarFile(name: string, body: Buffer, type: string, target = ''): Buffer[] {
   const header = Buffer.alloc(512);
   header.write(name, 0, 'utf8');
   header.write('0000755\0', 100);
   header.write(`${body.length.toString(8).padStart(11, '0')}\0`, 124);
   header.write(' '.repeat(8), 148);
   header.write(type, 156);
+  header.write(target, 157, 'utf8');
   header.write('ustar\x0000', 257);
   header.write(`${sum(header).toString(8).padStart(6, '0')}\0 `, 148);
   return [header, body, Buffer.alloc(-body.length & 511)];

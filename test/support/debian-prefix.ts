@@ -69,7 +69,7 @@ async function isThere(path: string): Promise<boolean> {
 /** Downloads and unpacks beside the prefix; it appears by one rename. */
 async function make(cache: string, root: string, architecture: string, packages: readonly string[]): Promise<void> {
   await withWorkDirectory(cache, async (work) => {
-    const archives = await download(work, architecture, packages);
+    const archives = await downloadPackages(work, architecture, packages);
     const unpacked = join(work, 'root');
     await mkdir(unpacked);
     for (const archive of archives) await execute('dpkg-deb', ['-x', archive, unpacked]);
@@ -80,8 +80,18 @@ async function make(cache: string, root: string, architecture: string, packages:
   });
 }
 
-/** The packages' files, with everything they depend on: apt is told that nothing is installed. */
-async function download(work: string, architecture: string, packages: readonly string[]): Promise<string[]> {
+/**
+ * Gets packages with everything they depend on: apt is told that nothing is installed.
+ * @param work an empty directory, which the caller removes
+ * @param architecture Debian's name, any that the archive has
+ * @returns the packages' files, sorted by name
+ * @throws Error with the reason if they cannot be had here
+ */
+export async function downloadPackages(
+  work: string,
+  architecture: string,
+  packages: readonly string[],
+): Promise<string[]> {
   const keyring = await findKeyring();
   if (keyring === undefined) throw new Error("this host has not Debian's archive keyring");
   const config = await preparePrivateApt(work, { architecture, keyring, uri: await hostMirror(), suite: SUITE });
@@ -92,5 +102,5 @@ async function download(work: string, architecture: string, packages: readonly s
   const archives = join(work, 'archives');
   const names = (await readdir(archives)).filter((name) => name.endsWith('.deb'));
   if (names.length === 0) throw new Error(`apt downloaded nothing for ${packages.join(', ')}`);
-  return names.map((name) => join(archives, name));
+  return names.sort().map((name) => join(archives, name));
 }

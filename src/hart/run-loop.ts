@@ -31,8 +31,8 @@ export const HOST_IMPORTS: Readonly<Record<string, FunctionType>> = {
   trace: { parameters: ['i32', 'i32'], results: [] },
 };
 
-/** Instructions between two looks at the doorbell and the clock: about 15 microseconds. */
-const QUANTUM = 4096;
+/** Instructions between two looks at the clock, and of translated code at the doorbell: about 30 microseconds. */
+const QUANTUM = 8192;
 /** Turns of the loop after which `run` returns whatever happens: a guest that only traps retires nothing. */
 const MAX_TURNS = 65536;
 
@@ -157,9 +157,11 @@ class RunLoop {
     const reason = this.#reason;
     this.#takeSlice(outer);
     this.#traceIfDue(outer, refetch, inner);
+    this.#endSliceAtTrace();
     this.#callFast(this.#slice);
     code.i32(0).set(this.#leftRegion);
-    code.get(reason).i32(FAST.outOfBudget).op('i32.eq').brIf(outer);
+    this.#leaveIfRung(outer);
+    code.get(reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
     code.get(reason).i32(FAST.undecoded).op('i32.eq').if();
     this.#load('op');
@@ -181,6 +183,16 @@ class RunLoop {
     code.get(slice);
     this.#load('remaining').get(slice);
     this.#load('remaining').op('i32.lt_s', 'select').set(slice);
+  }
+
+  /** So that a trace begins wherever it is due, and not only behind what ends a slice: that would be the same place often. */
+  #endSliceAtTrace(): void {
+    const code = this.#code;
+    this.#load('traceInterval').i32(0).op('i32.ne');
+    this.#load('traceDue').i32(0).op('i32.gt_s', 'i32.and');
+    this.#load('traceDue').get(this.#slice).op('i32.lt_s', 'i32.and').if();
+    this.#load('traceDue').set(this.#slice);
+    code.end();
   }
 
   /** Lets the hot loop run up to `count` (a local) instructions, and sets the reason why it returned. */
@@ -211,8 +223,9 @@ class RunLoop {
   }
 
   /**
-   * Every so many interpreted instructions the next ones are executed one at a time, and noted for the translator. Ends
-   * early at a region and where the hot loop returns for anything but its count.
+   * Every so many interpreted instructions the next ones are executed one at a time, and noted for the translator. At a
+   * region, and where the hot loop returns for anything but its count, the translator gets what there is; the rest
+   * follows when the hot loop goes on.
    */
   #traceIfDue(outer: Label, refetch: Label, inner: Label): void {
     const code = this.#code;
@@ -220,8 +233,12 @@ class RunLoop {
     const [entry, length, one] = [code.local('i32'), code.local('i32'), code.local('i32')];
     this.#load('traceInterval').i32(0).op('i32.ne');
     this.#load('traceDue').i32(0).op('i32.le_s', 'i32.and');
-    code.get(this.#slice).i32(TRACE.length).op('i32.ge_s', 'i32.and').if();
+    code.get(this.#slice).i32(TRACE.length).op('i32.ge_s', 'i32.and');
+    // At a region there is nothing to see: the trace comes where it is left.
+    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.ne', 'i32.and').if();
     code.i32(0).set(length).i32(1).set(one).i32(FAST.outOfBudget).set(this.#reason);
+    this.#load('traceLeft').op('i32.eqz').if();
+    code.get(hart).i32(TRACE.length).memory('i32.store', HART_OFFSETS.traceLeft).end();
     const done = code.block();
     const step = code.loop();
     code.get(hart).i32(ARENA.trace).op('i32.add').get(length).i32(TRACE.entryBytes).op('i32.mul', 'i32.add').tee(entry);
@@ -233,11 +250,16 @@ class RunLoop {
     this.#leaveIfRung(outer);
     code.get(length).i32(1).op('i32.add').set(length);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.ne').brIf(done);
-    code.get(length).i32(TRACE.length).op('i32.lt_s').brIf(step);
+    code.get(length);
+    this.#load('traceLeft').op('i32.lt_s').brIf(step);
     code.end(); // step
     code.end(); // done
     code.get(hart);
-    this.#load('traceInterval').memory('i32.store', HART_OFFSETS.traceDue);
+    this.#load('traceLeft').get(length).op('i32.sub').memory('i32.store', HART_OFFSETS.traceLeft);
+    // Before the rest comes what this one ended at.
+    code.get(hart).i32(1);
+    this.#load('traceInterval');
+    this.#load('traceLeft').op('select').memory('i32.store', HART_OFFSETS.traceDue);
     code.get(length).get(this.#leftRegion);
     this.#call(code, 'trace');
     code.i32(0).set(this.#leftRegion);
@@ -286,7 +308,7 @@ class RunLoop {
     this.#load('op');
     this.#call(code, 'decode');
     code.end();
-    code.br(slow);
+    code.i32(1).set(this.#leftRegion).br(slow);
     code.end();
     this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq').brIf(dispatch);
     code.i32(1).set(this.#leftRegion).br(inner);

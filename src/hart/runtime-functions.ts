@@ -12,7 +12,10 @@ const type = (parameters: readonly ValueType[], result?: ValueType): FunctionTyp
 });
 
 /** Those that translated code calls; the interpreter does not. */
-export const TRANSLATOR_FUNCTIONS: Readonly<Record<'refillToRead' | 'refillToWrite', FunctionType>> = {
+export const TRANSLATOR_FUNCTIONS: Readonly<
+  Record<'refillToExecute' | 'refillToRead' | 'refillToWrite', FunctionType>
+> = {
+  refillToExecute: type(['i64']),
   refillToRead: type(['i64']),
   refillToWrite: type(['i64']),
 };

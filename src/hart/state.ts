@@ -117,6 +117,8 @@ export const HART_FIELDS = {
   dirtyBitmapBytes: exec('u32', 'length of one of them'),
   traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
   traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),
+  traceLeft: exec('u32', 'instructions of the trace under way that are still to come'),
+  regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
   regionExits: exec(
     'u64',
     'times that regions answered, by REGION_STATUS, then those not entered for want of budget',

@@ -38,6 +38,8 @@ export interface Emitted {
 }
 
 export interface EmitOptions {
+  /** Function of the module that fills the fetch TLB. */
+  readonly fetches: number;
   /** Functions of the module that fill the data TLB; null where a miss is a side exit. */
   readonly refills: { readonly toRead: number; readonly toWrite: number } | null;
 }
@@ -188,20 +190,39 @@ class RegionEmitter {
   #checkPages(): void {
     const code = this.#code;
     code.get(HART).memory('i64.load', HART_OFFSETS.pc).set(this.#base);
-    const [page, entry] = [code.local('i64'), code.local('i32')];
-    for (const [distance, decodedPage] of this.#region.pages) {
-      if (distance === 0) continue;
-      const bytes = distance * PAGE_BYTES;
-      code.get(this.#base).i64(-4096n).op('i64.and').i64(BigInt(bytes)).op('i64.add').tee(page);
+    const [page, entry, removed] = [code.local('i64'), code.local('i32'), code.local('i32')];
+    const pushEntry = (): void => {
       code
+        .get(page)
         .op('i32.wrap_i64')
         .i32(12 - Math.log2(FTLB.entryBytes))
         .op('i32.shr_u');
       code.i32((FTLB.entries - 1) * FTLB.entryBytes).op('i32.and');
-      code.get(HART).memory('i32.load', HART_OFFSETS.ftlb).op('i32.add').tee(entry).memory('i64.load', FTLB.tag);
-      code.get(page).op('i64.ne').get(entry).memory('i32.load', FTLB.page).i32(decodedPage).op('i32.ne', 'i32.or').if();
+      code.get(HART).memory('i32.load', HART_OFFSETS.ftlb).op('i32.add');
+    };
+    const pushIsOther = (decodedPage: number): void => {
+      pushEntry();
+      code.tee(entry).memory('i64.load', FTLB.tag);
+      code.get(page).op('i64.ne').get(entry).memory('i32.load', FTLB.page).i32(decodedPage).op('i32.ne', 'i32.or');
+    };
+    const pushRemoved = (): Code => code.get(HART).memory('i32.load', HART_OFFSETS.regionsRemoved);
+    for (const [distance, decodedPage] of this.#region.pages) {
+      if (distance === 0) continue;
+      code.get(this.#base).i64(-4096n).op('i64.and');
+      code
+        .i64(BigInt(distance * PAGE_BYTES))
+        .op('i64.add')
+        .set(page);
+      pushIsOther(decodedPage);
+      code.if();
+      // It may only have been forgotten. Looking it up compares it with RAM, and may find that this region is none.
+      pushRemoved().set(removed);
+      code.get(page).call(this.#options.fetches);
+      pushIsOther(decodedPage);
+      pushRemoved().get(removed).op('i32.ne', 'i32.or').if();
       this.#giveBack();
       code.i32(REGION_STATUS.refused).op('return').end();
+      code.end();
     }
   }
 

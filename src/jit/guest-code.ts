@@ -61,6 +61,11 @@ export class GuestCode {
     return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
   }
 
+  /** Whether a region begins at an op. */
+  isRegion(op: number): boolean {
+    return this.#view.getUint16(op + OP.handler, true) === SPECIAL.region;
+  }
+
   /** Whether a region may begin at an op: it is one that the hot loop or a slow form executes. */
   mayBegin(op: number): boolean {
     const handler = this.#view.getUint16(op + OP.handler, true);

@@ -54,6 +54,8 @@ export interface Entry {
 }
 
 const MAX_INSNS = 400;
+/** From so many on a region ends where another begins: long straight code is translated once, not from each entry. */
+const JOINING_INSNS = 100;
 const MAX_PAGES = 6;
 /** Offsets must fit the packing of exits (emit.ts). */
 const MAX_REACH = 2 ** 20;
@@ -137,6 +139,7 @@ export class RegionFormer {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;
+      if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op)) return [];
       const isCold = this.#profile.heat(op) === 0;
       if (isCold && this.#cold >= MAX_COLD_INSNS) return [];
       const decoded = this.#code.instruction(place.page, place.offset);

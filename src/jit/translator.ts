@@ -27,6 +27,8 @@ export interface TranslatorOptions {
   readonly threshold: number;
   /** What an arrival at a loop's head counts: loops pay sooner than functions. */
   readonly loopWeight: number;
+  /** What one counts where a region was left, or in straight code: a trace sees it once, however often it happens. */
+  readonly leftWeight: number;
   /** Regions that are compiled at once; `urgent` arrivals at one of them do not wait for the others. */
   readonly batch: number;
   readonly urgent: number;
@@ -39,9 +41,11 @@ export interface TranslatorOptions {
 }
 
 const DEFAULTS: TranslatorOptions = {
-  traceInterval: 65_536,
+  // A prime: no loop's length divides it.
+  traceInterval: 65_521,
   threshold: 256,
   loopWeight: 2,
+  leftWeight: 16,
   batch: 8,
   urgent: 512,
   everything: false,
@@ -76,12 +80,26 @@ export interface TranslatorStatistics {
   executed: number;
 }
 
+/** An instruction of a trace: low halves of where it begins and ends, its op, and its decoded page. */
+interface Step {
+  readonly lo: number;
+  readonly op: number;
+  readonly page: number;
+  readonly end: number;
+}
+
+/** A trace without a jump is of long straight code: what begins a piece of so many bytes is an entry, or the trace. */
+const STRAIGHT_ENTRY_BYTES = 512;
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
 /** What the counters in the hart's regionExits count. */
 const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget'] as const;
+/** Entries that may wait; when there are more all are forgotten. */
+const MAX_WAITING = 256;
 /** Traces between two looks at how regions do, and visits that say something about one. */
 const TRACES_PER_REVIEW = 4;
+/** Traces after which half of what counts against entries is forgotten. */
+const TRACES_PER_PARDON = 1024;
 const TELLING_VISITS = 512;
 /** A region that executes fewer instructions than this between two misses of the TLB fills it itself. */
 const INSNS_PER_MISS = 400;
@@ -147,26 +165,40 @@ export class RegionTranslator implements Translator {
     const view = this.#view;
     const base = this.#place.arena + ARENA.trace;
     this.statistics.traces += 1;
-    let [previousLo, previousOp, previousLength] = [0, 0, 0];
+    let previous: Step | null = null;
+    let onTheWay: Step | null = null;
+    let isStraight = true;
     for (let i = 0; i < length; i++) {
       const lo = view.getUint32(base + i * TRACE.entryBytes, true);
       const op = view.getUint32(base + i * TRACE.entryBytes + 4, true);
       const page = this.#code.pageOfOp(op);
       if (page === 0) return;
       this.#profile.see(op);
-      if (i === 0 ? leftRegion || this.#options.everything : lo !== (previousLo + previousLength) >>> 0) {
-        const isBack = ((lo - previousLo) | 0) <= 0;
-        // Out of a region, into another page, or back: a loop or a call. Forward jumps within a page seldom are.
-        const isFar = this.#options.everything || i === 0 || isBack || this.#code.pageOfOp(previousOp) !== page;
-        const kind = i === 0 ? 'other' : this.#code.kindOfJump(this.#code.pageOfOp(previousOp), previousOp);
-        if (kind === 'computed') this.#profile.went(previousOp, (lo - previousLo) | 0);
-        const isLoop = isBack && kind === 'other';
-        if (isFar || kind !== 'other') this.#arrive(op, lo, isLoop ? this.#options.loopWeight : 1);
-      }
-      [previousLo, previousOp, previousLength] = [lo, op, this.#code.lengthAt(page, op)];
+      const step: Step = { lo, op, page, end: (lo + this.#code.lengthAt(page, op)) >>> 0 };
+      if (previous === null) {
+        if (leftRegion || this.#options.everything) this.#arrive(op, lo, this.#options.leftWeight);
+        onTheWay = step;
+      } else if (lo !== previous.end) {
+        isStraight = false;
+        this.#jumped(previous, step);
+      } else if (((lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = step;
+      previous = step;
     }
+    if (isStraight && onTheWay !== null) this.#arrive(onTheWay.op, onTheWay.lo, this.#options.leftWeight);
     this.#compileIfDue();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
+    if (this.statistics.traces % TRACES_PER_PARDON === 0) this.#pardon();
+  }
+
+  /** Into another page, or back: a loop or a call. Forward jumps within a page seldom are. */
+  #jumped(from: Step, to: Step): void {
+    const { everything, loopWeight } = this.#options;
+    const distance = (to.lo - from.lo) | 0;
+    const kind = this.#code.kindOfJump(from.page, from.op);
+    if (kind === 'computed') this.#profile.went(from.op, distance);
+    const isLoop = distance <= 0 && kind === 'other';
+    const isFar = everything || distance <= 0 || from.page !== to.page;
+    if (isFar || kind !== 'other') this.#arrive(to.op, to.lo, isLoop ? loopWeight : 1);
   }
 
   /** Takes the counters of all regions, and removes those that do not pay. */
@@ -214,6 +246,13 @@ export class RegionTranslator implements Translator {
     this.#changes.set(op, (this.#changes.get(op) ?? 0) + times);
   }
 
+  #pardon(): void {
+    for (const [op, count] of this.#changes) {
+      if (count > 1) this.#changes.set(op, count >> 1);
+      else this.#changes.delete(op);
+    }
+  }
+
   codeChanged(page: number, offset: number): void {
     const placed = this.#byPage.get(page);
     if (placed === undefined) return;
@@ -230,36 +269,50 @@ export class RegionTranslator implements Translator {
     const arrivals = this.#profile.arrive(op, weight);
     if (arrivals < this.#options.threshold) return;
     if ((this.#changes.get(op) ?? 0) >= MAX_CHANGES) return;
-    if (this.#code.mayBegin(op)) this.#waiting.set(op, { lo, arrivals });
+    if (!this.#code.mayBegin(op)) return;
+    if (this.#waiting.size >= MAX_WAITING) this.#waiting.clear();
+    this.#waiting.set(op, { lo, arrivals });
   }
 
   #compileIfDue(): void {
     const { batch, urgent } = this.#options;
-    const isUrgent = [...this.#waiting.values()].some(({ arrivals }) => arrivals >= urgent);
-    if (this.#waiting.size < batch && !isUrgent) return;
-    this.#compile();
+    // The others are of another address space or mode, whose turn will come.
+    const here = [...this.#waiting].filter(([op, { lo }]) => this.#isHere(op, lo));
+    const isUrgent = here.some(([, { arrivals }]) => arrivals >= urgent);
+    if (here.length >= batch || isUrgent) this.#compile(here.map(([op, { lo }]): [number, number] => [op, lo]));
   }
 
-  /** All that waits, as one module. */
-  #compile(): void {
+  /** Whether the fetch TLB of now has an entry where it was met. */
+  #isHere(op: number, lo: number): boolean {
+    const page = this.#code.pageOfOp(op);
+    return page !== 0 && this.#code.pageOfAddress((lo & -PAGE_BYTES) >>> 0, this.#pcHigh()) === page;
+  }
+
+  /** A trace knows the low half of the pc; the high half is the current one's, or there is no such page. */
+  #pcHigh(): number {
+    return this.#view.getUint32(this.#place.arena + HART_OFFSETS.pc + 4, true);
+  }
+
+  /** Some of what waits, by op and address, as one module. */
+  #compile(entries: readonly (readonly [op: number, lo: number])[]): void {
     const module = new Module(MAX_MEMORY_PAGES);
     const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
       module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
+    const fetches = imported('refillToExecute');
     const refills = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
     const made: { region: Region; lo: number; minBudget: number; name: string }[] = [];
-    for (const [op, { lo }] of this.#waiting) {
+    for (const [op, lo] of entries) {
+      this.#waiting.delete(op);
       this.#profile.forget(op);
-      // A trace knows the low half of the pc; the high half is the current one's, or there is no such page.
       const region = this.#code.mayBegin(op) ? this.#form(op, lo) : null;
       if (region === null) continue;
-      const options = { refills: this.#refilling.has(op) ? refills : null };
+      const options = { fetches, refills: this.#refilling.has(op) ? refills : null };
       const { index, minBudget, insns } = emitRegion(module, region, options);
       const name = `${made.length}`;
       module.export(name, index);
       made.push({ region, lo, minBudget, name });
       this.statistics.insns += insns;
     }
-    this.#waiting.clear();
     if (made.length === 0) return;
     const bytes = module.finish();
     this.statistics.modules += 1;
@@ -278,9 +331,7 @@ export class RegionTranslator implements Translator {
     const page = this.#code.pageOfOp(op);
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
-    const hi = this.#view.getUint32(this.#place.arena + HART_OFFSETS.pc + 4, true);
-    if (this.#code.pageOfAddress(pageLo, hi) !== page) return null;
-    return new RegionFormer(this.#code, { op, page, offset, lo: pageLo, hi }, this.#profile).form();
+    return new RegionFormer(this.#code, { op, page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form();
   }
 
   #enter({ region, lo, minBudget }: { region: Region; lo: number; minBudget: number }, run: unknown): void {
@@ -321,6 +372,8 @@ export class RegionTranslator implements Translator {
       this.#byPage.delete(page);
       view.setUint32(page + DECODED_PAGE.translated, 0, true);
     }
+    const removed = this.#place.arena + HART_OFFSETS.regionsRemoved;
+    view.setUint32(removed, view.getUint32(removed, true) + 1, true);
     this.#place.table.set(placed.record / REGION.lengthBytes, null);
     this.#byRecord.delete(placed.record);
     this.#free.push(placed.record);

@@ -47,7 +47,7 @@ function emitted(region: Region, options: EmitOptions): { text: string; bytesPer
   return { text, bytesPerInsn: bytes.length / insns };
 }
 
-const NO_REFILLS: EmitOptions = { refills: null };
+const NO_REFILLS: EmitOptions = { fetches: 0, refills: null };
 
 describe('emitted code', () => {
   it.each([
@@ -61,7 +61,11 @@ describe('emitted code', () => {
       'again: ld a3, 0(a2)\n add a0, a0, a3\n addi a2, a2, 8\n bne a2, a1, again\n ecall',
       NO_REFILLS,
     ],
-    ['a store that fills the TLB', 'sd a0, 8(a1)\n addi a1, a1, 16\n ecall', { refills: { toRead: 0, toWrite: 1 } }],
+    [
+      'a store that fills the TLB',
+      'sd a0, 8(a1)\n addi a1, a1, 16\n ecall',
+      { fetches: 0, refills: { toRead: 1, toWrite: 2 } },
+    ],
     ['a call and its return', 'jal ra, twice\n j end\n twice: slli a0, a0, 1\n ret\n end: ecall', NO_REFILLS],
     ['a sum of doubles', 'fadd.d fa0, fa1, fa2\n fsd fa0, 0(a0)\n ecall', NO_REFILLS],
   ] as const)('of %s', async (name, source, options) => {

@@ -11,9 +11,11 @@ const IGNORED = new Set([
   'traceInterval',
   'traceDue',
   'later',
+  'traceLeft',
+  'regionsRemoved',
   'op',
   'page',
-  ...[0, 1, 2, 3, 4].map((i) => `regionExits${i}`),
+  ...[0, 1, 2, 3, 4, 5].map((i) => `regionExits${i}`),
 ]);
 
 /** Sums an array of eight doublewords, for ever, by a function that a loop calls. */
@@ -138,11 +140,70 @@ describe('the translator', () => {
       }
       return machine;
     };
-    const { machine, translator } = translating();
+    const { machine, translator } = translating({ leftWeight: 0 });
     const other = run(new InterpreterMachine());
     expectSame(run(machine, translator), other);
-    // All were made at the first address.
+    // Where the loop begins, and at the first address.
     expect(regions.slice(2)).toEqual([1, 1]);
+  });
+
+  it('keeps what is met in another mode until that runs again', () => {
+    const { machine, translator } = translating({ threshold: 64, urgent: 64, traceInterval: 256 });
+    // In M mode an ecall, in S mode a loop that is too short to be seen often enough at one visit.
+    const source = `
+      la t0, handler
+      csrw mtvec, t0
+      csrw medeleg, x0
+      li t0, -1
+      csrw pmpaddr0, t0
+      li t0, 0x1f
+      csrw pmpcfg0, t0
+      li t0, 0x0800
+      csrs mstatus, t0
+      la t0, work
+      csrw mepc, t0
+      mret
+    work:
+      li t1, 20
+    loop:
+      addi a0, a0, 1
+      xor a1, a1, a0
+      addi t1, t1, -1
+      bnez t1, loop
+      ecall
+      j work
+    .align 2
+    handler:
+      li t2, 40
+    delay:
+      addi t2, t2, -1
+      bnez t2, delay
+      csrr t0, mepc
+      addi t0, t0, 4
+      csrw mepc, t0
+      mret
+    `;
+    const other = load(new InterpreterMachine(), source);
+    load(machine, source);
+    for (const one of [machine, other]) one.step(400_000);
+    expectSame(machine, other);
+    translator.review();
+    expect(translator.statistics.executed).toBeGreaterThan(200_000);
+  });
+
+  it('translates long straight code in pieces that follow each other', () => {
+    const { machine, translator } = translating({ threshold: 64, urgent: 64, traceInterval: 1024 });
+    const straight = Array.from(
+      { length: 3000 },
+      (_, i) => `addi x${5 + (i % 20)}, x${5 + ((i + 7) % 20)}, ${i % 100}`,
+    );
+    const source = `again: ${straight.join('\n')}\n la x30, again\n jr x30`;
+    const other = load(new InterpreterMachine(), source);
+    load(machine, source);
+    for (const one of [machine, other]) one.step(1_000_000);
+    expectSame(machine, other);
+    translator.review();
+    expect(translator.statistics.executed).toBeGreaterThan(500_000);
   });
 
   it('drops all it has rather than grow', () => {
@@ -170,11 +231,12 @@ describe('the translator', () => {
     expect(translator.statistics.unprofitable).toBeGreaterThan(0);
     const { regions } = translator.statistics;
     machine.step(100_000);
-    expect(translator.statistics.regions).toBe(regions);
+    // What counts against an entry is forgotten in time, so it is tried again now and then.
+    expect(translator.statistics.regions - regions).toBeLessThan(regions / 10);
   });
 
   it('costs what it did', () => {
-    const { machine, translator } = translating({ traceInterval: 1024, threshold: 32, urgent: 32 });
+    const { machine, translator } = translating({ traceInterval: 1024, threshold: 256, urgent: 256 });
     load(machine, SUMS);
     machine.step(1_000_000);
     const { regions, insns, bytes } = translator.statistics;
@@ -183,7 +245,7 @@ describe('the translator', () => {
     expect({ regions, bailed }).toEqual({ regions: 1, bailed: 0 });
     expect(bytes / insns).toBeLessThan(60);
     // Each quantum ends a visit.
-    expect(left).toBeLessThan(1.1 * (1_000_000 / 4096));
+    expect(left).toBeLessThan(1.1 * (1_000_000 / 8192));
     expect(translator.statistics.executed).toBeGreaterThan(950_000);
   });
 });

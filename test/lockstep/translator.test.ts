@@ -16,8 +16,8 @@ const TIMEOUT_MS = 60_000 + PROGRAMS * 2000;
 const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true, minInsnsPerVisit: 0 };
 /** Differ by what is told to the translator; `op` and `page` mean nothing while an address is still to be fetched from. */
 const IGNORED = new Set([
-  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'later', 'op', 'page'],
-  ...[0, 1, 2, 3, 4].map((i) => `regionExits${i}`),
+  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'later', 'traceLeft', 'regionsRemoved', 'op', 'page'],
+  ...[0, 1, 2, 3, 4, 5].map((i) => `regionExits${i}`),
 ]);
 
 interface Translated {

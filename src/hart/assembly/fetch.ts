@@ -96,6 +96,14 @@ function findPage(pc: u64): u32 {
   return page;
 }
 
+/** For translated code: enters the page of va into the fetch TLB, where it may be executed whole. Traps nothing. */
+export function refillToExecute(va: u64): void {
+  if (fetchFault(va) !== 0) return;
+  const page = gpa & PAGE_MASK;
+  if (pmpUniform(page, PAGE_BYTES, load<u32>(hart, H_PRIV)) === 0) return;
+  fillFetch(va, decodedPage(gpaToHost(page)));
+}
+
 /** The decoded page of the guest page at a host offset: found, brought up to date, or made. */
 function decodedPage(source: u32): u32 {
   const known = lookUp(source);

@@ -23,6 +23,8 @@ export interface FastContext extends ValueSource {
   hostAddress(va: number, size: number, tag: number, addr: Node): void;
   /** Leaves unless a bit of FP_GATE is set. */
   requireFp(bit: number): void;
+  /** Pushes whether NX is clear: arithmetic must then be exact. Left out: it requires FP_GATE.fast. */
+  readonly pushInexactClear?: (() => void) | undefined;
   /** True where the operand is known to be x0. */
   isX0(operand: string): boolean;
   /** True where the rounding of this instance may be the native one (RNE, or dynamic). */

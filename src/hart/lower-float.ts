@@ -1,19 +1,27 @@
 /**
  * Floating point with the host's own instructions, where that is exact: rounding to nearest even, and NX set already,
- * so that the one flag an ordinary result can raise changes nothing. Every other case bails out to soft-float.
+ * so that the one flag an ordinary result can raise changes nothing; or, where the user asks for it, NX clear and a
+ * result that is seen not to have been rounded. Every other case bails out to soft-float.
  *
  * What makes a native result exact, flags included, is written at each operation. A result "inside" lies strictly
  * between the smallest normal number and infinity: one that was rounded up to exactly the smallest normal number
  * underflowed before (tininess is detected after rounding, but with an unbounded exponent).
  */
 import type { Body, Effect, FpFormat, FpOp } from '../isa/ir.ts';
-import type { Code, PlainOp } from '../wasm/code.ts';
+import type { Code, PlainOp, TruncSatOp } from '../wasm/code.ts';
+import {
+  type Native,
+  pushIsDifference,
+  pushIsProduct,
+  pushIsProductOf,
+  pushIsSum,
+  pushProductError,
+} from './exact-float.ts';
 import type { FastContext } from './lower-fast.ts';
 import type { ValueLowering } from './lower-values.ts';
 import { FP_GATE } from './state.ts';
 
 type FpEffect = Effect & { readonly op: 'fp' };
-type Native = 'f32' | 'f64';
 
 const NATIVE: Readonly<Record<FpFormat, Native | null>> = { h: null, s: 'f32', d: 'f64' };
 const SMALLEST_NORMAL = { f32: 2 ** -126, f64: 2 ** -1022 } as const;
@@ -36,7 +44,7 @@ const TRUNCATIONS = {
 /** The FP_GATE bit a body must find set to run in its fast form. */
 export function gateOf(context: FastContext, body: Body): number {
   const rounds = body.effects.some((effect) => effect.op === 'fp' && needsFastGate(context, effect));
-  if (rounds) return FP_GATE.fast;
+  if (rounds) return context.pushInexactClear === undefined ? FP_GATE.fast : FP_GATE.exact;
   return body.commits.some((commit) => commit.kind === 'setF') ? FP_GATE.dirty : FP_GATE.on;
 }
 
@@ -127,6 +135,18 @@ class FloatLowering {
     else this.#code.f32(value);
   }
 
+  /** With NX clear, bails out unless what `pushExact` pushes says that nothing was rounded. */
+  #checkExact(pushExact: () => void): void {
+    const { pushInexactClear } = this.#context;
+    if (pushInexactClear === undefined || !needsFastGate(this.#context, this.#effect)) return;
+    pushInexactClear();
+    this.#code.if();
+    pushExact();
+    this.#code.op('i32.eqz');
+    this.#context.bailIf();
+    this.#code.end();
+  }
+
   /** Bails out unless the local is finite; NaN is not. */
   #bailUnlessFinite(local: number): void {
     this.#code.get(local);
@@ -151,6 +171,10 @@ class FloatLowering {
     code.set(result);
     if (fp === 'add' || fp === 'sub') {
       this.#bailUnlessFinite(result);
+      this.#checkExact(() => {
+        if (fp === 'add') pushIsSum(code, this.#type, { a, b, sum: result });
+        else pushIsDifference(code, this.#type, { a, b, difference: result });
+      });
       return this.#finish(result);
     }
     this.#isInside(result);
@@ -167,6 +191,10 @@ class FloatLowering {
     code.op('i32.and', 'i32.eqz');
     this.#context.bailIf();
     code.end();
+    this.#checkExact(() => {
+      if (fp === 'mul') pushIsProduct(code, this.#type, { a, b, product: result });
+      else pushIsProductOf(code, this.#type, { factor: result, b, a });
+    });
     return this.#finish(result);
   }
 
@@ -198,8 +226,9 @@ class FloatLowering {
     const [a, b, c] = [this.#operand(0), this.#operand(1), this.#operand(2)];
     const sum = code.local('f64');
     const result = code.local('f32');
-    code.get(a).op('f64.promote_f32').get(b).op('f64.promote_f32', 'f64.mul').get(c).op('f64.promote_f32', 'f64.add');
-    code.tee(sum).op('f32.demote_f64').set(result);
+    const [product, addend] = [code.local('f64'), code.local('f64')];
+    code.get(a).op('f64.promote_f32').get(b).op('f64.promote_f32', 'f64.mul').tee(product);
+    code.get(c).op('f64.promote_f32').tee(addend).op('f64.add').tee(sum).op('f32.demote_f64').set(result);
     this.#isInside(result);
     code
       .get(sum)
@@ -210,6 +239,11 @@ class FloatLowering {
       .op('i64.ne', 'i32.and');
     code.get(sum).f64(0).op('f64.eq', 'i32.or', 'i32.eqz');
     this.#context.bailIf();
+    // The sum of doubles may have been rounded itself.
+    this.#checkExact(() => {
+      pushIsSum(code, 'f64', { a: product, b: addend, sum });
+      code.get(result).op('f64.promote_f32').get(sum).op('f64.eq', 'i32.and');
+    });
     return this.#finish(result);
   }
 
@@ -223,23 +257,26 @@ class FloatLowering {
     const [a, b, c] = [this.#operand(0), this.#operand(1), this.#operand(2)];
     const f64 = (): number => code.local('f64');
     const [p, e, s, z, t, w, result] = [f64(), f64(), f64(), f64(), f64(), f64(), f64()];
-    const [aHigh, aLow] = this.#split(a);
-    const [bHigh, bLow] = this.#split(b);
     code.get(a).get(b).op('f64.mul').set(p);
-    // e = aLow*bLow - (((p - aHigh*bHigh) - aLow*bHigh) - aHigh*bLow)
-    code.get(aLow).get(bLow).op('f64.mul');
-    code.get(p).get(aHigh).get(bHigh).op('f64.mul', 'f64.sub').get(aLow).get(bHigh).op('f64.mul', 'f64.sub');
-    code.get(aHigh).get(bLow).op('f64.mul', 'f64.sub', 'f64.sub').set(e);
+    pushProductError(code, { a, b, product: p });
+    code.set(e);
     // s + t = p + c
     code.get(p).get(c).op('f64.add').tee(s).get(p).op('f64.sub').set(z);
     code.get(p).get(s).get(z).op('f64.sub', 'f64.sub').get(c).get(z).op('f64.sub', 'f64.add').set(t);
     code.get(t).get(e).op('f64.add').set(w);
-    code.get(s).get(w).op('f64.add').set(result);
+    // A product that is zero because a factor is has no error, and its sign decides that of a sum which is zero.
+    const isNothing = code.local('i32');
+    this.#isZero(a);
+    this.#isZero(b);
+    code.op('i32.or').set(isNothing);
+    code.get(s).get(s).get(w).op('f64.add').get(isNothing).op('select').set(result);
     code
       .get(p)
       .op('f64.abs')
       .f64(2 ** -969)
-      .op('f64.ge');
+      .op('f64.ge')
+      .get(isNothing)
+      .op('i32.or');
     code.get(result).op('f64.abs').f64(Number.POSITIVE_INFINITY).op('f64.lt', 'i32.and');
     code
       .get(s)
@@ -253,21 +290,10 @@ class FloatLowering {
       .op('f64.mul', 'f64.add', 'f64.eq');
     code.get(t).f64(0).op('f64.eq', 'i32.or', 'i32.and', 'i32.eqz');
     this.#context.bailIf();
+    this.#checkExact(() => {
+      code.get(w).f64(0).op('f64.eq');
+    });
     return this.#finish(result);
-  }
-
-  /** Veltkamp's split: the upper 26 bits of a double and the rest. */
-  #split(value: number): [number, number] {
-    const code = this.#code;
-    const [scaled, high, low] = [code.local('f64'), code.local('f64'), code.local('f64')];
-    code
-      .get(value)
-      .f64(2 ** 27 + 1)
-      .op('f64.mul')
-      .tee(scaled);
-    code.get(scaled).get(value).op('f64.sub', 'f64.sub').set(high);
-    code.get(value).get(high).op('f64.sub').set(low);
-    return [high, low];
   }
 
   /** No square root underflows or overflows; a negative operand gives NaN, -0 itself. */
@@ -278,6 +304,7 @@ class FloatLowering {
     const result = this.#code.local(this.#type);
     this.#code.set(result);
     this.#bailUnlessFinite(result);
+    this.#checkExact(() => pushIsProductOf(this.#code, this.#type, { factor: result, b: result, a }));
     return this.#finish(result);
   }
 
@@ -319,12 +346,27 @@ class FloatLowering {
     const [node] = this.#effect.args;
     const { int } = this.#effect;
     if (node === undefined || int === null) return false;
-    this.#values.push(node);
     const isWord = int === 'w' || int === 'wu';
+    const type = isWord ? 'i32' : 'i64';
+    const sign = int.endsWith('u') ? 'u' : 's';
+    const integer = code.local(type);
+    this.#values.push(node);
     if (isWord) code.op('i32.wrap_i64');
-    code.op(`${this.#type}.convert_${isWord ? 'i32' : 'i64'}_${int.endsWith('u') ? 'u' : 's'}` as PlainOp);
+    code.tee(integer).op(`${this.#type}.convert_${type}_${sign}` as PlainOp);
     const result = code.local(this.#type);
     code.set(result);
+    this.#checkExact(() => {
+      // Saturated, the largest comes back as itself though it was rounded up.
+      code
+        .get(result)
+        .truncSat(`${type}.trunc_sat_${this.#type}_${sign}` as TruncSatOp)
+        .get(integer);
+      code.op(`${type}.eq`);
+      code.get(result);
+      this.#constant(2 ** (isWord ? 31 : 62));
+      this.#op('lt');
+      code.op('i32.and');
+    });
     return this.#finish(result);
   }
 
@@ -336,6 +378,8 @@ class FloatLowering {
     if (int === null || !(nearestEven || towardsZero)) return false;
     const { above, below, suffix, type } = TRUNCATIONS[int];
     const value = this.#operand(0);
+    const given = code.local(this.#type);
+    code.get(value).set(given);
     if (nearestEven) {
       code.get(value);
       this.#op('nearest');
@@ -351,6 +395,12 @@ class FloatLowering {
     this.#op('lt');
     code.op('i32.and', 'i32.eqz');
     this.#context.bailIf();
+    this.#checkExact(() => {
+      code.get(given);
+      this.#op('nearest');
+      code.get(given);
+      this.#op('eq');
+    });
     code.get(value).op(`${type}.trunc_${this.#type}${suffix}` as PlainOp);
     if (type === 'i32') code.op('i64.extend_i32_s');
     this.#values.setResult(this.#effect);
@@ -379,6 +429,9 @@ class FloatLowering {
     this.#op('eq', from);
     code.op('i32.or', 'i32.eqz');
     this.#context.bailIf();
+    this.#checkExact(() => {
+      code.get(result).op('f64.promote_f32').get(value).op('f64.eq');
+    });
     return this.#finish(result);
   }
 }

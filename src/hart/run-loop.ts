@@ -301,6 +301,9 @@ class RunLoop {
     code.get(status).i32(REGION_STATUS.missed).op('i32.eq').if();
     this.#addTo(record, REGION.misses, () => code.i32(1));
     code.end();
+    code.get(status).i32(REGION_STATUS.gated).op('i32.eq').if();
+    this.#addTo(record, REGION.gated, () => code.i32(1));
+    code.end();
     this.#lookUp(outer, refetch);
     code.get(status).if();
     // The interpreter may not have met it yet.

@@ -121,8 +121,8 @@ export const HART_FIELDS = {
   regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
   regionExits: exec(
     'u64',
-    'times that regions answered, by REGION_STATUS, then those not entered for want of budget',
-    5,
+    'times that regions answered, by REGION_STATUS; at 4 those not entered for want of budget',
+    6,
   ),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
@@ -212,6 +212,8 @@ export const FP_GATE = {
   dirty: 2,
   /** Dirty, frm is RNE and NX already set: native arithmetic may be used. */
   fast: 4,
+  /** Dirty and frm is RNE: native arithmetic may be used where its result is exact. */
+  exact: 8,
 } as const;
 
 /**
@@ -305,7 +307,9 @@ export const REGION = {
   refusals: 24,
   /** u32: visits that ended at an access whose page the data TLB does not have. */
   misses: 28,
-  lengthBytes: 32,
+  /** u32: visits that ended at arithmetic because NX is clear. */
+  gated: 32,
+  lengthBytes: 40,
   /** Records there are. */
   count: 4096,
 } as const;
@@ -320,6 +324,8 @@ export const REGION_STATUS = {
   refused: 2,
   /** As bailed, because the data TLB does not have the page of an access. */
   missed: 3,
+  /** As bailed, because FP_GATE.fast is clear. */
+  gated: 5,
 } as const;
 
 /** Of translated code, while it runs (src/jit/page-caches.ts): {u64 tag, u32 addend}. */

@@ -21,13 +21,10 @@ import { flowOf, registersOf, roundingOf } from './instructions.ts';
 import { type NarrowRegisters, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
 import { createPageCaches, type PageCache } from './page-caches.ts';
 import type { Block, Region, RegionInsn } from './region.ts';
+import { pushExitAt, pushExitInsns, pushExitStatus, sideExit } from './side-exit.ts';
 import { type Structure, structure } from './structure.ts';
 
 const [HART, COUNT] = [0, 1];
-/** A side exit's i32: instructions of its block that were not executed, then EXIT_MISSED, then the halfwords from the entry. */
-const EXIT_INSNS_BITS = 11;
-const EXIT_MISSED = 1 << EXIT_INSNS_BITS;
-const EXIT_AT_BIT = EXIT_INSNS_BITS + 1;
 
 export interface Emitted {
   /** The function's index in the module. */
@@ -38,6 +35,8 @@ export interface Emitted {
 }
 
 export interface EmitOptions {
+  /** With NX clear, floating-point results that are exact are computed here too. */
+  readonly checksExact: boolean;
   /** Function of the module that fills the fetch TLB. */
   readonly fetches: number;
   /** Functions of the module that fill the data TLB; null where a miss is a side exit. */
@@ -62,6 +61,8 @@ class RegionEmitter {
   readonly #writtenF = new Set<number>();
   readonly #base: number;
   readonly #dtlb: number;
+  /** Where the region checks that: whether NX is clear. */
+  readonly #inexactClear: number;
   /** Side exits: where and how far. */
   readonly #exit: number;
   readonly #exitPc: number;
@@ -85,6 +86,7 @@ class RegionEmitter {
     this.#structure = structure({ entry: 0, successors: (at) => this.#successors(at) });
     this.#base = code.local('i64');
     this.#dtlb = code.local('i32');
+    this.#inexactClear = code.local('i32');
     this.#exit = code.local('i32');
     this.#exitPc = code.local('i64');
     this.#status = code.local('i32');
@@ -147,16 +149,13 @@ class RegionEmitter {
     this.#tree(0);
     code.op('unreachable');
     code.end(); // side
-    code.get(this.#exit).i32(EXIT_AT_BIT).op('i32.shr_s').i32(1).op('i32.shl', 'i64.extend_i32_s');
+    pushExitAt(code, this.#exit);
     code.get(this.#base).op('i64.add').set(this.#exitPc);
-    code
-      .get(COUNT)
-      .get(this.#exit)
-      .i32((1 << EXIT_INSNS_BITS) - 1)
-      .op('i32.and', 'i32.add')
-      .set(COUNT);
-    code.i32(REGION_STATUS.missed).i32(REGION_STATUS.bailed);
-    code.get(this.#exit).i32(EXIT_MISSED).op('i32.and', 'select').set(this.#status);
+    code.get(COUNT);
+    pushExitInsns(code, this.#exit);
+    code.op('i32.add').set(COUNT);
+    pushExitStatus(code, this.#exit);
+    code.set(this.#status);
     code.end(); // leave
     this.#store();
     code.get(this.#status);
@@ -229,6 +228,10 @@ class RegionEmitter {
   #load(): void {
     const code = this.#code;
     code.get(HART).memory('i32.load', HART_OFFSETS.dtlb).set(this.#dtlb);
+    if (this.#options.checksExact) {
+      code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(FP_GATE.fast).op('i32.and', 'i32.eqz');
+      code.set(this.#inexactClear);
+    }
     for (const [number, local] of this.#x)
       code
         .get(HART)
@@ -340,7 +343,7 @@ class RegionEmitter {
         code.br(this.#leave);
         return;
       case 'bail':
-        code.i32(exitCode(end.at, 0)).set(this.#exit).br(this.#side);
+        code.i32(sideExit(end.at, 0)).set(this.#exit).br(this.#side);
     }
   }
 
@@ -367,8 +370,8 @@ class RegionEmitter {
     const leaveIf = (exit: number): void => {
       code.i32(exit).set(this.#exit).brIf(this.#side);
     };
-    const bailIf = (): void => leaveIf(exitCode(at, left));
-    const missIf = (): void => leaveIf(exitCode(at, left) | EXIT_MISSED);
+    const bailIf = (): void => leaveIf(sideExit(at, left));
+    const missIf = (): void => leaveIf(sideExit(at, left, 'missed'));
     return {
       code,
       callRuntime: null,
@@ -395,9 +398,10 @@ class RegionEmitter {
       requireFp: (bit) => {
         if ((this.#gate & bit) === bit) return;
         code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
-        bailIf();
+        leaveIf(sideExit(at, left, bit === FP_GATE.fast ? 'gated' : 'bailed'));
         this.#gate |= IMPLIED_GATE[bit] ?? bit;
       },
+      pushInexactClear: this.#options.checksExact ? () => void code.get(this.#inexactClear) : undefined,
       isX0: (operand) => number(operand) === 0,
       ...roundingOf(decoded),
     };
@@ -469,12 +473,9 @@ class RegionEmitter {
 const IMPLIED_GATE: Readonly<Record<number, number>> = {
   [FP_GATE.on]: FP_GATE.on,
   [FP_GATE.dirty]: FP_GATE.on | FP_GATE.dirty,
-  [FP_GATE.fast]: FP_GATE.on | FP_GATE.dirty | FP_GATE.fast,
+  [FP_GATE.exact]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact,
+  [FP_GATE.fast]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast,
 };
-
-function exitCode(at: number, insns: number): number {
-  return ((at / 2) << EXIT_AT_BIT) | insns;
-}
 
 /** Names the register that an address is computed from, and the kind of access. */
 function cacheKey(decoded: Decoded, addr: Node, tag: number): string | null {

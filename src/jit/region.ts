@@ -58,7 +58,7 @@ const MAX_INSNS = 400;
 const JOINING_INSNS = 100;
 const MAX_PAGES = 6;
 /** Offsets must fit the packing of exits (emit.ts). */
-const MAX_REACH = 2 ** 20;
+const MAX_REACH = 2 ** 19;
 const MAX_GUESSES = 12;
 const MAX_RETURNS = 4;
 /** Instructions taken in along paths that no trace has seen. */

@@ -93,7 +93,7 @@ const STRAIGHT_ENTRY_BYTES = 512;
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
 /** What the counters in the hart's regionExits count. */
-const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget'] as const;
+const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
 /** Entries that may wait; when there are more all are forgotten. */
 const MAX_WAITING = 256;
 /** Traces between two looks at how regions do, and visits that say something about one. */
@@ -101,8 +101,11 @@ const TRACES_PER_REVIEW = 4;
 /** Traces after which half of what counts against entries is forgotten. */
 const TRACES_PER_PARDON = 1024;
 const TELLING_VISITS = 512;
-/** A region that executes fewer instructions than this between two misses of the TLB fills it itself. */
-const INSNS_PER_MISS = 400;
+/**
+ * A region that executes fewer instructions than this between two misses of the TLB fills it itself; one between two exits
+ * for NX computes exact results itself.
+ */
+const INSNS_PER_EXIT = 400;
 
 export class RegionTranslator implements Translator {
   readonly statistics: TranslatorStatistics = {
@@ -128,8 +131,9 @@ export class RegionTranslator implements Translator {
   readonly #free: number[] = [];
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
-  /** Entries whose regions fill the TLB themselves. */
+  /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
   readonly #refilling = new Set<number>();
+  readonly #checking = new Set<number>();
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
   #liveBytes = 0;
@@ -211,12 +215,13 @@ export class RegionTranslator implements Translator {
       const insns = view.getUint32(at + REGION.insns, true);
       const refusals = view.getUint32(at + REGION.refusals, true);
       const misses = view.getUint32(at + REGION.misses, true);
+      const gated = view.getUint32(at + REGION.gated, true);
       if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) continue;
       this.#takeCounters(at);
-      if (misses * INSNS_PER_MISS > insns && !this.#refilling.has(placed.entryOp)) {
-        this.#compileRefilling(placed);
-        continue;
-      }
+      const isBetter =
+        (misses * INSNS_PER_EXIT > insns && this.#choose(this.#refilling, placed)) ||
+        (gated * INSNS_PER_EXIT > insns && this.#choose(this.#checking, placed));
+      if (isBetter) continue;
       if (insns >= (visits + refusals) * minInsnsPerVisit) continue;
       this.statistics.unprofitable += 1;
       this.#ban(placed.entryOp, MAX_CHANGES);
@@ -224,19 +229,21 @@ export class RegionTranslator implements Translator {
     }
   }
 
-  /** Anew, with the next that are compiled. */
-  #compileRefilling(placed: Placed): void {
-    if (this.#refilling.size > REGION.count) this.#refilling.clear();
-    this.#refilling.add(placed.entryOp);
+  /** Has a region compiled anew, with the next that are. @returns false where it is of that kind already */
+  #choose(kind: Set<number>, placed: Placed): boolean {
+    if (kind.has(placed.entryOp)) return false;
+    if (kind.size > REGION.count) kind.clear();
+    kind.add(placed.entryOp);
     this.#remove(placed);
     this.#waiting.set(placed.entryOp, { lo: placed.lo, arrivals: this.#options.urgent });
+    return true;
   }
 
   #takeCounters(at: number): void {
     const view = this.#view;
     this.statistics.visits += view.getUint32(at + REGION.visits, true);
     this.statistics.executed += view.getUint32(at + REGION.insns, true);
-    for (const field of [REGION.visits, REGION.insns, REGION.refusals, REGION.misses])
+    for (const field of [REGION.visits, REGION.insns, REGION.refusals, REGION.misses, REGION.gated])
       view.setUint32(at + field, 0, true);
   }
 
@@ -306,7 +313,10 @@ export class RegionTranslator implements Translator {
       this.#profile.forget(op);
       const region = this.#code.mayBegin(op) ? this.#form(op, lo) : null;
       if (region === null) continue;
-      const options = { fetches, refills: this.#refilling.has(op) ? refills : null };
+      // Where everything is translated all kinds are met.
+      const isRefilling = this.#refilling.has(op) || (this.#options.everything && (op & 8) !== 0);
+      const checksExact = this.#checking.has(op) || (this.#options.everything && (op & 16) !== 0);
+      const options = { fetches, refills: isRefilling ? refills : null, checksExact };
       const { index, minBudget, insns } = emitRegion(module, region, options);
       const name = `${made.length}`;
       module.export(name, index);

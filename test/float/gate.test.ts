@@ -22,7 +22,7 @@ describe('accruing flags', () => {
     divide(ONE, THREE);
     expect(runtime.get('fflags')).toBe(1n);
     expect(runtime.get('mstatus')).toBe(FS | 8n);
-    expect(gate()).toBe(FP_GATE.on | FP_GATE.dirty | FP_GATE.fast);
+    expect(gate()).toBe(FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast);
   });
 
   it('leaves FS alone where no flag changes', () => {
@@ -46,6 +46,6 @@ describe('accruing flags', () => {
     runtime.set('frm', 0);
     runtime.set('fflags', 0);
     divide(ONE, 0n);
-    expect(gate()).toBe(FP_GATE.on | FP_GATE.dirty);
+    expect(gate()).toBe(FP_GATE.on | FP_GATE.dirty | FP_GATE.exact);
   });
 });

@@ -47,7 +47,7 @@ function emitted(region: Region, options: EmitOptions): { text: string; bytesPer
   return { text, bytesPerInsn: bytes.length / insns };
 }
 
-const NO_REFILLS: EmitOptions = { fetches: 0, refills: null };
+const NO_REFILLS: EmitOptions = { fetches: 0, refills: null, checksExact: false };
 
 describe('emitted code', () => {
   it.each([
@@ -64,7 +64,7 @@ describe('emitted code', () => {
     [
       'a store that fills the TLB',
       'sd a0, 8(a1)\n addi a1, a1, 16\n ecall',
-      { fetches: 0, refills: { toRead: 1, toWrite: 2 } },
+      { ...NO_REFILLS, refills: { toRead: 1, toWrite: 2 } },
     ],
     ['a call and its return', 'jal ra, twice\n j end\n twice: slli a0, a0, 1\n ret\n end: ecall', NO_REFILLS],
     ['a sum of doubles', 'fadd.d fa0, fa1, fa2\n fsd fa0, 0(a0)\n ecall', NO_REFILLS],

@@ -1,5 +1,6 @@
 /** The translator on small programs: exact counts, changed code, code seen at two addresses, bounds, what it costs. */
 import { describe, expect, it } from 'vitest';
+import { REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { RegionTranslator, type TranslatorOptions } from '../../src/jit/translator.ts';
 import { compareStates } from '../lockstep/harness.ts';
@@ -204,6 +205,53 @@ describe('the translator', () => {
     expectSame(machine, other);
     translator.review();
     expect(translator.statistics.executed).toBeGreaterThan(500_000);
+  });
+
+  it('computes what is exact while NX is clear, and leaves what is not', () => {
+    // Integers in doubles and singles: sums, products, quotients and roots without a rest, fused ones, conversions.
+    const source = `
+      li t0, 0x6000
+      csrs mstatus, t0
+      li t0, 3
+      fcvt.d.l fa0, t0
+      fcvt.s.w fs0, t0
+    again:
+      li t1, 500
+    next:
+      fcvt.d.l fa1, t1
+      fmul.d fa2, fa1, fa1
+      fmadd.d fa3, fa1, fa0, fa2
+      fsub.d fa4, fa3, fa2
+      fdiv.d fa5, fa4, fa0
+      fsqrt.d fa6, fa2
+      fcvt.s.d fs1, fa6
+      fmadd.s fs2, fs1, fs0, fs1
+      fdiv.s fs3, fs2, fs1
+      fcvt.l.d a1, fa5, rtz
+      add a0, a0, a1
+      addi t1, t1, -1
+      bnez t1, next
+      addi s0, s0, 1
+      li t2, 40
+      blt s0, t2, again
+      li t1, 7                      # from now on NX is raised
+      fcvt.d.l fa1, t1
+      fdiv.d fa0, fa0, fa1
+      j again
+    `;
+    const { machine, translator } = translating({ threshold: 64, urgent: 64, traceInterval: 1024 });
+    const other = load(new InterpreterMachine(), source);
+    load(machine, source);
+    const flags: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      for (const one of [machine, other]) one.step(10_000);
+      expectSame(machine, other);
+      flags.push(machine.hart.word('fflags'));
+    }
+    translator.review();
+    expect([flags[0], flags.at(-1)]).toEqual([0, 1]);
+    expect(translator.statistics.executed).toBeGreaterThan(200_000);
+    expect(Number(machine.hart.get('regionExits', REGION_STATUS.gated))).toBeLessThan(20_000);
   });
 
   it('drops all it has rather than grow', () => {

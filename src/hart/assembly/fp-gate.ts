@@ -4,7 +4,16 @@
  * its bits. Whoever writes one of the three calls `fpGateChanged`.
  */
 import { hart } from './hart';
-import { FP_GATE_DIRTY, FP_GATE_FAST, FP_GATE_ON, H_FFLAGS, H_FP_GATE, H_FRM, H_MSTATUS } from './layout.generated';
+import {
+  FP_GATE_DIRTY,
+  FP_GATE_EXACT,
+  FP_GATE_FAST,
+  FP_GATE_ON,
+  H_FFLAGS,
+  H_FP_GATE,
+  H_FRM,
+  H_MSTATUS,
+} from './layout.generated';
 
 const FS_SHIFT: u64 = 13;
 const FS_DIRTY: u32 = 3;
@@ -18,8 +27,10 @@ export function fpGateChanged(): void {
   if (fs !== 0) gate |= FP_GATE_ON;
   if (fs === FS_DIRTY) {
     gate |= FP_GATE_DIRTY;
-    const isNearest = load<u32>(hart + H_FRM) === ROUND_NEAREST_EVEN;
-    if (isNearest && (load<u32>(hart + H_FFLAGS) & INEXACT) !== 0) gate |= FP_GATE_FAST;
+    if (load<u32>(hart + H_FRM) === ROUND_NEAREST_EVEN) {
+      gate |= FP_GATE_EXACT;
+      if ((load<u32>(hart + H_FFLAGS) & INEXACT) !== 0) gate |= FP_GATE_FAST;
+    }
   }
   store<u32>(hart + H_FP_GATE, gate);
 }

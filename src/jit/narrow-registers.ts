@@ -29,9 +29,7 @@ export function passNarrow(decoded: Decoded, narrow: Set<number>): void {
   }
 }
 
-/**
- * @param order blocks in reverse postorder, the entry's first, of which nothing is known
- */
+/** @param order the region's blocks, the entry's first: nothing is known where that begins */
 export function narrowRegisters(
   order: readonly number[],
   block: (at: number) => Block,

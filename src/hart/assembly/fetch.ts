@@ -5,7 +5,7 @@
  * A decoded page is decoded from its copy of the source, never from RAM: what changed in RAM is seen where the page is
  * looked up after a fence.i, by comparison.
  */
-import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
+import { EXECUTE, MENVCFG_ADUE, PAGE_BYTES, PAGE_MASK } from './architecture';
 import { codeChanged } from './env';
 import { hart } from './hart';
 import {
@@ -35,6 +35,7 @@ import {
   H_DECODED_PAGES,
   H_EVICTION_HAND,
   H_FTLB,
+  H_MENVCFG,
   H_OP,
   H_PAGE,
   H_PC,
@@ -96,8 +97,12 @@ function findPage(pc: u64): u32 {
   return page;
 }
 
-/** For translated code: enters the page of va into the fetch TLB, where it may be executed whole. Traps nothing. */
+/**
+ * For translated code: enters the page of va into the fetch TLB, where it may be executed whole. Traps nothing. Nor does it
+ * set a PTE's A bit, since nobody knows whether the page is executed: where the hart would, it does nothing.
+ */
 export function refillToExecute(va: u64): void {
+  if ((load<u64>(hart, H_MENVCFG) & MENVCFG_ADUE) !== 0) return;
   if (fetchFault(va) !== 0) return;
   const page = gpa & PAGE_MASK;
   if (pmpUniform(page, PAGE_BYTES, load<u32>(hart, H_PRIV)) === 0) return;

@@ -165,7 +165,7 @@ describe('who may access', () => {
     machine.run('requireFp', 1);
     expect(machine.get('mstatus')).toBe(FS);
     machine.writeCsr(0x001, 1n);
-    expect(machine.get('fpGate')).toBe(BigInt(FP_GATE.on | FP_GATE.dirty | FP_GATE.fast));
+    expect(machine.get('fpGate')).toBe(BigInt(FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast));
     machine.writeCsr(0x003, 0x41n);
     expect([machine.get('frm'), machine.get('fflags')]).toEqual([2n, 1n]);
     machine.writeCsr(0x300, 0n);

@@ -27,6 +27,22 @@ finished: j finished
 export const sbi = (extension: keyof typeof sbiExtension, fid: number): string =>
   `li a7, ${sbiExtension[extension]}\n li a6, ${fid}\n ecall\n`;
 
+/** Starts a hart at a label; a1 there is `opaque`. Answers in a0. */
+export const start = (hart: number | string, label: string, opaque: number | string = 0): string => `
+  la a1, ${label}
+  ${typeof hart === 'number' ? `li a0, ${hart}` : `mv a0, ${hart}`}
+  ${typeof opaque === 'number' ? `li a2, ${opaque}` : `mv a2, ${opaque}`}
+  ${sbi('hsm', 0)}`;
+
+/** Starts all harts of so many but the first at a label, each with its number in a0. */
+export const startOthers = (harts: number, label: string): string => `
+  li s1, ${harts - 1}
+each_other:
+  ${start('s1', label)}
+  addi s1, s1, -1
+  bnez s1, each_other
+`;
+
 /** Shutdown through the SBI. */
 export const SHUTDOWN = `
 shutdown:

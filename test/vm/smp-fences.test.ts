@@ -1,18 +1,21 @@
 /** Remote fences of the built-in SBI: what one hart maps or writes, and the others see. */
 import { describe, expect, it } from 'vitest';
 import { sbiError } from '../../src/sbi/host.ts';
-import { RESULTS_GPA, reaches, result, results, SHUTDOWN, sbi, sbiHarts } from '../support/harts.ts';
+import {
+  RESULTS_GPA,
+  reaches,
+  result,
+  results,
+  SHUTDOWN,
+  sbi,
+  sbiHarts,
+  start,
+  startOthers,
+} from '../support/harts.ts';
 import { RAM_BASE, within } from '../support/machines.ts';
 
 const END_MS = 60_000;
 const POWEROFF = { kind: 'poweroff', code: 0 };
-
-/** Starts a hart at a label; a1 there is `opaque`. Answers in a0. */
-const start = (hart: number | string, label: string, opaque: number | string = 0): string => `
-  la a1, ${label}
-  ${typeof hart === 'number' ? `li a0, ${hart}` : `mv a0, ${hart}`}
-  ${typeof opaque === 'number' ? `li a2, ${opaque}` : `mv a2, ${opaque}`}
-  ${sbi('hsm', 0)}`;
 
 describe('remote fences', () => {
   it('a page that one hart maps elsewhere is seen there by another once the fence is done', async () => {
@@ -134,11 +137,7 @@ describe('remote fences', () => {
     const vm = await sbiHarts(
       4,
       `
-      li s1, 3
-    each:
-      ${start('s1', 'begin')}
-      addi s1, s1, -1
-      bnez s1, each
+      ${startOthers(4, 'begin')}
       li a0, 0
     begin:
       # Each hart writes the code that the next one runs: li a0, n; ret.

@@ -1,18 +1,22 @@
 /** What harts in S mode do to each other through the built-in SBI: HSM, IPIs, remote fences, the console. */
 import { describe, expect, it, vi } from 'vitest';
 import { hartState, sbiError } from '../../src/sbi/host.ts';
-import { RESULTS_GPA, reaches, result, results, SHUTDOWN, sbi, sbiHarts } from '../support/harts.ts';
+import {
+  RESULTS_GPA,
+  reaches,
+  result,
+  results,
+  SHUTDOWN,
+  sbi,
+  sbiHarts,
+  start,
+  startOthers,
+} from '../support/harts.ts';
 import { within } from '../support/machines.ts';
 
 const END_MS = 60_000;
 const POWEROFF = { kind: 'poweroff', code: 0 };
 
-/** Starts a hart at a label; a1 there is `opaque`. Answers in a0. */
-const start = (hart: number | string, label: string, opaque: number | string = 0): string => `
-  la a1, ${label}
-  ${typeof hart === 'number' ? `li a0, ${hart}` : `mv a0, ${hart}`}
-  ${typeof opaque === 'number' ? `li a2, ${opaque}` : `mv a2, ${opaque}`}
-  ${sbi('hsm', 0)}`;
 const status = (hart: number): string => `li a0, ${hart}\n${sbi('hsm', 2)}`;
 /** Waits until hart_get_status says so. @param label used once */
 const untilStatus = (hart: number, state: number, label: string): string => `
@@ -206,11 +210,7 @@ describe('IPIs', () => {
     const vm = await sbiHarts(
       4,
       `
-      li s1, 3
-    each:
-      ${start('s1', 'other')}
-      addi s1, s1, -1
-      bnez s1, each
+      ${startOthers(4, 'other')}
       csrwi sie, 2
       li s2, 0
       li s3, ${RESULTS_GPA}

@@ -114,8 +114,8 @@ interface FastLoop {
 const POLL = 128;
 
 /**
- * `fast(hart, later)`: runs up to `later` instructions, fewer where the doorbell rings, from state.op, in state.page, at state.pc. Adds what is left of
- * them to state.remaining. @returns a FAST reason, with op, page and pc stored
+ * `fast(hart, later)`: runs up to `later` instructions, fewer where the doorbell rings, from state.op, in state.page, at
+ * state.pc. Adds what is left of them to state.remaining. @returns a FAST reason, with op, page and pc stored
  */
 function buildFast(module: Module): number {
   const { index, code } = module.function({ parameters: ['i32', 'i32'], results: ['i32'] });

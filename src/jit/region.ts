@@ -9,6 +9,7 @@ import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import type { GuestCode } from './guest-code.ts';
 import { PAGE_BYTES } from './guest-code.ts';
 import { type Flow, flowOf, isTranslatable, linkOf, registersOf } from './instructions.ts';
+import { SIDE_EXIT_REACH } from './side-exit.ts';
 
 export interface RegionInsn {
   /** Bytes from the entry. */
@@ -57,8 +58,6 @@ const MAX_INSNS = 400;
 /** From so many on a region ends where another begins: long straight code is translated once, not from each entry. */
 const JOINING_INSNS = 100;
 const MAX_PAGES = 6;
-/** Offsets must fit the packing of exits (emit.ts). */
-const MAX_REACH = 2 ** 19;
 const MAX_GUESSES = 12;
 const MAX_RETURNS = 4;
 /** Instructions taken in along paths that no trace has seen. */
@@ -135,7 +134,7 @@ export class RegionFormer {
   #walk(start: number): number[] {
     this.#leaders.add(start);
     let at = start;
-    while (!this.#insns.has(at) && this.#insns.size < MAX_INSNS && Math.abs(at) < MAX_REACH) {
+    while (!this.#insns.has(at) && this.#insns.size < MAX_INSNS && Math.abs(at) < SIDE_EXIT_REACH) {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;

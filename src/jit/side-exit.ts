@@ -11,9 +11,12 @@ const AT_BIT = INSNS_BITS + WHY_BITS;
 /** REGION_STATUS has the reasons two apart. */
 const STATUS_STEP = 2;
 
+/** Bytes from the entry, either way, that fit. */
+export const SIDE_EXIT_REACH: number = 2 ** (32 - AT_BIT);
+
 export type Reason = 'bailed' | 'missed' | 'gated';
 
-/** @param at bytes from the entry, an even number less than 2^19 either way; @param insns less than 2^11 */
+/** @param at bytes from the entry, an even number within SIDE_EXIT_REACH; @param insns less than 2^11 */
 export function sideExit(at: number, insns: number, reason: Reason = 'bailed'): number {
   const why = (REGION_STATUS[reason] - REGION_STATUS.bailed) / STATUS_STEP;
   return ((at / 2) << AT_BIT) | (why << INSNS_BITS) | insns;

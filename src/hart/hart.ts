@@ -62,8 +62,8 @@ export interface TranslatorPlace {
 export interface Translator {
   /** Instructions to be interpreted between two traces. */
   readonly traceInterval: number;
-  /** The last `length` instructions are in ARENA.trace. @param leftRegion a region was left for the first of them */
-  trace(length: number, leftRegion: boolean): void;
+  /** The last `length` instructions are in ARENA.trace; see HOST_IMPORTS. @param left how it began, of LEFT */
+  trace(length: number, left: number, atRegion: boolean): void;
   /** As the runtime's import of that name (assembly/env.ts). */
   codeChanged(page: number, offset: number): void;
   /** Modules compiled so far. */
@@ -135,7 +135,7 @@ export class Hart {
       host: {
         decode: (op: number) => this.decoder.decodeAt(op >>> 0),
         decodeWord: (op: number, word: number) => this.decoder.decodeWord(op >>> 0, word),
-        trace: (length: number, leftRegion: number) => this.translator?.trace(length, leftRegion !== 0),
+        trace: (length: number, left: number, atRegion: number) => this.translator?.trace(length, left, atRegion !== 0),
       },
     });
     this.#run = interpreter.exports['run'] as (arena: number) => number;

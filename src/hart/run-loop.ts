@@ -23,13 +23,20 @@ export const FAST = { outOfBudget: 0, slow: 1, undecoded: 2, fetch: 3, region: 4
 
 /**
  * What the host supplies. `decode` and `decodeWord` write the op of an instruction, from RAM or (crossing a page) from
- * its 32-bit word. `trace` is given what was just executed (ARENA.trace): how many, and whether a region was left there.
+ * its 32-bit word. `trace` is given what was just executed (ARENA.trace): how many, how it began (LEFT), and 1 where a
+ * region begins behind it.
  */
 export const HOST_IMPORTS: Readonly<Record<string, FunctionType>> = {
   decode: { parameters: ['i32'], results: [] },
   decodeWord: { parameters: ['i32', 'i32'], results: [] },
-  trace: { parameters: ['i32', 'i32'], results: [] },
+  trace: { parameters: ['i32', 'i32', 'i32'], results: [] },
 };
+
+/**
+ * Whether a region was left just before: for what no region goes on with, or `aside`, in the middle of what it would have
+ * gone on with.
+ */
+export const LEFT = { not: 0, behind: 1, aside: 2 } as const;
 
 /** Instructions between two looks at the clock, and of translated code at the doorbell: about 30 microseconds. */
 const QUANTUM = 8192;
@@ -75,8 +82,8 @@ class RunLoop {
   readonly #slice: number;
   /** `remaining` when the hot loop was last called. */
   readonly #before: number;
-  /** 1 where a region was just left for what no region begins with. */
-  readonly #leftRegion: number;
+  /** LEFT. */
+  readonly #left: number;
 
   constructor(code: Code, call: Call, callees: Callees) {
     this.#code = code;
@@ -88,7 +95,7 @@ class RunLoop {
     this.#reason = code.local('i32');
     this.#slice = code.local('i32');
     this.#before = code.local('i32');
-    this.#leftRegion = code.local('i32');
+    this.#left = code.local('i32');
   }
 
   emit(): void {
@@ -159,7 +166,7 @@ class RunLoop {
     this.#traceIfDue(outer, refetch, inner);
     this.#endSliceAtTrace();
     this.#callFast(this.#slice);
-    code.i32(0).set(this.#leftRegion);
+    code.i32(LEFT.not).set(this.#left);
     this.#leaveIfRung(outer);
     code.get(reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
@@ -260,9 +267,11 @@ class RunLoop {
     code.get(hart).i32(1);
     this.#load('traceInterval');
     this.#load('traceLeft').op('select').memory('i32.store', HART_OFFSETS.traceDue);
-    code.get(length).get(this.#leftRegion);
+    code.get(length).get(this.#left);
+    code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq');
+    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq', 'i32.and');
     this.#call(code, 'trace');
-    code.i32(0).set(this.#leftRegion);
+    code.i32(LEFT.not).set(this.#left);
     this.#fetchIfAsked(outer, refetch);
     code.br(inner);
     code.end();
@@ -311,10 +320,11 @@ class RunLoop {
     this.#load('op');
     this.#call(code, 'decode');
     code.end();
-    code.i32(1).set(this.#leftRegion).br(slow);
+    code.i32(LEFT.aside).i32(LEFT.behind).get(status).i32(REGION_STATUS.bailed).op('i32.ne', 'select').set(this.#left);
+    code.br(slow);
     code.end();
     this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq').brIf(dispatch);
-    code.i32(1).set(this.#leftRegion).br(inner);
+    code.i32(LEFT.behind).set(this.#left).br(inner);
     code.end(); // dispatch
     code.end(); // original
     this.#runOriginal(record);

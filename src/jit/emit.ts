@@ -69,7 +69,8 @@ class RegionEmitter {
   readonly #status: number;
   #caches: ReadonlyMap<string, PageCache> = new Map();
   readonly #labels = new Map<number, Label>();
-  readonly #loops = new Map<number, Label>();
+  /** By their heads, the outermost first. */
+  readonly #loops = new Map<number, readonly Label[]>();
   readonly #budgets = new Map<number, number>();
   #leave: Label = { depth: 0 };
   #side: Label = { depth: 0 };
@@ -286,12 +287,13 @@ class RegionEmitter {
     const code = this.#code;
     const merges = this.#structure.mergesBelow(at);
     if (!this.#structure.isLoop(at)) return this.#within(at, merges);
-    this.#loops.set(at, code.loop());
+    const loops = Array.from({ length: this.#structure.loopsAt(at) }, () => code.loop());
+    this.#loops.set(at, loops);
     code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').if();
     this.#leaveFor(at);
     code.end();
     this.#within(at, merges);
-    code.end();
+    for (const _ of loops) code.end();
   }
 
   #within(at: number, merges: readonly number[]): void {
@@ -304,9 +306,10 @@ class RegionEmitter {
   }
 
   #go(from: number, to: number): void {
-    const { isBroken, isBackEdge, isMerge } = this.#structure;
+    const { isBroken, isBackEdge, isMerge, loopOf } = this.#structure;
     if (!this.#region.blocks.has(to) || isBroken(from, to)) return this.#leaveFor(to);
-    const label = isBackEdge(from, to) ? this.#loops.get(to) : isMerge(to) ? this.#labels.get(to) : undefined;
+    const isBack = isBackEdge(from, to);
+    const label = isBack ? this.#loops.get(to)?.[loopOf(from, to)] : isMerge(to) ? this.#labels.get(to) : undefined;
     if (label !== undefined) this.#code.br(label);
     else this.#tree(to);
   }

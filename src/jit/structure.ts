@@ -20,9 +20,18 @@ export interface Structure {
   isInLoop(node: number): boolean;
   /** Whether an edge goes back to a loop's head, which dominates its source. */
   isBackEdge(from: number, to: number): boolean;
+  /**
+   * Loops within each other may have one head, where a region is entered at the inner one's. How many `node` is the head
+   * of, and which of them a back edge repeats: 0 is the outermost.
+   */
+  loopsAt(node: number): number;
+  loopOf(from: number, head: number): number;
   /** Whether an edge must not be taken within the structure. */
   isBroken(from: number, to: number): boolean;
 }
+
+/** Loops with one head that are told from each other. */
+const MAX_NEST = 4;
 
 /** Reverse postorder of what is reached along edges that are not broken. */
 function reversePostorder(graph: Graph, isBroken: (from: number, to: number) => boolean): number[] {
@@ -108,28 +117,53 @@ function finish({ order, index, predecessors, parent, isBroken }: Found): Struct
   const isMergeIndex = (i: number): boolean => (predecessors[i] ?? []).filter((p) => p < i).length > 1;
   const merges: number[][] = order.map(() => []);
   for (let i = order.length - 1; i > 0; i--) if (isMergeIndex(i)) merges[parent[i] ?? 0]?.push(order[i] ?? 0);
-  const loops = new Set(order.filter((_, i) => (predecessors[i] ?? []).some((p) => p >= i)));
   const inLoop = new Set<number>();
-  for (const [head, from] of order.flatMap((_, i) => (predecessors[i] ?? []).map((p) => [i, p] as const))) {
-    if (from < head) continue;
-    // Backwards from the edge's source up to the head, which dominates it.
-    const rest = [from];
-    const body = new Set([head]);
-    for (let i = rest.pop(); i !== undefined; i = rest.pop()) {
-      if (body.has(i)) continue;
-      body.add(i);
-      rest.push(...(predecessors[i] ?? []));
-    }
-    for (const i of body) inLoop.add(i);
-  }
+  const nests = new Map<number, readonly (readonly number[])[]>();
+  predecessors.forEach((from, head) => {
+    const bodies = from.filter((p) => p >= head).map((latch) => ({ latch, body: bodyOf(latch, head, predecessors) }));
+    for (const { body } of bodies) for (const i of body) inLoop.add(i);
+    if (bodies.length > 0) nests.set(head, nestOf(bodies));
+  });
   return {
     order,
     index,
     mergesBelow: (node) => merges[at(node)] ?? [],
     isMerge: (node) => isMergeIndex(at(node)),
-    isLoop: (node) => loops.has(node),
+    isLoop: (node) => nests.has(at(node)),
     isInLoop: (node) => inLoop.has(at(node)),
     isBackEdge: (from, to) => at(to) <= at(from),
+    loopsAt: (node) => nests.get(at(node))?.length ?? 0,
+    loopOf: (from, head) => nests.get(at(head))?.findIndex((latches) => latches.includes(at(from))) ?? 0,
     isBroken,
   };
+}
+
+/** Backwards from a back edge's source up to the head, which dominates it. */
+function bodyOf(latch: number, head: number, predecessors: readonly (readonly number[])[]): Set<number> {
+  const rest = [latch];
+  const body = new Set([head]);
+  for (let i = rest.pop(); i !== undefined; i = rest.pop()) {
+    if (body.has(i)) continue;
+    body.add(i);
+    rest.push(...(predecessors[i] ?? []));
+  }
+  return body;
+}
+
+interface Latch {
+  readonly latch: number;
+  readonly body: ReadonlySet<number>;
+}
+
+/** The latches of each of the loops with one head, the outermost loop first: a body that holds all before it is outside. */
+function nestOf(bodies: readonly Latch[]): number[][] {
+  const nest: number[][] = [];
+  const inside = new Set<number>();
+  for (const { latch, body } of bodies.toSorted((a, b) => a.body.size - b.body.size)) {
+    const isOutside = body.size > inside.size && [...inside].every((i) => body.has(i));
+    if (isOutside && nest.length < MAX_NEST) nest.unshift([]);
+    nest[0]?.push(latch);
+    for (const i of body) inside.add(i);
+  }
+  return nest;
 }

@@ -11,6 +11,7 @@
 
 import { SPECIAL } from '../hart/handlers.ts';
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
+import { LEFT } from '../hart/run-loop.ts';
 import { TRANSLATOR_FUNCTIONS } from '../hart/runtime-functions.ts';
 import { ARENA, DECODED_PAGE, HART_OFFSETS, OP, REGION, TRACE } from '../hart/state.ts';
 import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
@@ -165,9 +166,10 @@ export class RegionTranslator implements Translator {
     );
   }
 
-  trace(length: number, leftRegion: boolean): void {
+  trace(length: number, left: number, atRegion: boolean): void {
     const view = this.#view;
     const base = this.#place.arena + ARENA.trace;
+    const { everything, leftWeight } = this.#options;
     this.statistics.traces += 1;
     let previous: Step | null = null;
     let onTheWay: Step | null = null;
@@ -180,7 +182,9 @@ export class RegionTranslator implements Translator {
       this.#profile.see(op);
       const step: Step = { lo, op, page, end: (lo + this.#code.lengthAt(page, op)) >>> 0 };
       if (previous === null) {
-        if (leftRegion || this.#options.everything) this.#arrive(op, lo, this.#options.leftWeight);
+        // In the middle of a loop, say: one more region of the same loop would be entered there, and be a worse one.
+        const isBetween = left === LEFT.aside && atRegion;
+        if ((left !== LEFT.not && !isBetween) || everything) this.#arrive(op, lo, leftWeight);
         onTheWay = step;
       } else if (lo !== previous.end) {
         isStraight = false;
@@ -188,7 +192,9 @@ export class RegionTranslator implements Translator {
       } else if (((lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = step;
       previous = step;
     }
-    if (isStraight && onTheWay !== null) this.#arrive(onTheWay.op, onTheWay.lo, this.#options.leftWeight);
+    // A piece of a trace shows nothing straight.
+    if (length < TRACE.length) isStraight = false;
+    if (isStraight && onTheWay !== null) this.#arrive(onTheWay.op, onTheWay.lo, leftWeight);
     this.#compileIfDue();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
     if (this.statistics.traces % TRACES_PER_PARDON === 0) this.#pardon();

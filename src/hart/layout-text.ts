@@ -5,7 +5,20 @@
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { DIRTY_CLIENTS } from '../memory/dirty-log.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
-import { AIA, ARENA, DECODED_PAGE, DTLB, EXIT, FP_GATE, FTLB, HART_OFFSETS, OP, PENDING, STATUS } from './state.ts';
+import {
+  AIA,
+  ARENA,
+  DECODED_PAGE,
+  DTLB,
+  EXIT,
+  FP_GATE,
+  FTLB,
+  HART_OFFSETS,
+  OP,
+  PENDING,
+  REGION,
+  STATUS,
+} from './state.ts';
 
 const screaming = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
 
@@ -28,6 +41,7 @@ function constantsText(): string {
     ...constants('FP_GATE_', FP_GATE),
     ...constants('DTLB_', DTLB),
     ...constants('FTLB_', FTLB),
+    ...constants('REGION_', REGION),
     ...constants('DECODED_PAGE_', DECODED_PAGE),
     ...constants('OP_', OP),
     ...constants('ARENA_', ARENA),

@@ -58,8 +58,11 @@ export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fa
 /** Beside the values of REGION_STATUS. */
 const NO_BUDGET = 4;
 
-/** `region(hart, count) -> REGION_STATUS`: runs at most `count` instructions; gives back the rest as `fast` does. */
-export const REGION_TYPE: FunctionType = { parameters: ['i32', 'i32'], results: ['i32'] };
+/**
+ * `region(hart, count, entry) -> REGION_STATUS`: runs at most `count` instructions, from one of its entries (REGION.entry)
+ * on; gives back the rest as `fast` does.
+ */
+export const REGION_TYPE: FunctionType = { parameters: ['i32', 'i32', 'i32'], results: ['i32'] };
 
 /** What the loop calls: `fast`, the slow forms of table 0, and the regions of another table. */
 interface Callees {
@@ -294,14 +297,22 @@ class RunLoop {
     code.i32(NO_BUDGET).set(status);
     this.#countExit(status);
     code.br(original).end();
-    code.get(hart);
-    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
-    code.get(hart).get(this.#slice).get(record).memory('i32.load', REGION.slot).callIndirect(regionType, regions);
-    code.set(status);
+    this.#pushIsElsewhere(record);
+    code.if();
+    code.get(record);
+    this.#call(code, 'regionIsInPlace');
+    code.op('i32.eqz').if();
+    code.i32(REGION_STATUS.refused).set(status);
     this.#countExit(status);
-    code.get(status).i32(REGION_STATUS.refused).op('i32.eq').if();
     this.#addTo(record, REGION.refusals, () => code.i32(1));
     code.br(original).end();
+    code.end();
+    code.get(hart);
+    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
+    code.get(hart).get(this.#slice).get(record).memory('i32.load', REGION.entry);
+    code.get(record).memory('i32.load', REGION.slot).callIndirect(regionType, regions);
+    code.set(status);
+    this.#countExit(status);
     this.#addTo(record, REGION.visits, () => code.i32(1));
     this.#addTo(record, REGION.insns, () => {
       code.get(before);
@@ -331,6 +342,21 @@ class RunLoop {
     this.#leaveIfRung(outer);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
+  }
+
+  /** Pushes whether a region's pages may be in other places than when that was last looked at. */
+  #pushIsElsewhere(record: number): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    code
+      .get(record)
+      .memory('i64.load', REGION.epoch)
+      .get(hart)
+      .memory('i64.load', HART_OFFSETS.fetchEpoch)
+      .op('i64.ne');
+    code.get(record).memory('i64.load', REGION.pc).get(hart).memory('i64.load', HART_OFFSETS.pc).op('i64.ne', 'i32.or');
+    code.get(record).memory('i32.load', REGION.ftlb);
+    this.#load('ftlb').op('i32.ne', 'i32.or');
   }
 
   #addTo(record: number, offset: number, push: () => void): void {

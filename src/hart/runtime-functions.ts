@@ -12,10 +12,7 @@ const type = (parameters: readonly ValueType[], result?: ValueType): FunctionTyp
 });
 
 /** Those that translated code calls; the interpreter does not. */
-export const TRANSLATOR_FUNCTIONS: Readonly<
-  Record<'refillToExecute' | 'refillToRead' | 'refillToWrite', FunctionType>
-> = {
-  refillToExecute: type(['i64']),
+export const TRANSLATOR_FUNCTIONS: Readonly<Record<'refillToRead' | 'refillToWrite', FunctionType>> = {
   refillToRead: type(['i64']),
   refillToWrite: type(['i64']),
 };
@@ -45,6 +42,7 @@ const MACHINE: Readonly<Record<string, FunctionType>> = {
   sfenceVma: type(['i64', 'i64', 'i32', 'i32', 'i32']),
   fetch: type([], 'i32'),
   fetchCrossing: type(['i32']),
+  regionIsInPlace: type(['i32'], 'i32'),
   interrupts: type([]),
 };
 

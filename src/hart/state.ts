@@ -118,6 +118,7 @@ export const HART_FIELDS = {
   traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
   traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),
   traceLeft: exec('u32', 'instructions of the trace under way that are still to come'),
+  fetchEpoch: exec('u64', 'counts whatever may have changed which decoded pages addresses have'),
   regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
   regionExits: exec(
     'u64',
@@ -290,13 +291,13 @@ export const OP = {
 } as const;
 
 /**
- * A translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered, and has the
+ * An entry of a translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered, and has the
  * offset of this record in ARENA.regions as its immediate.
  */
 export const REGION = {
   /** u64: the op that was there before. */
   original: 0,
-  /** u32: place in the table of regions. */
+  /** u32: place in the table of regions; several entries of one region have the same. */
   slot: 8,
   /** u32: instructions that must be left for it to be entered. */
   minBudget: 12,
@@ -309,7 +310,22 @@ export const REGION = {
   misses: 28,
   /** u32: visits that ended at arithmetic because NX is clear. */
   gated: 32,
-  lengthBytes: 40,
+  /** u32: the region's last argument. */
+  entry: 36,
+  /**
+   * u64 fetchEpoch, u64 pc, u32 ftlb: when the region's pages were last found in their places. There they are as long as
+   * those stay the same.
+   */
+  epoch: 40,
+  pc: 48,
+  ftlb: 56,
+  /** u32: pages it has beside the one of this entry. */
+  pages: 60,
+  /** For each of them {i32 distance in bytes from this entry's page, u32 decoded page}. */
+  page: 64,
+  pageBytes: 8,
+  maxPages: 8,
+  lengthBytes: 128,
   /** Records there are. */
   count: 4096,
 } as const;
@@ -328,9 +344,6 @@ export const REGION_STATUS = {
   gated: 5,
 } as const;
 
-/** Of translated code, while it runs (src/jit/page-caches.ts): {u64 tag, u32 addend}. */
-export const PAGE_CACHE = { tag: 0, addend: 8, lengthBytes: 16, count: 64 } as const;
-
 /** A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}. */
 export const TRACE = { length: 128, entryBytes: 8 } as const;
 
@@ -348,9 +361,8 @@ export const ARENA = (() => {
   const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
   const regions = align(guardedPage + DECODED_PAGE.lengthBytes, 64);
   const trace = regions + REGION.lengthBytes * REGION.count;
-  const pageCaches = trace + TRACE.length * TRACE.entryBytes;
-  const lengthBytes = align(pageCaches + PAGE_CACHE.count * PAGE_CACHE.lengthBytes, 65536);
+  const lengthBytes = align(trace + TRACE.length * TRACE.entryBytes, 65536);
   return {
-    ...{ dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, regions, trace, pageCaches, lengthBytes },
+    ...{ dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, regions, trace, lengthBytes },
   } as const;
 })();

@@ -1,44 +1,52 @@
 /**
- * A region as a WebAssembly function `(hart, count) -> REGION_STATUS`.
+ * A region as a WebAssembly function `(hart, count, entry) -> REGION_STATUS`.
  *
- * The guest's registers that the region uses are locals: loaded at entry, those that it writes stored at each exit.
- * `count` is what is left of the slice; a block takes its instructions off it where it begins. At the entry and at each
- * loop's head there must be enough left for the longest way to the next such place, or the region is left: so no
- * instruction is executed that the slice does not hold, and none is counted that was not executed.
+ * The guest's registers that the region uses are locals (register-plan.ts). The run loop has seen to it that its pages
+ * are where they were.
+ * `count` is what is left of the slice; a block takes its instructions off it where it begins. At the entries, at each
+ * loop's head and where the dispatcher goes along an edge there must be enough left for the longest way to the next such
+ * place, or the region is left: so no instruction is executed that the slice does not hold, and none is counted that was not executed.
  *
  * Each instruction is lowered from its one definition by src/hart/lower-fast.ts; where that bails out, the region is
  * left in front of the instruction with REGION_STATUS.bailed.
  */
 import { type FastContext, lowerEffects, pushDataEntry, pushMisses } from '../hart/lower-fast.ts';
 import { REGION_TYPE } from '../hart/run-loop.ts';
-import { DTLB, FP_GATE, FTLB, HART_OFFSETS, REGION_STATUS } from '../hart/state.ts';
+import { DTLB, FP_GATE, HART_OFFSETS } from '../hart/state.ts';
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import type { Node } from '../isa/ir.ts';
 import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
-import { PAGE_BYTES } from './guest-code.ts';
-import { flowOf, registersOf, roundingOf } from './instructions.ts';
+import { flowOf, roundingOf } from './instructions.ts';
 import { type NarrowRegisters, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
 import { createPageCaches, type PageCache } from './page-caches.ts';
-import type { Block, Region, RegionInsn } from './region.ts';
+import { type Block, type Region, type RegionInsn, successorsOf } from './region.ts';
+import { entryNode, entryOf, isEntryNode, pushEntryAt, pushEntryIndex } from './region-entry.ts';
+import {
+  fRegister,
+  isFloat,
+  numberOf,
+  planRegisters,
+  type Register,
+  type RegisterPlan,
+  xRegister,
+} from './register-plan.ts';
 import { pushExitAt, pushExitInsns, pushExitStatus, sideExit } from './side-exit.ts';
-import { type Structure, structure } from './structure.ts';
+import { DISPATCHER, type Structure, structure } from './structure.ts';
 
-const [HART, COUNT] = [0, 1];
+const [HART, COUNT, ENTRY] = [0, 1, 2];
 
 export interface Emitted {
   /** The function's index in the module. */
   readonly index: number;
-  /** Instructions that must be left for the region to be entered. */
-  readonly minBudget: number;
+  /** Instructions that must be left for the region to be entered, at each of its entries. */
+  readonly minBudgets: readonly number[];
   readonly insns: number;
 }
 
 export interface EmitOptions {
   /** With NX clear, floating-point results that are exact are computed here too. */
   readonly checksExact: boolean;
-  /** Function of the module that fills the fetch TLB. */
-  readonly fetches: number;
   /** Functions of the module that fill the data TLB; null where a miss is a side exit. */
   readonly refills: { readonly toRead: number; readonly toWrite: number } | null;
 }
@@ -47,7 +55,7 @@ export function emitRegion(module: Module, region: Region, options: EmitOptions)
   const { index, code } = module.function(REGION_TYPE);
   const emitter = new RegionEmitter(code, region, options);
   emitter.emit();
-  return { index, minBudget: emitter.budgetAt(0), insns: emitter.insns };
+  return { index, minBudgets: region.entries.map((at) => emitter.budgetAt(at)), insns: emitter.insns };
 }
 
 class RegionEmitter {
@@ -55,10 +63,13 @@ class RegionEmitter {
   readonly #region: Region;
   readonly #options: EmitOptions;
   readonly #structure: Structure;
-  readonly #x = new Map<number, number>();
-  readonly #f = new Map<number, number>();
-  readonly #writtenX = new Set<number>();
-  readonly #writtenF = new Set<number>();
+  /** Those that are reached, in reverse postorder. */
+  readonly #blocks: readonly Block[];
+  readonly #registers: RegisterPlan;
+  /** Their locals. */
+  readonly #locals = new Map<Register, number>();
+  /** Registers that the hart does not have yet. */
+  #dirty = new Set<Register>();
   readonly #base: number;
   readonly #dtlb: number;
   /** Where the region checks that: whether NX is clear. */
@@ -72,6 +83,10 @@ class RegionEmitter {
   /** By their heads, the outermost first. */
   readonly #loops = new Map<number, readonly Label[]>();
   readonly #budgets = new Map<number, number>();
+  /** Where the dispatcher goes next: an index of what it dispatches to. */
+  readonly #next: number;
+  readonly #brokenTargets: ReadonlySet<number>;
+  #dispatcher: Label = { depth: 0 };
   #leave: Label = { depth: 0 };
   #side: Label = { depth: 0 };
   /** Registers that hold narrow values, where each block begins and now. */
@@ -84,7 +99,20 @@ class RegionEmitter {
     this.#code = code;
     this.#region = region;
     this.#options = options;
-    this.#structure = structure({ entry: 0, successors: (at) => this.#successors(at) });
+    const { entries } = region;
+    this.#structure = structure({
+      entries: entries.map((_, i) => entryNode(i)),
+      successors: (at) => this.#successors(at),
+      heat: (at) => region.blocks.get(at)?.heat ?? 0,
+    });
+    const { order, dispatched } = this.#structure;
+    this.#brokenTargets = new Set(dispatched.slice(entries.length));
+    this.#blocks = order.filter((at) => !isEntryNode(at)).map((at) => this.#block(at));
+    this.#registers = planRegisters(this.#blocks, this.#structure, (at) => this.#successors(at));
+    for (const register of this.#registers.used) {
+      this.#locals.set(register, code.local(isFloat(register) ? 'f64' : 'i64'));
+    }
+    this.#next = code.local('i32');
     this.#base = code.local('i64');
     this.#dtlb = code.local('i32');
     this.#inexactClear = code.local('i32');
@@ -93,14 +121,14 @@ class RegionEmitter {
     this.#status = code.local('i32');
     this.#measure();
     this.#narrowAt = narrowRegisters(
-      this.#structure.order,
+      [...entries, ...this.#brokenTargets],
       (at) => this.#block(at),
       (at) => this.#successors(at),
     );
   }
 
   get insns(): number {
-    return this.#structure.order.reduce((sum, at) => sum + this.#block(at).insns.length, 0);
+    return this.#blocks.reduce((sum, { insns }) => sum + insns.length, 0);
   }
 
   /** Instructions on the longest way from a block to the next loop's head. */
@@ -115,25 +143,22 @@ class RegionEmitter {
   }
 
   #successors(at: number): number[] {
-    const { end } = this.#block(at);
-    const targets =
-      end.kind === 'jump'
-        ? [end.to]
-        : end.kind === 'branch'
-          ? [end.otherwise, end.taken]
-          : end.kind === 'indirect'
-            ? end.guesses
-            : [];
-    return targets.filter((to) => this.#region.blocks.has(to));
+    if (isEntryNode(at)) return [this.#region.entries[entryOf(at)] ?? 0];
+    return successorsOf(this.#region.blocks, at);
+  }
+
+  /** Whether the budget is looked at where a block begins. */
+  #isChecked(at: number): boolean {
+    return this.#structure.isLoop(at) || this.#brokenTargets.has(at);
   }
 
   #measure(): void {
-    const { order, isLoop, isBackEdge, isBroken } = this.#structure;
-    for (const at of order.toReversed()) {
+    const { isBackEdge, isBroken } = this.#structure;
+    for (const { at } of this.#blocks.toReversed()) {
       // The instruction that a block bails out at is executed by the run loop: the slice must hold it as well.
       let longest = this.#block(at).end.kind === 'bail' ? 1 : 0;
       for (const to of this.#successors(at)) {
-        if (isBroken(at, to) || isBackEdge(at, to) || isLoop(to)) continue;
+        if (isBroken(at, to) || isBackEdge(at, to) || this.#isChecked(to)) continue;
         longest = Math.max(longest, this.budgetAt(to));
       }
       this.#budgets.set(at, longest + this.#block(at).insns.length);
@@ -142,12 +167,10 @@ class RegionEmitter {
 
   emit(): void {
     const code = this.#code;
-    this.#allocate();
-    this.#checkPages();
-    this.#load();
+    this.#prepare();
     this.#leave = code.block();
     this.#side = code.block();
-    this.#tree(0);
+    this.#begin();
     code.op('unreachable');
     code.end(); // side
     pushExitAt(code, this.#exit);
@@ -158,110 +181,50 @@ class RegionEmitter {
     pushExitStatus(code, this.#exit);
     code.set(this.#status);
     code.end(); // leave
-    this.#store();
+    code.get(HART).get(this.#exitPc).memory('i64.store', HART_OFFSETS.pc);
+    this.#giveBack();
     code.get(this.#status);
   }
 
   // Entry and exit.
 
-  #allocate(): void {
+  #prepare(): void {
     const code = this.#code;
-    const use = (file: Map<number, number>, type: 'i64' | 'f64', number: number): void => {
-      if (!file.has(number)) file.set(number, code.local(type));
-    };
-    for (const at of this.#structure.order) {
-      for (const { decoded } of this.#block(at).insns) {
-        const { x, f, writesX, writesF } = registersOf(decoded.insn.body);
-        for (const operand of [...x, ...writesX]) {
-          const number = bodyOperand(decoded, operand);
-          if (number !== 0) use(this.#x, 'i64', number);
-          if (number !== 0 && writesX.includes(operand)) this.#writtenX.add(number);
-        }
-        for (const operand of [...f, ...writesF]) {
-          const number = bodyOperand(decoded, operand);
-          use(this.#f, 'f64', number);
-          if (writesF.includes(operand)) this.#writtenF.add(number);
-        }
-      }
+    code.get(HART).memory('i64.load', HART_OFFSETS.pc);
+    if (this.#region.entries.length > 1) {
+      pushEntryAt(code, ENTRY);
+      code.op('i64.sub');
     }
-  }
-
-  /** The entry's own page is the one that the run loop has come through. */
-  #checkPages(): void {
-    const code = this.#code;
-    code.get(HART).memory('i64.load', HART_OFFSETS.pc).set(this.#base);
-    const [page, entry, removed] = [code.local('i64'), code.local('i32'), code.local('i32')];
-    const pushEntry = (): void => {
-      code
-        .get(page)
-        .op('i32.wrap_i64')
-        .i32(12 - Math.log2(FTLB.entryBytes))
-        .op('i32.shr_u');
-      code.i32((FTLB.entries - 1) * FTLB.entryBytes).op('i32.and');
-      code.get(HART).memory('i32.load', HART_OFFSETS.ftlb).op('i32.add');
-    };
-    const pushIsOther = (decodedPage: number): void => {
-      pushEntry();
-      code.tee(entry).memory('i64.load', FTLB.tag);
-      code.get(page).op('i64.ne').get(entry).memory('i32.load', FTLB.page).i32(decodedPage).op('i32.ne', 'i32.or');
-    };
-    const pushRemoved = (): Code => code.get(HART).memory('i32.load', HART_OFFSETS.regionsRemoved);
-    for (const [distance, decodedPage] of this.#region.pages) {
-      if (distance === 0) continue;
-      code.get(this.#base).i64(-4096n).op('i64.and');
-      code
-        .i64(BigInt(distance * PAGE_BYTES))
-        .op('i64.add')
-        .set(page);
-      pushIsOther(decodedPage);
-      code.if();
-      // It may only have been forgotten. Looking it up compares it with RAM, and may find that this region is none.
-      pushRemoved().set(removed);
-      code.get(page).call(this.#options.fetches);
-      pushIsOther(decodedPage);
-      pushRemoved().get(removed).op('i32.ne', 'i32.or').if();
-      this.#giveBack();
-      code.i32(REGION_STATUS.refused).op('return').end();
-      code.end();
-    }
-  }
-
-  #load(): void {
-    const code = this.#code;
+    code.set(this.#base);
     code.get(HART).memory('i32.load', HART_OFFSETS.dtlb).set(this.#dtlb);
     if (this.#options.checksExact) {
       code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(FP_GATE.fast).op('i32.and', 'i32.eqz');
       code.set(this.#inexactClear);
     }
-    for (const [number, local] of this.#x)
-      code
-        .get(HART)
-        .memory('i64.load', HART_OFFSETS.x + 8 * number)
-        .set(local);
-    for (const [number, local] of this.#f)
-      code
-        .get(HART)
-        .memory('f64.load', HART_OFFSETS.f + 8 * number)
-        .set(local);
-    this.#caches = createPageCaches(code, HART, this.#cacheKeys());
+    this.#caches = createPageCaches(code, this.#cacheKeys());
   }
 
-  #store(): void {
+  #load(registers: Iterable<Register>): void {
     const code = this.#code;
-    for (const number of this.#writtenX) {
-      code
-        .get(HART)
-        .get(this.#x.get(number) ?? 0)
-        .memory('i64.store', HART_OFFSETS.x + 8 * number);
+    for (const register of registers) {
+      const at = isFloat(register) ? HART_OFFSETS.f : HART_OFFSETS.x;
+      code.get(HART).memory(isFloat(register) ? 'f64.load' : 'i64.load', at + 8 * numberOf(register));
+      code.set(this.#localOf(register));
     }
-    for (const number of this.#writtenF) {
-      code
-        .get(HART)
-        .get(this.#f.get(number) ?? 0)
-        .memory('f64.store', HART_OFFSETS.f + 8 * number);
+  }
+
+  /** Before a way out, or on to another block. */
+  #putBack(registers: Iterable<Register>): void {
+    const code = this.#code;
+    for (const register of registers) {
+      const at = isFloat(register) ? HART_OFFSETS.f : HART_OFFSETS.x;
+      code.get(HART).get(this.#localOf(register));
+      code.memory(isFloat(register) ? 'f64.store' : 'i64.store', at + 8 * numberOf(register));
     }
-    code.get(HART).get(this.#exitPc).memory('i64.store', HART_OFFSETS.pc);
-    this.#giveBack();
+  }
+
+  #localOf(register: Register): number {
+    return this.#locals.get(register) ?? 0;
   }
 
   #giveBack(): void {
@@ -270,7 +233,7 @@ class RegionEmitter {
     code.memory('i32.store', HART_OFFSETS.remaining);
   }
 
-  /** Leaves with everything done, to go on at an offset from the entry. */
+  /** Leaves with everything done and put back, to go on at an offset from the entry. */
   #leaveFor(at: number): void {
     this.#pushPc(at);
     this.#code.set(this.#exitPc).br(this.#leave);
@@ -283,22 +246,40 @@ class RegionEmitter {
 
   // Control flow.
 
+  #begin(): void {
+    const code = this.#code;
+    const { root, mergesBelow } = this.#structure;
+    if (root !== DISPATCHER) return this.#tree(root);
+    pushEntryIndex(code, ENTRY);
+    code.set(this.#next);
+    if (this.#brokenTargets.size > 0) this.#dispatcher = code.loop();
+    this.#within(DISPATCHER, mergesBelow(DISPATCHER));
+    if (this.#brokenTargets.size > 0) code.end();
+  }
+
+  #dispatch(): void {
+    const labels = this.#structure.dispatched.map((at) => this.#labels.get(at) ?? this.#leave);
+    this.#code.get(this.#next).brTable(labels.slice(0, -1), labels.at(-1) ?? this.#leave);
+  }
+
   #tree(at: number): void {
     const code = this.#code;
     const merges = this.#structure.mergesBelow(at);
-    if (!this.#structure.isLoop(at)) return this.#within(at, merges);
     const loops = Array.from({ length: this.#structure.loopsAt(at) }, () => code.loop());
     this.#loops.set(at, loops);
-    code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').if();
-    this.#leaveFor(at);
-    code.end();
+    if (this.#isChecked(at)) {
+      code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').if();
+      this.#putBack(this.#registers.tightLoopOf(at)?.written ?? []);
+      this.#leaveFor(at);
+      code.end();
+    }
     this.#within(at, merges);
     for (const _ of loops) code.end();
   }
 
   #within(at: number, merges: readonly number[]): void {
     const [merge, ...others] = merges;
-    if (merge === undefined) return this.#emitBlock(at);
+    if (merge === undefined) return at === DISPATCHER ? this.#dispatch() : this.#emitBlock(at);
     this.#labels.set(merge, this.#code.block());
     this.#within(at, others);
     this.#code.end();
@@ -307,7 +288,14 @@ class RegionEmitter {
 
   #go(from: number, to: number): void {
     const { isBroken, isBackEdge, isMerge, loopOf } = this.#structure;
-    if (!this.#region.blocks.has(to) || isBroken(from, to)) return this.#leaveFor(to);
+    const loop = this.#registers.tightLoopOf(from);
+    if (loop !== undefined && this.#registers.tightLoopOf(to) !== loop) this.#putBack(loop.written);
+    const isOut = isBroken(from, to) && !this.#brokenTargets.has(to);
+    if (isOut || !this.#region.blocks.has(to)) return this.#leaveFor(to);
+    if (isBroken(from, to)) {
+      this.#code.i32(this.#structure.dispatched.indexOf(to)).set(this.#next).br(this.#dispatcher);
+      return;
+    }
     const isBack = isBackEdge(from, to);
     const label = isBack ? this.#loops.get(to)?.[loopOf(from, to)] : isMerge(to) ? this.#labels.get(to) : undefined;
     if (label !== undefined) this.#code.br(label);
@@ -316,11 +304,19 @@ class RegionEmitter {
 
   #emitBlock(at: number): void {
     const code = this.#code;
+    if (isEntryNode(at)) {
+      const [to = 0] = this.#successors(at);
+      this.#load(this.#registers.neededAt(to));
+      return this.#go(at, to);
+    }
     const { insns, end } = this.#block(at);
+    const loop = this.#registers.tightLoopOf(at);
+    this.#dirty = new Set(loop?.written);
     this.#gate = 0;
     this.#narrow = new Set(this.#narrowAt.get(at));
     code.get(COUNT).i32(insns.length).op('i32.sub').set(COUNT);
     for (const [i, insn] of insns.entries()) this.#insn(insn, insns.length - i);
+    if (loop === undefined) this.#putBack(this.#dirty);
     switch (end.kind) {
       case 'jump':
         return this.#go(at, end.to);
@@ -343,9 +339,11 @@ class RegionEmitter {
           this.#go(at, guess);
           code.end();
         }
+        this.#putBack(loop?.written ?? []);
         code.br(this.#leave);
         return;
       case 'bail':
+        this.#putBack(loop?.written ?? []);
         code.i32(sideExit(end.at, 0)).set(this.#exit).br(this.#side);
     }
   }
@@ -371,7 +369,13 @@ class RegionEmitter {
     const code = this.#code;
     const number = (operand: string): number => bodyOperand(decoded, operand);
     const leaveIf = (exit: number): void => {
-      code.i32(exit).set(this.#exit).brIf(this.#side);
+      if (this.#dirty.size === 0) {
+        code.i32(exit).set(this.#exit).brIf(this.#side);
+        return;
+      }
+      code.if();
+      this.#putBack(this.#dirty);
+      code.i32(exit).set(this.#exit).br(this.#side).end();
     };
     const bailIf = (): void => leaveIf(sideExit(at, left));
     const missIf = (): void => leaveIf(sideExit(at, left, 'missed'));
@@ -381,10 +385,10 @@ class RegionEmitter {
       narrow: narrowFacts(decoded, this.#narrow),
       x: (operand) => {
         if (number(operand) === 0) code.i64(0n);
-        else code.get(this.#x.get(number(operand)) ?? 0);
+        else code.get(this.#localOf(xRegister(number(operand))));
       },
       f: (operand) => {
-        code.get(this.#f.get(number(operand)) ?? 0).op('i64.reinterpret_f64');
+        code.get(this.#localOf(fRegister(number(operand)))).op('i64.reinterpret_f64');
       },
       imm: (operand) => {
         code.i64(BigInt(number(operand)));
@@ -394,8 +398,10 @@ class RegionEmitter {
       bailIf,
       write: (file, operand, push) => {
         push();
-        if (file === 'x') code.set(this.#x.get(number(operand)) ?? 0);
-        else code.op('f64.reinterpret_i64').set(this.#f.get(number(operand)) ?? 0);
+        if (file === 'f') code.op('f64.reinterpret_i64');
+        const register = (file === 'x' ? xRegister : fRegister)(number(operand));
+        code.set(this.#localOf(register));
+        this.#dirty.add(register);
       },
       hostAddress: (va, size, tag, addr) => this.#hostAddress(decoded, { va, size, tag, addr }, missIf),
       requireFp: (bit) => {
@@ -412,18 +418,20 @@ class RegionEmitter {
 
   // Memory.
 
-  /** Accesses in loops keep the page that they met last, one for each base register and kind of access. */
-  #cacheKeys(): Set<string> {
-    const { order, isInLoop } = this.#structure;
-    const keys = new Set<string>();
-    for (const { decoded } of order.filter(isInLoop).flatMap((at) => this.#block(at).insns)) {
-      for (const effect of decoded.insn.body.effects) {
-        if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;
-        const key = cacheKey(decoded, effect.addr, effect.op === 'load' ? DTLB.readTag : DTLB.writeTag);
-        if (key !== null) keys.add(key);
+  /** Names for page caches: by base register and kind of access, those first that loops use most. */
+  #cacheKeys(): string[] {
+    const uses = new Map<string, number>();
+    for (const { at, insns } of this.#blocks.filter(({ at }) => this.#structure.isInLoop(at))) {
+      const weight = this.#registers.tightLoopOf(at) === undefined ? 1 : TIGHT_WEIGHT;
+      for (const { decoded } of insns) {
+        for (const effect of decoded.insn.body.effects) {
+          if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;
+          const key = cacheKey(decoded, effect.addr, effect.op === 'load' ? DTLB.readTag : DTLB.writeTag);
+          if (key !== null) uses.set(key, (uses.get(key) ?? 0) + weight);
+        }
       }
     }
-    return keys;
+    return [...uses].sort(([, a], [, b]) => b - a).map(([key]) => key);
   }
 
   #hostAddress(
@@ -479,6 +487,9 @@ const IMPLIED_GATE: Readonly<Record<number, number>> = {
   [FP_GATE.exact]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact,
   [FP_GATE.fast]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast,
 };
+
+/** How many uses of a page cache elsewhere one in a tight loop counts as. */
+const TIGHT_WEIGHT = 16;
 
 /** Names the register that an address is computed from, and the kind of access. */
 function cacheKey(decoded: Decoded, addr: Node, tag: number): string | null {

@@ -29,14 +29,14 @@ export function passNarrow(decoded: Decoded, narrow: Set<number>): void {
   }
 }
 
-/** @param order the region's blocks, the entry's first: nothing is known where that begins */
+/** @param entries blocks where nothing is known */
 export function narrowRegisters(
-  order: readonly number[],
+  entries: readonly number[],
   block: (at: number) => Block,
   successors: (at: number) => readonly number[],
 ): ReadonlyMap<number, NarrowRegisters> {
   const atStart = new Map<number, Set<number>>();
-  const waiting = new Set(order.slice(0, 1));
+  const waiting = new Set(entries);
   for (const at of waiting) atStart.set(at, new Set());
   // Begins with what the first way to a block says and takes away what others do not: it ends.
   for (const at of waiting) {

@@ -3,15 +3,14 @@
  * of the next access, and what turns a virtual address in it into a host offset. Empty at each entry of the region, so
  * that a flush of the TLB need not know of them.
  *
- * A few are kept in locals. More than that the engine spills, and moves them to and fro at each access, since each may
- * have changed there: then they lie in the hart's arena.
+ * A few are kept, in locals. With more than that the engine spills; and to keep them in the hart's arena saves little
+ * beside the TLB, and makes the code larger.
  */
-import { ARENA, PAGE_CACHE } from '../hart/state.ts';
 import type { Code } from '../wasm/code.ts';
 
 /** No address under the mask of an aligned access has this bit alone. */
 const NO_PAGE = 2048n;
-const MAX_IN_LOCALS = 3;
+const MAX_CACHES = 3;
 
 export interface PageCache {
   /** Pushes the address of its page, an i64, or what no page's address is. */
@@ -21,13 +20,12 @@ export interface PageCache {
   set(pushTag: () => void, pushAddend: () => void): void;
 }
 
-/** The caches of a region, empty from here on. @param keys one for each; @param hart the local with the hart's arena */
-export function createPageCaches(code: Code, hart: number, keys: ReadonlySet<string>): ReadonlyMap<string, PageCache> {
-  const make = keys.size <= MAX_IN_LOCALS ? () => inLocals(code) : (index: number) => inArena(code, hart, index);
-  return new Map([...keys].slice(0, PAGE_CACHE.count).map((key, index) => [key, make(index)]));
+/** The caches of a region, empty from here on. @param keys of those wanted, the most useful first */
+export function createPageCaches(code: Code, keys: readonly string[]): ReadonlyMap<string, PageCache> {
+  return new Map(keys.slice(0, MAX_CACHES).map((key) => [key, pageCache(code)]));
 }
 
-function inLocals(code: Code): PageCache {
+function pageCache(code: Code): PageCache {
   const [tag, addend] = [code.local('i64'), code.local('i32')];
   code.i64(NO_PAGE).set(tag);
   return {
@@ -38,26 +36,6 @@ function inLocals(code: Code): PageCache {
       code.set(addend);
       pushTag();
       code.set(tag);
-    },
-  };
-}
-
-function inArena(code: Code, hart: number, index: number): PageCache {
-  const at = ARENA.pageCaches + index * PAGE_CACHE.lengthBytes;
-  const setTag = (pushTag: () => void): void => {
-    code.get(hart);
-    pushTag();
-    code.memory('i64.store', at + PAGE_CACHE.tag);
-  };
-  setTag(() => code.i64(NO_PAGE));
-  return {
-    pushTag: () => void code.get(hart).memory('i64.load', at + PAGE_CACHE.tag),
-    pushAddend: () => void code.get(hart).memory('i32.load', at + PAGE_CACHE.addend),
-    set: (pushTag, pushAddend) => {
-      code.get(hart);
-      pushAddend();
-      code.memory('i32.store', at + PAGE_CACHE.addend);
-      setTag(pushTag);
     },
   };
 }

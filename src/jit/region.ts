@@ -1,15 +1,19 @@
 /**
- * Forms a region: the basic blocks that control reaches from one entry, over the decoded pages that the fetch TLB
- * knows, within bounds. Calls are followed into the callee, and its returns back to behind them.
+ * Forms a region: the basic blocks that control reaches from an entry, over the decoded pages that the fetch TLB
+ * knows, within bounds. Calls are followed into the callee, and its returns back to behind them. It has more entries
+ * where control comes back to it: behind calls that are not followed, and behind instructions that have no form without
+ * calls.
  *
- * Everything is measured in bytes from the entry: a region does not know its virtual address, only how its pages lie to
- * each other. Those are checked at each entry.
+ * Everything is measured in bytes from the first entry: a region does not know its virtual address, only how its pages
+ * lie to each other. Those are checked whenever it is entered.
  */
+import { REGION } from '../hart/state.ts';
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import type { GuestCode } from './guest-code.ts';
 import { PAGE_BYTES } from './guest-code.ts';
 import { type Flow, flowOf, isTranslatable, linkOf, registersOf } from './instructions.ts';
 import { SIDE_EXIT_REACH } from './side-exit.ts';
+import { structure } from './structure.ts';
 
 export interface RegionInsn {
   /** Bytes from the entry. */
@@ -29,24 +33,25 @@ export type BlockEnd =
 
 export interface Block {
   readonly at: number;
+  /** How often traces have met its first instruction. */
+  readonly heat: number;
   readonly insns: readonly RegionInsn[];
   readonly end: BlockEnd;
 }
 
 export interface Region {
-  /** Host offset of the op at which it is entered, and the decoded page that op lies in. */
-  readonly entryOp: number;
-  /** Blocks by where they begin; the entry's is at 0. */
+  /** Blocks at which it is entered; the first is 0. */
+  readonly entries: readonly number[];
+  /** Blocks by where they begin. */
   readonly blocks: ReadonlyMap<number, Block>;
-  /** Decoded pages by their distance in pages from the entry's. */
+  /** Decoded pages by their distance in pages from the first entry's. */
   readonly pages: ReadonlyMap<number, number>;
-  /** Byte offset of the entry in its page. */
+  /** Byte offset of the first entry in its page. */
   readonly entryOffset: number;
 }
 
 /** Where to begin. */
 export interface Entry {
-  readonly op: number;
   readonly page: number;
   readonly offset: number;
   /** Halves of the virtual address of its page. */
@@ -57,11 +62,17 @@ export interface Entry {
 const MAX_INSNS = 400;
 /** From so many on a region ends where another begins: long straight code is translated once, not from each entry. */
 const JOINING_INSNS = 100;
-const MAX_PAGES = 6;
+const MAX_PAGES = Math.min(6, REGION.maxPages);
 const MAX_GUESSES = 12;
 const MAX_RETURNS = 4;
 /** Instructions taken in along paths that no trace has seen. */
 const MAX_COLD_INSNS = 120;
+const MAX_ENTRIES = 16;
+/**
+ * A loop of no more instructions is not entered elsewhere than at its head, which is met soon: with another entry it
+ * would be no loop that nesting can express.
+ */
+const MAX_INSNS_TO_HEAD = 128;
 const RETURN_REGISTERS: readonly number[] = [1, 5];
 
 /** What traces have shown (profile.ts). */
@@ -72,29 +83,62 @@ export interface RegionProfile {
   targets(op: number): readonly number[];
 }
 
+/** Blocks of a region that control goes to from one. */
+export function successorsOf(blocks: ReadonlyMap<number, Block>, at: number): number[] {
+  const end = blocks.get(at)?.end;
+  const targets =
+    end?.kind === 'jump'
+      ? [end.to]
+      : end?.kind === 'branch'
+        ? [end.otherwise, end.taken]
+        : end?.kind === 'indirect'
+          ? end.guesses
+          : [];
+  return targets.filter((to) => blocks.has(to));
+}
+
+/**
+ * Where a region had better be entered than at its first entry, which leads on only to a block that is come to from
+ * elsewhere as well: there the loops around it begin. 0 where there is no better place.
+ */
+export function betterEntry({ blocks }: Region): number {
+  const end = blocks.get(0)?.end;
+  if (end?.kind !== 'jump' || end.to === 0 || !blocks.has(end.to)) return 0;
+  const isMet = [...blocks.keys()].some((at) => at !== 0 && successorsOf(blocks, at).includes(end.to));
+  return isMet ? end.to : 0;
+}
+
 export class RegionFormer {
   readonly #code: GuestCode;
   readonly #entry: Entry;
   readonly #profile: RegionProfile;
   readonly #insns = new Map<number, { readonly decoded: Decoded; readonly flow: Flow }>();
-  readonly #leaders = new Set<number>([0]);
+  /** Entries wanted, then those where control comes back. */
+  readonly #wanted: readonly number[];
+  readonly #resumes = new Set<number>();
+  readonly #leaders: Set<number>;
   readonly #bails = new Set<number>();
   readonly #returns: number[] = [];
   readonly #pages = new Map<number, number>();
   /** Where computed jumps went, from the entry. */
   readonly #targets = new Map<number, readonly number[]>();
+  /** Behind a call, and where it goes. */
+  readonly #calls: [behind: number, callee: number][] = [];
   #cold = 0;
 
-  constructor(code: GuestCode, entry: Entry, profile: RegionProfile) {
+  /** @param more further entries, in bytes from the first */
+  constructor(code: GuestCode, entry: Entry, profile: RegionProfile, more: readonly number[] = []) {
     this.#code = code;
     this.#entry = entry;
     this.#profile = profile;
+    this.#wanted = [0, ...more].slice(0, MAX_ENTRIES);
+    this.#leaders = new Set(this.#wanted);
     this.#pages.set(0, entry.page);
   }
 
   /** @returns null where nothing worth translating begins */
   form(): Region | null {
-    const hot = [0];
+    const hot = [...this.#wanted];
     const cold: number[] = [];
     for (;;) {
       const next = hot.shift() ?? cold.shift();
@@ -104,9 +148,28 @@ export class RegionFormer {
     const blocks = new Map<number, Block>();
     const starts = [...this.#leaders].filter((at) => this.#insns.has(at));
     for (const at of starts) blocks.set(at, this.#block(at));
-    if (!blocks.has(0)) return null;
-    const { op, offset } = this.#entry;
-    return { entryOp: op, blocks, pages: this.#usedPages(blocks), entryOffset: offset };
+    // An empty block is one that bails out at once.
+    if ((blocks.get(0)?.insns.length ?? 0) === 0) return null;
+    return { entries: this.#entries(blocks), blocks, pages: this.#usedPages(blocks), entryOffset: this.#entry.offset };
+  }
+
+  #entries(blocks: ReadonlyMap<number, Block>): number[] {
+    for (const [behind, callee] of this.#calls) if (!blocks.has(callee)) this.#resumes.add(behind);
+    const { loops } = structure({
+      entries: [0],
+      successors: (at) => successorsOf(blocks, at),
+      heat: (at) => blocks.get(at)?.heat ?? 0,
+    });
+    const size = (body: ReadonlySet<number>): number =>
+      [...body].reduce((sum, at) => sum + (blocks.get(at)?.insns.length ?? 0), 0);
+    const sized = loops.map((loop) => ({ ...loop, insns: size(loop.body) })).sort((a, b) => a.insns - b.insns);
+    const isWithin = (at: number): boolean => {
+      const smallest = sized.find(({ body }) => body.has(at));
+      return smallest !== undefined && smallest.head !== at && smallest.insns <= MAX_INSNS_TO_HEAD;
+    };
+    const resumes = [...this.#resumes].filter((at) => this.#isHot(at));
+    const all = [...new Set([...this.#wanted, ...resumes])].filter((at) => at === 0 || !isWithin(at));
+    return all.filter((at) => (blocks.get(at)?.insns.length ?? 0) > 0).slice(0, MAX_ENTRIES);
   }
 
   /** The page and offset in it of a distance from the entry. */
@@ -125,9 +188,13 @@ export class RegionFormer {
     return { page, offset: from - distance * PAGE_BYTES };
   }
 
-  #isHot(at: number): boolean {
+  #heat(at: number): number {
     const place = this.#place(at);
-    return place !== null && this.#profile.heat(place.page + place.offset * 4) > 0;
+    return place === null ? 0 : this.#profile.heat(place.page + place.offset * 4);
+  }
+
+  #isHot(at: number): boolean {
+    return this.#heat(at) > 0;
   }
 
   /** Takes in instructions from `start` on until control may go elsewhere. @returns where to */
@@ -138,13 +205,16 @@ export class RegionFormer {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;
-      if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op)) return [];
+      if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op) && !this.#wanted.includes(at)) return [];
       const isCold = this.#profile.heat(op) === 0;
       if (isCold && this.#cold >= MAX_COLD_INSNS) return [];
       const decoded = this.#code.instruction(place.page, place.offset);
       if (decoded === null || !isTranslatable(decoded)) {
         this.#bails.add(at);
-        return [];
+        const behind = at + (decoded?.insn.length ?? 0);
+        if (behind === at || !this.#isHot(behind)) return [];
+        this.#resumes.add(behind);
+        return [behind];
       }
       if (isCold) this.#cold += 1;
       const flow = flowOf(decoded);
@@ -153,11 +223,17 @@ export class RegionFormer {
       const link = flow.kind === 'next' ? 0 : linkOf(decoded);
       if (RETURN_REGISTERS.includes(link) && this.#place(behind) !== null) this.#returns.push(behind);
       if (flow.kind === 'branch') return [at + flow.distance, behind];
-      if (flow.kind === 'jump') return link === 0 ? [at + flow.distance] : [at + flow.distance, behind];
+      if (flow.kind === 'jump' && link === 0) return [at + flow.distance];
+      if (flow.kind === 'jump') {
+        this.#calls.push([behind, at + flow.distance]);
+        return [at + flow.distance, behind];
+      }
       if (flow.kind === 'indirect') {
         const known = this.#profile.targets(op).map((distance) => at + distance);
         this.#targets.set(at, known);
-        return link === 0 ? known : [...known, behind];
+        if (link === 0) return known;
+        this.#resumes.add(behind);
+        return [...known, behind];
       }
       at = behind;
     }
@@ -167,24 +243,28 @@ export class RegionFormer {
   }
 
   #block(start: number): Block {
+    return { at: start, heat: this.#heat(start), ...this.#blockBody(start) };
+  }
+
+  #blockBody(start: number): Pick<Block, 'insns' | 'end'> {
     const insns: RegionInsn[] = [];
     let at = start;
     for (;;) {
       const found = this.#insns.get(at);
       if (found === undefined) {
         const end: BlockEnd = this.#bails.has(at) ? { kind: 'bail', at } : { kind: 'jump', to: at };
-        return { at: start, insns, end };
+        return { insns, end };
       }
-      if (at !== start && this.#leaders.has(at)) return { at: start, insns, end: { kind: 'jump', to: at } };
+      if (at !== start && this.#leaders.has(at)) return { insns, end: { kind: 'jump', to: at } };
       const { decoded, flow } = found;
       insns.push({ at, decoded });
       const behind = at + decoded.insn.length;
-      if (flow.kind === 'jump') return { at: start, insns, end: { kind: 'jump', to: at + flow.distance } };
+      if (flow.kind === 'jump') return { insns, end: { kind: 'jump', to: at + flow.distance } };
       if (flow.kind === 'branch') {
-        return { at: start, insns, end: { kind: 'branch', taken: at + flow.distance, otherwise: behind } };
+        return { insns, end: { kind: 'branch', taken: at + flow.distance, otherwise: behind } };
       }
       if (flow.kind === 'indirect') {
-        return { at: start, insns, end: { kind: 'indirect', guesses: this.#guesses(at, decoded) } };
+        return { insns, end: { kind: 'indirect', guesses: this.#guesses(at, decoded) } };
       }
       at = behind;
     }

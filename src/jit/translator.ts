@@ -9,17 +9,17 @@
  * out all regions are dropped.
  */
 
-import { SPECIAL } from '../hart/handlers.ts';
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
 import { LEFT } from '../hart/run-loop.ts';
 import { TRANSLATOR_FUNCTIONS } from '../hart/runtime-functions.ts';
-import { ARENA, DECODED_PAGE, HART_OFFSETS, OP, REGION, TRACE } from '../hart/state.ts';
+import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.ts';
 import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
 import { Module } from '../wasm/module.ts';
 import { emitRegion } from './emit.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Profile } from './profile.ts';
-import { type Region, RegionFormer } from './region.ts';
+import { betterEntry, type Region, RegionFormer } from './region.ts';
+import { isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
 export interface TranslatorOptions {
   /** Instructions interpreted between two traces. */
@@ -54,16 +54,16 @@ const DEFAULTS: TranslatorOptions = {
   maxBytes: 8 * 2 ** 20,
 };
 
-/** A region that stands in its place. */
-interface Placed {
-  /** Host offset of the op at which it is entered. */
-  readonly entryOp: number;
-  /** Low half of its virtual address when it was formed. */
+/** Where control arrives: an op, and the low half of its virtual address. */
+interface Arrival {
+  readonly op: number;
   readonly lo: number;
-  /** Offset of its record in ARENA.regions. */
-  readonly record: number;
-  /** By decoded page: a bit for each eight bytes that it has code in. */
-  readonly covers: ReadonlyMap<number, Uint32Array>;
+}
+
+/** A region to be emitted. */
+interface Plan {
+  readonly from: Arrival;
+  readonly region: Region;
 }
 
 export interface TranslatorStatistics {
@@ -126,12 +126,11 @@ export class RegionTranslator implements Translator {
   readonly #view: DataView;
   readonly #code: GuestCode;
   readonly #profile = new Profile();
-  readonly #byPage = new Map<number, Set<Placed>>();
-  readonly #byRecord = new Map<number, Placed>();
-  /** Offsets of free records. */
-  readonly #free: number[] = [];
+  readonly #units: Units;
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
+  /** Further entries of those that wait to be compiled anew. */
+  readonly #more = new Map<number, readonly number[]>();
   /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
   readonly #refilling = new Set<number>();
   readonly #checking = new Set<number>();
@@ -144,8 +143,7 @@ export class RegionTranslator implements Translator {
     this.#place = place;
     this.#view = new DataView(place.memory.buffer);
     this.#code = new GuestCode(place.memory, place.arena);
-    for (let i = REGION.count - 1; i >= 0; i--) this.#free.push(i * REGION.lengthBytes);
-    place.table.grow(REGION.count);
+    this.#units = new Units(place, this.#code);
   }
 
   get traceInterval(): number {
@@ -211,38 +209,54 @@ export class RegionTranslator implements Translator {
     if (isFar || kind !== 'other') this.#arrive(to.op, to.lo, isLoop ? loopWeight : 1);
   }
 
-  /** Takes the counters of all regions, and removes those that do not pay. */
+  /** Takes the counters of all entries, and removes those that do not pay. */
   review(): void {
-    const view = this.#view;
-    const { minInsnsPerVisit } = this.#options;
-    for (const placed of [...this.#byRecord.values()]) {
-      const at = this.#place.arena + ARENA.regions + placed.record;
-      const visits = view.getUint32(at + REGION.visits, true);
-      const insns = view.getUint32(at + REGION.insns, true);
-      const refusals = view.getUint32(at + REGION.refusals, true);
-      const misses = view.getUint32(at + REGION.misses, true);
-      const gated = view.getUint32(at + REGION.gated, true);
-      if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) continue;
-      this.#takeCounters(at);
-      const isBetter =
-        (misses * INSNS_PER_EXIT > insns && this.#choose(this.#refilling, placed)) ||
-        (gated * INSNS_PER_EXIT > insns && this.#choose(this.#checking, placed));
-      if (isBetter) continue;
-      if (insns >= (visits + refusals) * minInsnsPerVisit) continue;
-      this.statistics.unprofitable += 1;
-      this.#ban(placed.entryOp, MAX_CHANGES);
-      this.#remove(placed);
+    for (const unit of this.#units) {
+      for (const entry of unit.entries) if (!this.#reviewEntry(unit, entry)) break;
     }
   }
 
+  /** @returns false where the unit is gone */
+  #reviewEntry(unit: Unit, entry: UnitEntry): boolean {
+    const view = this.#view;
+    const at = this.#units.recordAt(entry);
+    const { minInsnsPerVisit } = this.#options;
+    const visits = view.getUint32(at + REGION.visits, true);
+    const insns = view.getUint32(at + REGION.insns, true);
+    const refusals = view.getUint32(at + REGION.refusals, true);
+    const misses = view.getUint32(at + REGION.misses, true);
+    const gated = view.getUint32(at + REGION.gated, true);
+    if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) return true;
+    this.#takeCounters(at);
+    if (misses * INSNS_PER_EXIT > insns && this.#choose(this.#refilling, unit)) return false;
+    if (gated * INSNS_PER_EXIT > insns && this.#choose(this.#checking, unit)) return false;
+    if (insns >= (visits + refusals) * minInsnsPerVisit) return true;
+    this.statistics.unprofitable += 1;
+    this.#ban(entry.op, MAX_CHANGES);
+    const isLast = unit.entries.size === 1;
+    this.#units.removeEntry(unit, entry);
+    return !isLast;
+  }
+
   /** Has a region compiled anew, with the next that are. @returns false where it is of that kind already */
-  #choose(kind: Set<number>, placed: Placed): boolean {
-    if (kind.has(placed.entryOp)) return false;
+  #choose(kind: Set<number>, unit: Unit): boolean {
+    const op = opAt(unit.region, 0);
+    if (kind.has(op)) return false;
     if (kind.size > REGION.count) kind.clear();
-    kind.add(placed.entryOp);
-    this.#remove(placed);
-    this.#waiting.set(placed.entryOp, { lo: placed.lo, arrivals: this.#options.urgent });
+    kind.add(op);
+    const more = [...unit.entries].map(({ at }) => at);
+    this.#units.remove(unit);
+    this.#wait(op, unit.lo, this.#options.urgent);
+    this.#more.set(op, more);
     return true;
+  }
+
+  #wait(op: number, lo: number, arrivals: number): void {
+    if (this.#waiting.size >= MAX_WAITING) {
+      this.#waiting.clear();
+      this.#more.clear();
+    }
+    this.#waiting.set(op, { lo, arrivals });
   }
 
   #takeCounters(at: number): void {
@@ -267,14 +281,11 @@ export class RegionTranslator implements Translator {
   }
 
   codeChanged(page: number, offset: number): void {
-    const placed = this.#byPage.get(page);
-    if (placed === undefined) return;
-    for (const one of [...placed]) {
-      const word = (one.covers.get(page)?.[offset >>> 8] ?? 0) >>> ((offset >>> 3) & 31);
-      if (offset >= 0 && (word & 1) === 0) continue;
+    for (const unit of this.#units.in(page)) {
+      if (offset >= 0 && !isCovered(unit.covers, page, offset)) continue;
       this.statistics.invalidated += 1;
-      if (offset >= 0) this.#ban(one.entryOp, 1);
-      this.#remove(one);
+      if (offset >= 0) for (const { op } of unit.entries) this.#ban(op, 1);
+      this.#units.remove(unit, true);
     }
   }
 
@@ -283,8 +294,7 @@ export class RegionTranslator implements Translator {
     if (arrivals < this.#options.threshold) return;
     if ((this.#changes.get(op) ?? 0) >= MAX_CHANGES) return;
     if (!this.#code.mayBegin(op)) return;
-    if (this.#waiting.size >= MAX_WAITING) this.#waiting.clear();
-    this.#waiting.set(op, { lo, arrivals });
+    this.#wait(op, lo, arrivals);
   }
 
   #compileIfDue(): void {
@@ -292,7 +302,7 @@ export class RegionTranslator implements Translator {
     // The others are of another address space or mode, whose turn will come.
     const here = [...this.#waiting].filter(([op, { lo }]) => this.#isHere(op, lo));
     const isUrgent = here.some(([, { arrivals }]) => arrivals >= urgent);
-    if (here.length >= batch || isUrgent) this.#compile(here.map(([op, { lo }]): [number, number] => [op, lo]));
+    if (here.length >= batch || isUrgent) this.#compile(here.map(([op, { lo }]) => ({ op, lo })));
   }
 
   /** Whether the fetch TLB of now has an entry where it was met. */
@@ -306,118 +316,71 @@ export class RegionTranslator implements Translator {
     return this.#view.getUint32(this.#place.arena + HART_OFFSETS.pc + 4, true);
   }
 
-  /** Some of what waits, by op and address, as one module. */
-  #compile(entries: readonly (readonly [op: number, lo: number])[]): void {
+  /** Some of what waits, as one module. */
+  #compile(arrivals: readonly Arrival[]): void {
+    const plans = arrivals.map((from) => this.#plan(from)).filter((plan) => plan !== null);
+    if (plans.length === 0) return;
     const module = new Module(MAX_MEMORY_PAGES);
     const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
       module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
-    const fetches = imported('refillToExecute');
     const refills = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
-    const made: { region: Region; lo: number; minBudget: number; name: string }[] = [];
-    for (const [op, lo] of entries) {
-      this.#waiting.delete(op);
-      this.#profile.forget(op);
-      const region = this.#code.mayBegin(op) ? this.#form(op, lo) : null;
-      if (region === null) continue;
+    const emitted = plans.map(({ from: { op }, region }, i) => {
       // Where everything is translated all kinds are met.
       const isRefilling = this.#refilling.has(op) || (this.#options.everything && (op & 8) !== 0);
       const checksExact = this.#checking.has(op) || (this.#options.everything && (op & 16) !== 0);
-      const options = { fetches, refills: isRefilling ? refills : null, checksExact };
-      const { index, minBudget, insns } = emitRegion(module, region, options);
-      const name = `${made.length}`;
-      module.export(name, index);
-      made.push({ region, lo, minBudget, name });
+      const { index, minBudgets, insns } = emitRegion(module, region, {
+        checksExact,
+        refills: isRefilling ? refills : null,
+      });
+      module.export(`${i}`, index);
       this.statistics.insns += insns;
-    }
-    if (made.length === 0) return;
+      return minBudgets;
+    });
     const bytes = module.finish();
     this.statistics.modules += 1;
     this.statistics.bytes += bytes.length;
     this.#liveBytes += bytes.length;
-    if (this.#liveBytes > this.#options.maxBytes || this.#free.length < made.length) {
+    const entries = emitted.reduce((sum, { length }) => sum + length, 0);
+    if (this.#liveBytes > this.#options.maxBytes || this.#units.room < entries) {
       this.#dropAll();
       this.#liveBytes = bytes.length;
     }
     const { memory, runtime } = this.#place;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory }, runtime });
-    for (const { name, ...one } of made) this.#enter(one, instance.exports[name]);
+    for (const [i, { from, region }] of plans.entries()) {
+      this.#units.add(region, from.lo, instance.exports[`${i}`], emitted[i] ?? []);
+      this.statistics.regions += 1;
+    }
   }
 
-  #form(op: number, lo: number): Region | null {
+  #plan(from: Arrival): Plan | null {
+    const { op } = from;
+    this.#waiting.delete(op);
+    this.#profile.forget(op);
+    const more = this.#more.get(op) ?? [];
+    this.#more.delete(op);
+    if (!this.#code.mayBegin(op)) return null;
+    const region = this.#form(from, more);
+    const better = region === null ? 0 : betterEntry(region);
+    if (region !== null && better === 0) return { from, region };
+    this.#ban(op, MAX_CHANGES);
+    if (region === null) return null;
+    const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
+    const headed = this.#code.mayBegin(head.op) ? this.#form(head, []) : null;
+    return headed && { from: head, region: headed };
+  }
+
+  #form({ op, lo }: Arrival, more: readonly number[]): Region | null {
     const page = this.#code.pageOfOp(op);
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
-    return new RegionFormer(this.#code, { op, page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form();
-  }
-
-  #enter({ region, lo, minBudget }: { region: Region; lo: number; minBudget: number }, run: unknown): void {
-    const record = this.#free.pop();
-    if (record === undefined) return;
-    const view = this.#view;
-    const at = this.#place.arena + ARENA.regions + record;
-    const slot = record / REGION.lengthBytes;
-    view.setBigUint64(at + REGION.original, view.getBigUint64(region.entryOp, true), true);
-    view.setUint32(at + REGION.slot, slot, true);
-    view.setUint32(at + REGION.minBudget, minBudget, true);
-    this.#takeCounters(at);
-    this.#place.table.set(slot, run);
-    view.setUint32(region.entryOp + OP.imm, record, true);
-    view.setUint32(region.entryOp, SPECIAL.region, true);
-    const placed = { entryOp: region.entryOp, lo, record, covers: coverageOf(region) };
-    this.#byRecord.set(record, placed);
-    this.statistics.regions += 1;
-    for (const page of placed.covers.keys()) {
-      const here = this.#byPage.get(page) ?? new Set();
-      this.#byPage.set(page, here.add(placed));
-      view.setUint32(page + DECODED_PAGE.translated, 1, true);
-    }
-  }
-
-  /** The op at its entry is decoded again when it is next met. */
-  #remove(placed: Placed): void {
-    const view = this.#view;
-    const { entryOp } = placed;
-    const isInPlace =
-      view.getUint16(entryOp + OP.handler, true) === SPECIAL.region &&
-      view.getUint32(entryOp + OP.imm, true) === placed.record;
-    if (isInPlace) view.setBigUint64(entryOp, 0n, true);
-    for (const page of placed.covers.keys()) {
-      const here = this.#byPage.get(page);
-      here?.delete(placed);
-      if (here?.size !== 0) continue;
-      this.#byPage.delete(page);
-      view.setUint32(page + DECODED_PAGE.translated, 0, true);
-    }
-    const removed = this.#place.arena + HART_OFFSETS.regionsRemoved;
-    view.setUint32(removed, view.getUint32(removed, true) + 1, true);
-    this.#place.table.set(placed.record / REGION.lengthBytes, null);
-    this.#byRecord.delete(placed.record);
-    this.#free.push(placed.record);
+    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile, more).form();
   }
 
   #dropAll(): void {
     this.statistics.dropped += 1;
-    for (const placed of [...this.#byRecord.values()]) this.#remove(placed);
+    for (const unit of this.#units) this.#units.remove(unit);
   }
-}
-
-function coverageOf(region: Region): Map<number, Uint32Array> {
-  const covers = new Map<number, Uint32Array>();
-  for (const block of region.blocks.values()) {
-    for (const { at, decoded } of block.insns) {
-      for (let byte = at; byte < at + decoded.insn.length; byte += 2) {
-        const from = region.entryOffset + byte;
-        const distance = Math.floor(from / PAGE_BYTES);
-        const page = region.pages.get(distance);
-        if (page === undefined) continue;
-        const offset = from - distance * PAGE_BYTES;
-        const bits = covers.get(page) ?? new Uint32Array(PAGE_BYTES / 8 / 32);
-        covers.set(page, bits);
-        bits[offset >>> 8] = (bits[offset >>> 8] ?? 0) | (1 << ((offset >>> 3) & 31));
-      }
-    }
-  }
-  return covers;
 }
 
 /** For HartOptions.translator. */

@@ -47,7 +47,7 @@ function emitted(region: Region, options: EmitOptions): { text: string; bytesPer
   return { text, bytesPerInsn: bytes.length / insns };
 }
 
-const NO_REFILLS: EmitOptions = { fetches: 0, refills: null, checksExact: false };
+const NO_REFILLS: EmitOptions = { refills: null, checksExact: false };
 
 describe('emitted code', () => {
   it.each([

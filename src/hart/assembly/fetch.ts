@@ -34,15 +34,23 @@ import {
   H_CODE_GENERATION,
   H_DECODED_PAGES,
   H_EVICTION_HAND,
+  H_FETCH_EPOCH,
   H_FTLB,
   H_MENVCFG,
   H_OP,
   H_PAGE,
   H_PC,
   H_PRIV,
+  H_REGIONS_REMOVED,
   H_TRAP_VALUE,
+  REGION_EPOCH,
+  REGION_FTLB,
+  REGION_PAGE,
+  REGION_PAGE_BYTES,
+  REGION_PAGES,
+  REGION_PC,
 } from './layout.generated';
-import { accessFault, fillFetch, flushFetch, gpa, gpaToHost, isRam, translate } from './mmu';
+import { accessFault, fetchChanged, fillFetch, flushFetch, gpa, gpaToHost, isRam, translate } from './mmu';
 import { pmpAllows, pmpUniform, spanHigh, spanLow } from './pmp';
 import { trap } from './trap';
 
@@ -98,15 +106,36 @@ function findPage(pc: u64): u32 {
 }
 
 /**
- * For translated code: enters the page of va into the fetch TLB, where it may be executed whole. Traps nothing. Nor does it
+ * Enters the page of va into the fetch TLB, where it may be executed whole. Traps nothing. Nor does it
  * set a PTE's A bit, since nobody knows whether the page is executed: where the hart would, it does nothing.
  */
-export function refillToExecute(va: u64): void {
+function refillToExecute(va: u64): void {
   if ((load<u64>(hart, H_MENVCFG) & MENVCFG_ADUE) !== 0) return;
   if (fetchFault(va) !== 0) return;
   const page = gpa & PAGE_MASK;
   if (pmpUniform(page, PAGE_BYTES, load<u32>(hart, H_PRIV)) === 0) return;
   fillFetch(va, decodedPage(gpaToHost(page)));
+}
+
+/**
+ * Whether the pages of a region (a REGION record) are where they were when it was translated, seen from its entry at the
+ * pc. One may only have been forgotten: looking it up compares it with RAM, and may find that this region is none.
+ */
+export function regionIsInPlace(record: u32): u32 {
+  const pc = load<u64>(hart, H_PC);
+  const removed = load<u32>(hart, H_REGIONS_REMOVED);
+  const end = record + load<u32>(record, REGION_PAGES) * REGION_PAGE_BYTES;
+  for (let at = record; at < end; at += REGION_PAGE_BYTES) {
+    const va = (pc & PAGE_MASK) + <i64>load<i32>(at, REGION_PAGE);
+    const page = load<u32>(at, REGION_PAGE + 4);
+    if (pageInTlb(va) === page) continue;
+    refillToExecute(va);
+    if (pageInTlb(va) !== page || load<u32>(hart, H_REGIONS_REMOVED) !== removed) return 0;
+  }
+  store<u64>(record, load<u64>(hart, H_FETCH_EPOCH), REGION_EPOCH);
+  store<u64>(record, pc, REGION_PC);
+  store<u32>(record, load<u32>(hart, H_FTLB), REGION_FTLB);
+  return 1;
 }
 
 /** The decoded page of the guest page at a host offset: found, brought up to date, or made. */
@@ -154,6 +183,7 @@ function forgetFetch(page: u32): void {
   for (let entry: u32 = hart + ARENA_FTLB; entry < end; entry += FTLB_ENTRY_BYTES) {
     if (load<u32>(entry, FTLB_PAGE) === page) store<u64>(entry, FTLB_EMPTY, FTLB_TAG);
   }
+  fetchChanged();
 }
 
 /** Removes an entry of the table and moves back those behind it that would not be found any more. */

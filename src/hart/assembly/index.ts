@@ -4,7 +4,7 @@ export { clmul, clmulh, clmulr } from './clmul';
 export { csr } from './csr';
 export { dropWriteTags } from './dirty';
 export { fenceAddresses, sfenceVma } from './fence';
-export { fenceI, fetch, fetchCrossing, instructionAt, refillToExecute } from './fetch';
+export { fenceI, fetch, fetchCrossing, instructionAt, regionIsInPlace } from './fetch';
 export * from './float-d';
 export * from './float-h';
 export * from './float-s';

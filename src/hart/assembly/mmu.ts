@@ -51,6 +51,7 @@ import {
   FTLB_PAGE,
   FTLB_TAG,
   H_DTLB,
+  H_FETCH_EPOCH,
   H_FTLB,
   H_LARGE_HIGH,
   H_LARGE_LOW,
@@ -274,6 +275,11 @@ export function contextChanged(): void {
   store<u32>(hart, hart + ARENA_FTLB + (code === MACHINE ? MACHINE_FETCH_CONTEXT : code) * ARENA_FTLB_BYTES, H_FTLB);
 }
 
+/** Has regions look at their pages again. To be called wherever an entry of a fetch TLB is emptied. */
+export function fetchChanged(): void {
+  store<u64>(hart, load<u64>(hart, H_FETCH_EPOCH) + 1, H_FETCH_EPOCH);
+}
+
 /** Empties those of the tables named by bits (as in usedTables) that may hold anything. */
 function flushTables(tables: u32): void {
   const used = load<u32>(hart, H_USED_TABLES);
@@ -283,6 +289,7 @@ function flushTables(tables: u32): void {
   for (let i: u32 = 0; i < FTLB_CONTEXTS; i++) {
     if (!(used & tables & (1 << (FETCH_BIT + i)))) continue;
     memory.fill(hart + ARENA_FTLB + i * ARENA_FTLB_BYTES, EMPTY_BYTE, ARENA_FTLB_BYTES);
+    fetchChanged();
   }
   store<u32>(hart, used & ~tables, H_USED_TABLES);
 }
@@ -336,4 +343,6 @@ export function flushAddress(va: u64): void {
     const entry = hart + ARENA_FTLB + i * ARENA_FTLB_BYTES + (page & (FTLB_ENTRIES - 1)) * FTLB_ENTRY_BYTES;
     store<u64>(entry, FTLB_EMPTY, FTLB_TAG);
   }
+  // The page may be known there to regions alone.
+  fetchChanged();
 }

@@ -36,9 +36,11 @@ export async function debianRoot(env: NodeJS.ProcessEnv, progress: (text: string
   progress(`fetching the packages of a Debian ${suite} with systemd, some 40 MB`);
   return withWorkDirectory(cache, async (work) => {
     const packages = await downloadPackages(work, architecture, PACKAGES).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+      // apt's own words, where it was apt that failed.
+      const reason = lines.find((line) => line.startsWith('E:')) ?? lines[0];
       throw new Unavailable(
-        `no Debian packages for the root file system: ${reason.split('\n')[0]}; it needs a network, apt and the package debian-archive-keyring`,
+        `no Debian packages for the root file system: ${reason}; it needs a network, apt and the package debian-archive-keyring`,
       );
     });
     progress(`unpacking ${packages.length} packages`);

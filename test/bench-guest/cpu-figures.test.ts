@@ -71,6 +71,15 @@ describe('figures of the CPU benchmark', () => {
     expect(alone.rows.map(({ name }) => name)).toEqual(kernels.map(({ name }) => `${name}: ours`));
   });
 
+  it('gives the mean of a further one its bar', () => {
+    const others = [{ runner: 'native', key: 'key', bar: '>= 0.87' }];
+    const { rows, summary } = cpuFigures(kernels, [...ours, ...native], { ours: 'ours', qemu: undefined, others });
+    expect(rows.filter(({ bar }) => bar !== undefined)).toMatchObject([
+      { name: 'all, geometric mean: native / ours', bar: '>= 0.87' },
+    ]);
+    expect(Object.keys(summary)).toEqual(['key']);
+  });
+
   it('means geometrically', () => {
     expect(geometricMean([2, 8])).toBeCloseTo(4, 12);
     expect(geometricMean([0.5, 2, 1])).toBeCloseTo(1, 12);

@@ -9,7 +9,7 @@ import { createVm, RAM_DEFAULT_BYTES, type Vm } from '../../src/index.ts';
 import { layOutMemory } from '../../src/memory/layout.ts';
 import { FLAG_GPA, firstStore, readMarks } from './guest-program.ts';
 import { residentMemory, sleep, type ThreadTime, threadTimes } from './host.ts';
-import type { BootResult, IdleResult, LinuxFiles, StartResult } from './results.ts';
+import type { BootResult, BootTask, IdleResult, LinuxFiles, StartResult } from './results.ts';
 import { PROMPT } from './results.ts';
 import { topology } from './topology-child.ts';
 
@@ -48,13 +48,14 @@ async function start(): Promise<StartResult> {
   return { ms };
 }
 
-async function boot(files: LinuxFiles): Promise<BootResult> {
-  const images = readImages(files);
+async function boot(task: BootTask): Promise<BootResult> {
+  const { ramBytes = RAM_DEFAULT_BYTES, prompt = PROMPT, timeoutMs = LONG_MS } = task;
+  const images = readImages(task);
   const before = performance.now();
-  const vm = await createVm(images);
+  const vm = await createVm({ ...images, ramBytes });
   const createdMs = performance.now() - before;
   vm.start();
-  await vm.console.expect(PROMPT, { timeoutMs: LONG_MS });
+  await vm.console.expect(prompt, { timeoutMs });
   const promptMs = performance.now() - before;
   const { cpuMs: vcpuCpuMs, waitedMs: vcpuWaitedMs } = vcpuThread();
   const result = { createdMs, promptMs, instructions: instructionsRetired(), vcpuCpuMs, vcpuWaitedMs };

@@ -14,6 +14,7 @@ import { type Comparison, cpuFigures, type Kernel, type Times } from './cpu-figu
 import { ROOT, Unavailable } from './host.ts';
 import { compileForGuest, compileForHost, LinuxGuest, withFiles } from './linux-guest.ts';
 import type { Context } from './main.ts';
+import { nameWith, type OtherNode } from './other-node.ts';
 import { type Emulator, ours, QEMU, qemu } from './process-console.ts';
 import type { Row } from './report.ts';
 import type { LinuxFiles } from './results.ts';
@@ -21,8 +22,6 @@ import type { LinuxFiles } from './results.ts';
 export interface CpuOptions {
   /** Names of kernels; undefined for all. */
   readonly only: readonly string[] | undefined;
-  /** A Node to run ours with instead of this one. */
-  readonly node: string | undefined;
   /** Ours once more, without translation. */
   readonly interpreter: boolean;
 }
@@ -36,10 +35,12 @@ const REPEATS = 3;
 const KERNEL_TIMEOUT_MS = 300_000;
 const GUEST_PROGRAM = '/bench/cpu';
 const TCG = 'tcg,thread=multi';
-const OURS_NAME = 'bottomhalf jit';
+export const OURS_NAME = 'bottomhalf jit';
 const INTERPRETER_NAME = 'bottomhalf interpreter';
 export const QEMU10_NAME = 'QEMU 10';
 const NATIVE_NAME = 'native';
+/** Its time by ours. */
+const NEWER_NODE_BAR = '>= 0.87';
 const NS_PER_MS = 1e6;
 
 /** Runs `cpu` with these words, and gives what it prints. */
@@ -51,7 +52,7 @@ interface Runner {
 }
 
 export async function cpuBench(context: Context): Promise<Row[]> {
-  const { directory, rounds, progress, cpu } = context;
+  const { directory, rounds, progress, cpu, otherNode } = context;
   const sources = readdirSync(SOURCES)
     .filter((name) => name.endsWith('.c'))
     .map((name) => join(SOURCES, name));
@@ -91,11 +92,18 @@ export async function cpuBench(context: Context): Promise<Row[]> {
       { runner: QEMU10_NAME, key: 'geomeanVsQemu10' },
       { runner: NATIVE_NAME, key: 'geomeanVsNative' },
       { runner: INTERPRETER_NAME, key: 'geomeanVsInterpreter' },
+      ...(otherNode === undefined ? [] : [nodeComparison(otherNode)]),
     ].filter(({ runner }) => there.has(runner)),
   };
   const { rows, summary } = cpuFigures(kernels, results.times(), comparison);
   Object.assign(context.summary, summary);
   return rows;
+}
+
+/** The project supports the older Node: it may be slower by 15 %. */
+function nodeComparison(node: OtherNode): Comparison['others'][number] {
+  const compared = { runner: nameWith(OURS_NAME, node), key: 'geomeanVsNode' };
+  return node.isNewer ? { ...compared, bar: NEWER_NODE_BAR } : compared;
 }
 
 function guestFiles(files: LinuxFiles, program: Uint8Array, initrd: string): LinuxFiles {
@@ -118,10 +126,11 @@ function nativeProgram(sources: readonly string[], path: string, progress: Conte
   }
 }
 
-/** The machines compared: ours with its translator first, the host's QEMU, one of version 10. */
-export async function emulatorsOf({ emulators, cpu, progress }: Context): Promise<Emulator[]> {
-  const all = [ours(OURS_NAME, 'jit', cpu.node)];
-  if (cpu.interpreter) all.push(ours(INTERPRETER_NAME, 'interpreter', cpu.node));
+/** The machines compared: ours with its translator first, then with another Node, the host's QEMU, one of version 10. */
+export async function emulatorsOf({ emulators, cpu, otherNode, progress }: Context): Promise<Emulator[]> {
+  const all = [ours(OURS_NAME, 'jit')];
+  if (otherNode !== undefined) all.push(ours(nameWith(OURS_NAME, otherNode), 'jit', otherNode.path));
+  if (cpu.interpreter) all.push(ours(INTERPRETER_NAME, 'interpreter'));
   if (emulators.some(({ name }) => name === QEMU.name)) all.push(qemu(QEMU.name, QEMU.program, TCG));
   const { command, ...rest } = await findQemu10();
   if (command === null) progress(`cpu: ${'reason' in rest ? rest.reason : ''}`);

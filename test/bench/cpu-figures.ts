@@ -20,8 +20,8 @@ export interface Comparison {
   readonly ours: string;
   /** The one that the bars are of. */
   readonly qemu: string | undefined;
-  /** Further ones, and what their mean is called in the summary. */
-  readonly others: readonly { readonly runner: string; readonly key: string }[];
+  /** Further ones, what their mean is called in the summary, and its bar. */
+  readonly others: readonly { readonly runner: string; readonly key: string; readonly bar?: string }[];
 }
 
 const KERNEL_BAR = '>= 0.9';
@@ -89,6 +89,6 @@ export function cpuFigures(
   if (qemu !== undefined) {
     for (const { key, name, bar, counts } of means) mean(qemu, key, name, kernels.filter(counts), bar);
   }
-  for (const { runner, key } of others) mean(runner, key, 'all, geometric mean', kernels.filter(isCounted));
+  for (const { runner, key, bar } of others) mean(runner, key, 'all, geometric mean', kernels.filter(isCounted), bar);
   return { rows, summary };
 }

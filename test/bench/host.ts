@@ -92,9 +92,10 @@ function mappingOf(lengthBytes: number): number | null {
   return best?.start ?? null;
 }
 
-function presentBytes(address: number, lengthBytes: number): number {
+/** How much of a range of a process' addresses is there; this process' when none is named. @throws where /proc does not tell */
+export function presentBytes(address: number, lengthBytes: number, pid: number | 'self' = 'self'): number {
   const entries = Buffer.alloc(Math.ceil(lengthBytes / PAGE_BYTES) * 8);
-  const file = openSync('/proc/self/pagemap', 'r');
+  const file = openSync(`/proc/${pid}/pagemap`, 'r');
   try {
     readSync(file, entries, 0, entries.length, (address / PAGE_BYTES) * 8);
   } finally {

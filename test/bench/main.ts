@@ -1,7 +1,7 @@
 /**
- * The benchmarks: `npm run bench -- [names] [--rounds N] [--json FILE]`. Prints a table for each and, where asked, writes
- * the rows. Nothing here fails because a figure is poor, but what computes something else does; where a tool is
- * missing, the table says which.
+ * The benchmarks: `npm run bench -- [names] [options]`. Prints a table for each and, where asked, writes the rows. Nothing
+ * here fails because a figure is poor, but what computes something else does; where a tool is missing, the table says
+ * which.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,11 +16,13 @@ import { consoleBench } from './console-bench.ts';
 import { type CpuOptions, cpuBench } from './cpu-bench.ts';
 import { ROOT, Unavailable } from './host.ts';
 import { idleBench, interpreterBench, memoryBench, startBench } from './machine-benches.ts';
+import { type OtherNode, otherNode } from './other-node.ts';
 import { type Emulator, OURS, QEMU, qemu } from './process-console.ts';
 import { type Row, table, toJson } from './report.ts';
 import type { LinuxFiles } from './results.ts';
 import { pauseBench, smpBench } from './smp-bench.ts';
 import { systemBench } from './system-bench.ts';
+import { systemdBench } from './systemd-bench.ts';
 import { topologyBench } from './topology-bench.ts';
 
 /** What a benchmark is handed. */
@@ -32,6 +34,8 @@ export interface Context {
   /** For files; it goes when all is done. */
   readonly directory: string;
   readonly cpu: CpuOptions;
+  /** A Node that runs ours as well. */
+  readonly otherNode: OtherNode | undefined;
   /** What stands in the file beside the rows: a benchmark adds its means, under names of its own. */
   readonly summary: Record<string, number>;
   progress(text: string): void;
@@ -43,13 +47,27 @@ interface Bench {
   readonly title: string;
   /** It takes so long that it runs only when it is named. */
   readonly onlyNamed?: true;
+  /** Where it is named, the other one runs behind it. */
+  readonly brings?: string;
+  /** Repetitions where none are asked for; DEFAULT_ROUNDS when left out. */
+  readonly rounds?: number;
   run(context: Context): Promise<Row[]>;
 }
 
 const benches: Readonly<Record<string, Bench>> = {
   start: { title: 'Start: createVm to the first guest instruction', run: startBench },
   interpreter: { title: 'Interpreter: a CoreMark-like loop in M mode', run: interpreterBench },
-  boot: { title: 'Boot: Debian kernel and default initramfs to the prompt, 512 MiB, one hart', run: bootBench },
+  boot: {
+    title: 'Boot: Debian kernel and default initramfs to the prompt, 512 MiB, one hart',
+    brings: 'systemd',
+    run: bootBench,
+  },
+  systemd: {
+    title: 'systemd: the same kernel and a whole Debian as initramfs to the login prompt, 2 GiB, one hart',
+    onlyNamed: true,
+    rounds: 3,
+    run: systemdBench,
+  },
   idle: { title: 'Idle: at the prompt, over 10 s', run: idleBench },
   memory: { title: 'Memory: at the idle prompt, 512 MiB of guest RAM', run: memoryBench },
   console: { title: 'Console throughput', run: consoleBench },
@@ -66,7 +84,8 @@ const benches: Readonly<Record<string, Bench>> = {
 /** Not among those that run by default: it prints by itself. */
 const MESSAGES = 'messages';
 
-const LINUX = ['boot', 'idle', 'memory', 'console', 'smp', 'cpu', 'system'];
+const DEFAULT_ROUNDS = 5;
+const LINUX = ['boot', 'systemd', 'idle', 'memory', 'console', 'smp', 'cpu', 'system'];
 const byDefault = Object.keys(benches).filter((name) => benches[name]?.onlyNamed !== true);
 const onlyNamed = Object.keys(benches).filter((name) => benches[name]?.onlyNamed === true);
 
@@ -74,14 +93,15 @@ const HELP = `npm run bench -- [names] [--rounds N] [--json FILE] [options]
 
   names          ${byDefault.join(', ')} (all of them when none is named);
                  ${[...onlyNamed, MESSAGES].join(', ')}
-  --rounds       repetitions of each measurement, 5 when left out
-  --json         writes the rows to a file, and the summaries of cpu and system
+  --rounds       repetitions of each measurement, ${DEFAULT_ROUNDS} when left out (systemd: ${benches.systemd?.rounds})
+  --json         writes the rows to a file, and the summaries of boot, systemd, cpu and system
   --only         cpu: names of kernels, with commas between; system: how names of work begin
-  --node         cpu, system: the Node that runs ours
+  --node         boot, systemd, cpu, system: a Node that runs ours as well, beside the one that runs the benchmarks
+  --no-systemd   boot alone: where it is named, systemd runs too
   --interpreter  cpu, system: ours with -accel interpreter as well
 
-cpu and system need riscv64-linux-gnu-gcc; they compare with a QEMU 10 too, fetched from Debian where ${QEMU10_VARIABLE}
-names none. system fetches some programs from Debian as well, once.
+cpu and system need riscv64-linux-gnu-gcc. They and systemd compare with a QEMU 10 too, fetched from Debian where
+${QEMU10_VARIABLE} names none. system fetches some programs from Debian as well, systemd 40 MB of packages, once.
 QEMU's figures need ${QEMU.program} (apt install qemu-system-misc); ${QEMU10_VARIABLE} names a second one to compare with.
 The default guest is fetched once, as by npm start.
 `;
@@ -93,6 +113,7 @@ async function main(): Promise<number> {
       json: { type: 'string' },
       only: { type: 'string' },
       node: { type: 'string' },
+      'no-systemd': { type: 'boolean' },
       interpreter: { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -102,20 +123,27 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const rounds = Number(values.rounds ?? 5);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   const unknown = positionals.find((name) => name !== MESSAGES && !Object.hasOwn(benches, name));
-  if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
+  if (unknown !== undefined || (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1))) {
     process.stderr.write(
       `${unknown === undefined ? '--rounds takes a whole number' : `no benchmark ${unknown}`}\n${HELP}`,
     );
     return 1;
   }
-  const names = positionals.length === 0 ? byDefault : positionals;
-  const cpu = { only: values.only?.split(','), node: values.node, interpreter: values.interpreter === true };
+  const names = positionals.length === 0 ? byDefault : withBrought(positionals, values['no-systemd'] === true);
+  const cpu = { only: values.only?.split(','), interpreter: values.interpreter === true };
+  let node: OtherNode | undefined;
+  try {
+    node = values.node === undefined ? undefined : otherNode(values.node);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
   const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
   try {
     const summary: Context['summary'] = {};
-    const rows = await runAll(names, { rounds, directory, cpu, summary });
+    const rows = await runAll(names, { rounds, directory, cpu, otherNode: node, summary });
     if (values.json !== undefined) {
       const all = { host: hostFacts(), summary, rows: rows.map(toJson) };
       writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`);
@@ -126,9 +154,15 @@ async function main(): Promise<number> {
   }
 }
 
+/** The names, each once, with those that they bring. */
+function withBrought(names: readonly string[], noSystemd: boolean): string[] {
+  const all = names.flatMap((name) => [name, benches[name]?.brings ?? name]);
+  return [...new Set(all)].filter((name) => !(noSystemd && name === 'systemd' && !names.includes(name)));
+}
+
 async function runAll(
   names: readonly string[],
-  settings: Pick<Context, 'rounds' | 'directory' | 'cpu' | 'summary'>,
+  settings: Pick<Context, 'directory' | 'cpu' | 'otherNode' | 'summary'> & { readonly rounds: number | undefined },
 ): Promise<Row[]> {
   const { node, cpu, cores, load } = hostFacts();
   process.stdout.write(
@@ -136,7 +170,7 @@ async function runAll(
   );
   const needsLinux = names.some((name) => LINUX.includes(name));
   const files = needsLinux ? await linuxFiles(settings.directory) : { kernel: '', initrd: '', append: '' };
-  const context: Context = { ...settings, files, emulators: emulators(), progress };
+  const context = { ...settings, files, emulators: emulators(), progress };
   const rows: Row[] = [];
   for (const name of names) {
     if (name === MESSAGES) {
@@ -146,7 +180,8 @@ async function runAll(
     const bench = benches[name];
     if (bench === undefined) continue;
     progress(name);
-    const found = await bench.run(context).catch((error: unknown): Row[] => {
+    const rounds = settings.rounds ?? bench.rounds ?? DEFAULT_ROUNDS;
+    const found = await bench.run({ ...context, rounds }).catch((error: unknown): Row[] => {
       if (!(error instanceof Unavailable)) throw error;
       return [{ bench: name, name, unit: '', values: [], unavailable: error.message }];
     });

@@ -79,6 +79,11 @@ export class ProcessConsole {
     this.#child.on('exit', (code) => this.#waiter?.failed(`the process ended with ${code}`));
   }
 
+  /** Undefined where the program could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   write(text: string): void {
     this.#child.stdin?.write(text, 'latin1');
   }

@@ -11,6 +11,13 @@ export interface LinuxFiles {
   readonly append: string;
 }
 
+/** A boot to a prompt; what is left out is the plain boot's. */
+export interface BootTask extends LinuxFiles {
+  readonly ramBytes?: number;
+  readonly prompt?: string;
+  readonly timeoutMs?: number;
+}
+
 export interface StartResult {
   /** createVm to the guest's first store, one after the other in one process. */
   readonly ms: readonly number[];

@@ -9,11 +9,12 @@ import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CpioEntry } from '../../src/guest/cpio.ts';
-import { emulatorsOf, QEMU10_NAME } from './cpu-bench.ts';
+import { emulatorsOf, OURS_NAME, QEMU10_NAME } from './cpu-bench.ts';
 import { debianPrograms } from './debian-programs.ts';
 import { ROOT, Unavailable } from './host.ts';
 import { compileForGuest, LinuxGuest, withFiles } from './linux-guest.ts';
 import type { Context } from './main.ts';
+import { nameWith } from './other-node.ts';
 import { type Emulator, QEMU } from './process-console.ts';
 import type { Row } from './report.ts';
 import type { LinuxFiles } from './results.ts';
@@ -54,7 +55,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
 
 /** @throws Unavailable without a compiler; Error where emulators disagree about what a program printed */
 export async function systemBench(context: Context): Promise<Row[]> {
-  const { directory, rounds, progress } = context;
+  const { directory, rounds, progress, otherNode } = context;
   const { files, unavailable } = await filesOf(context, join(directory, 'system-initrd.cpio'));
   const emulators = await emulatorsOf(context);
   const results = new Results();
@@ -69,7 +70,11 @@ export async function systemBench(context: Context): Promise<Row[]> {
     ours: own ?? '',
     others,
     barred: QEMU.name,
-    keys: { [QEMU.name]: 'GeomeanVsQemu', [QEMU10_NAME]: 'GeomeanVsQemu10' },
+    keys: {
+      [QEMU.name]: 'GeomeanVsQemu',
+      [QEMU10_NAME]: 'GeomeanVsQemu10',
+      ...(otherNode !== undefined && { [nameWith(OURS_NAME, otherNode)]: 'GeomeanVsNode' }),
+    },
   };
   const { rows, summary } = systemFigures(results.all(), comparison);
   Object.assign(context.summary, summary);

@@ -5,8 +5,9 @@
  * module has a high fixed price; then they become one module, and ops that lead to them take the place of the ops at
  * their entries. Whatever changes the code under a region (`codeChanged`) puts those back.
  *
- * Not modelled: compiling in another thread; eviction of single regions. When the records or the budget of bytes run
- * out all regions are dropped.
+ * When the records or the budget of bytes run out, the regions that were used least of late make room.
+ *
+ * Not modelled: compiling in another thread.
  */
 
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
@@ -37,7 +38,7 @@ export interface TranslatorOptions {
   readonly everything: boolean;
   /** Regions that execute fewer instructions than this at a visit are removed: they cost more than they save. */
   readonly minInsnsPerVisit: number;
-  /** Bytes of modules after which all regions are dropped. */
+  /** Bytes of the modules that are kept. */
   readonly maxBytes: number;
 }
 
@@ -71,7 +72,7 @@ export interface TranslatorStatistics {
   insns: number;
   modules: number;
   bytes: number;
-  dropped: number;
+  evicted: number;
   invalidated: number;
   traces: number;
   /** Removed because visits to them were too short. */
@@ -114,7 +115,7 @@ export class RegionTranslator implements Translator {
     insns: 0,
     modules: 0,
     bytes: 0,
-    dropped: 0,
+    evicted: 0,
     invalidated: 0,
     traces: 0,
     unprofitable: 0,
@@ -136,7 +137,6 @@ export class RegionTranslator implements Translator {
   readonly #checking = new Set<number>();
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
-  #liveBytes = 0;
 
   constructor(place: TranslatorPlace, options: Partial<TranslatorOptions> = {}) {
     this.#options = { ...DEFAULTS, ...options };
@@ -155,12 +155,12 @@ export class RegionTranslator implements Translator {
   }
 
   report(): string {
-    const { regions, insns, modules, bytes, invalidated, unprofitable, dropped } = this.statistics;
+    const { regions, insns, modules, bytes, invalidated, unprofitable, evicted } = this.statistics;
     const at = this.#place.arena + HART_OFFSETS.regionExits;
     const exits = EXITS.map((name, i) => `${this.#view.getBigUint64(at + 8 * i, true)} ${name}`);
     return (
       `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes; ` +
-      `${invalidated} changed, ${unprofitable} did not pay, all dropped ${dropped} times; exits: ${exits.join(', ')}`
+      `${invalidated} changed, ${unprofitable} did not pay, ${evicted} made room; exits: ${exits.join(', ')}`
     );
   }
 
@@ -228,6 +228,7 @@ export class RegionTranslator implements Translator {
     const gated = view.getUint32(at + REGION.gated, true);
     if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) return true;
     this.#takeCounters(at);
+    unit.executed += insns;
     if (misses * INSNS_PER_EXIT > insns && this.#choose(this.#refilling, unit)) return false;
     if (gated * INSNS_PER_EXIT > insns && this.#choose(this.#checking, unit)) return false;
     if (insns >= (visits + refusals) * minInsnsPerVisit) return true;
@@ -318,6 +319,7 @@ export class RegionTranslator implements Translator {
 
   /** Some of what waits, as one module. */
   #compile(arrivals: readonly Arrival[]): void {
+    const { maxBytes } = this.#options;
     const plans = arrivals.map((from) => this.#plan(from)).filter((plan) => plan !== null);
     if (plans.length === 0) return;
     const module = new Module(MAX_MEMORY_PAGES);
@@ -333,22 +335,23 @@ export class RegionTranslator implements Translator {
         refills: isRefilling ? refills : null,
       });
       module.export(`${i}`, index);
-      this.statistics.insns += insns;
-      return minBudgets;
+      return { minBudgets, insns };
     });
+    const all = emitted.reduce((sum, { insns }) => sum + insns, 0);
+    this.statistics.insns += all;
     const bytes = module.finish();
     this.statistics.modules += 1;
     this.statistics.bytes += bytes.length;
-    this.#liveBytes += bytes.length;
-    const entries = emitted.reduce((sum, { length }) => sum + length, 0);
-    if (this.#liveBytes > this.#options.maxBytes || this.#units.room < entries) {
-      this.#dropAll();
-      this.#liveBytes = bytes.length;
+    const entries = emitted.reduce((sum, { minBudgets }) => sum + minBudgets.length, 0);
+    if (this.#units.bytes + bytes.length > maxBytes || this.#units.room < entries) {
+      // A quarter more than is needed now: looking for them takes its time.
+      this.statistics.evicted += this.#units.makeRoom(maxBytes * 0.75 - bytes.length, entries);
     }
     const { memory, runtime } = this.#place;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory }, runtime });
     for (const [i, { from, region }] of plans.entries()) {
-      this.#units.add(region, from.lo, instance.exports[`${i}`], emitted[i] ?? []);
+      const { minBudgets = [], insns = 0 } = emitted[i] ?? {};
+      this.#units.add(region, from.lo, (bytes.length * insns) / all, instance.exports[`${i}`], minBudgets);
       this.statistics.regions += 1;
     }
   }
@@ -375,11 +378,6 @@ export class RegionTranslator implements Translator {
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
     return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile, more).form();
-  }
-
-  #dropAll(): void {
-    this.statistics.dropped += 1;
-    for (const unit of this.#units) this.#units.remove(unit);
   }
 }
 

@@ -29,8 +29,12 @@ export interface Unit {
   readonly lo: number;
   readonly slot: number;
   readonly covers: Coverage;
+  /** Of its module's bytes, its part. */
+  readonly bytes: number;
   /** Those that are in place. */
   readonly entries: Set<UnitEntry>;
+  /** Instructions executed in it, as of the last look; older ones count less. */
+  executed: number;
 }
 
 /** Host offset of the op at some bytes from a region's first entry, in a page of the region's; 0 for another. */
@@ -41,11 +45,15 @@ export function opAt({ pages, entryOffset }: Region, at: number): number {
   return page === undefined ? 0 : page + ((from - distance * PAGE_BYTES) * DECODED_PAGE.opBytes) / 2;
 }
 
+/** What a new unit counts as, so that it is not the first to make room. */
+const FRESH_INSNS = 2 ** 20;
+
 export class Units {
   readonly #place: TranslatorPlace;
   readonly #code: GuestCode;
   readonly #view: DataView;
   readonly #all = new Set<Unit>();
+  #bytes = 0;
   readonly #byPage = new Map<number, Set<Unit>>();
   /** Offsets of free records. The place in the table that goes with one holds the region of whoever took it for that. */
   readonly #free: number[] = [];
@@ -62,9 +70,26 @@ export class Units {
     return new Set(this.#all).values();
   }
 
+  /** Of all that are in their places. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Entries for which there is room. */
   get room(): number {
     return this.#free.length;
+  }
+
+  /** Takes out those in which least was executed of late, until so many bytes and entries have room. @returns how many */
+  makeRoom(maxBytes: number, entries: number): number {
+    let removed = 0;
+    for (const unit of [...this.#all].sort((a, b) => a.executed - b.executed)) {
+      if (this.#bytes <= maxBytes && this.room >= entries) break;
+      this.remove(unit);
+      removed += 1;
+    }
+    for (const unit of this.#all) unit.executed /= 2;
+    return removed;
   }
 
   /** Those with code in a decoded page. */
@@ -77,8 +102,8 @@ export class Units {
     return this.#place.arena + ARENA.regions + record;
   }
 
-  /** @param lo as in Unit @param run the compiled function @param minBudgets for each entry of the region */
-  add(region: Region, lo: number, run: unknown, minBudgets: readonly number[]): void {
+  /** @param lo, bytes as in Unit @param run the compiled function @param minBudgets for each entry of the region */
+  add(region: Region, lo: number, bytes: number, run: unknown, minBudgets: readonly number[]): void {
     const covers = coverageOf(region);
     const view = this.#view;
     const entries = new Set<UnitEntry>();
@@ -98,7 +123,7 @@ export class Units {
     const [first] = entries;
     if (first === undefined) return;
     const slot = first.record / REGION.lengthBytes;
-    const placed = { region, lo, slot, covers, entries };
+    const placed = { region, lo, slot, covers, bytes, entries, executed: FRESH_INSNS };
     this.#place.table.set(slot, run);
     for (const entry of entries) {
       view.setUint32(this.recordAt(entry) + REGION.slot, slot, true);
@@ -106,6 +131,7 @@ export class Units {
       view.setUint32(entry.op, SPECIAL.region, true);
     }
     this.#all.add(placed);
+    this.#bytes += bytes;
     for (const page of covers.keys()) {
       const here = this.#byPage.get(page) ?? new Set();
       this.#byPage.set(page, here.add(placed));
@@ -141,6 +167,7 @@ export class Units {
   /** @param isStale the code is no longer what it was made from: the ops at its entries are decoded again */
   remove(unit: Unit, isStale = false): void {
     if (!this.#all.delete(unit)) return;
+    this.#bytes -= unit.bytes;
     for (const entry of unit.entries) {
       this.#takeOut(entry, isStale);
       if (entry.record / REGION.lengthBytes !== unit.slot) this.#free.push(entry.record);

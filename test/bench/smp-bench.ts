@@ -78,6 +78,34 @@ async function throughput(harts: number): Promise<number> {
   return (harts * TURNS * 1000) / ((Math.max(...ends) - Math.min(...begins)) * TICK_NS);
 }
 
+const BARE_TURNS = 1_000_000_000;
+
+/** The same of bare threads that only count: what the host gives two of them at once. */
+async function bareThroughput(threads: number): Promise<number> {
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const text = `const { parentPort, workerData: words } = require('node:worker_threads');
+    const run = (turns) => { let x = 1; for (let i = 0; i < turns; i++) x = (x * 3 + (x ^ i)) | 0; return x; };
+    for (let i = 0; i < 50; i++) run(1e6);
+    Atomics.add(words, 0, 1);
+    Atomics.wait(words, 1, 0);
+    const begin = process.hrtime.bigint();
+    run(${BARE_TURNS});
+    parentPort.postMessage([begin, process.hrtime.bigint()]);`;
+  const spans = Array.from({ length: threads }, () => {
+    const worker = new Worker(text, { eval: true, workerData: words });
+    return new Promise<[bigint, bigint]>((resolve) => worker.once('message', resolve));
+  });
+  while (Atomics.load(words, 0) < threads) await sleep(5);
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  const times = await Promise.all(spans);
+  const [begin = 0, end = 0] = [
+    Math.min(...times.map(([t]) => Number(t))),
+    Math.max(...times.map(([, t]) => Number(t))),
+  ];
+  return (threads * BARE_TURNS * 1000) / (end - begin);
+}
+
 /** Notes the ticks in t0, of the last SAMPLES events only; goes on at `next` as long as there are some left. */
 const NOTE = `
   addi t0, t0, 1
@@ -285,11 +313,12 @@ async function bootMs(emulator: Emulator, files: LinuxFiles, harts: number): Pro
 
 export async function smpBench({ rounds, files, emulators, progress }: Context): Promise<Row[]> {
   const rows: Row[] = [];
-  const [one, two]: [number[], number[]] = [[], []];
+  const [one, two, bare]: [number[], number[], number[]] = [[], [], []];
   for (let round = 0; round < rounds; round++) {
     progress(`smp: throughput ${round + 1} of ${rounds}`);
     one.push(await throughput(1));
     two.push(await throughput(2));
+    bare.push((1 / (await bareThroughput(1))) * (await bareThroughput(2)));
   }
   rows.push(
     row('smp', 'loop turns, one hart', 'million/s', one),
@@ -303,6 +332,7 @@ export async function smpBench({ rounds, files, emulators, progress }: Context):
       two.map((value, i) => value / (one[i] ?? Number.NaN)),
       '>= 1.9',
     ),
+    row('smp', '  bare: two threads beside one', 'x', bare),
   );
   const kinds = [
     ['bare: round trip on a shared word', bareTrips],

@@ -306,7 +306,7 @@ describe('harts without firmware', () => {
   });
 
   it('more than the host has cores pass a lock around', async () => {
-    const [harts, rounds] = [16, 200];
+    const [harts, rounds] = [16, 40];
     const vm = await bareHarts(
       harts,
       `

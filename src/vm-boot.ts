@@ -2,7 +2,7 @@
 import { withDeviceNodes } from '../actors/board/virt-devices.ts';
 import { virtTable } from '../actors/board/virt-table.ts';
 import { virtDeviceTree } from '../actors/board/virt-tree.ts';
-import { bytesOf } from './boot/image-source.ts';
+import { bytesOf, release } from './boot/image-source.ts';
 import { type BootPlan, planBoot } from './boot/plan.ts';
 import type { BootSegment } from './boot/segment.ts';
 import { readFdt } from './fdt/read.ts';
@@ -12,8 +12,8 @@ import type { SavedPlan } from './vm-snapshot-header.ts';
 
 export interface Boots {
   readonly plan: SavedPlan;
-  /** What goes into RAM, at launch and at each reset. */
-  takeSegments(): readonly BootSegment[];
+  /** Hands over what goes into RAM, at launch and at each reset. */
+  loadSegments(put: (segment: BootSegment) => void): void;
   readonly canReset: boolean;
 }
 
@@ -49,21 +49,26 @@ export function planBoots(
       rngSeed: rngSeed(),
     });
   // Planned anew for each reset: what was loaded once is in guest RAM and need not lie here too.
-  const takeSegments = (): readonly BootSegment[] => makePlan().segments;
+  const releaseImages = (): void => {
+    release(options.kernel);
+    release(options.initrd);
+  };
+  let first: readonly BootSegment[] | null = null;
+  const loadSegments = (put: (segment: BootSegment) => void): void => {
+    for (const segment of first ?? makePlan().segments) put(segment);
+    first = null;
+    releaseImages();
+  };
   if (saved !== null) {
     const canReset = options.kernel !== undefined || bios instanceof Uint8Array;
     if (canReset) checkImages(makePlan(), saved);
-    return { plan: saved, takeSegments, canReset };
+    releaseImages();
+    return { plan: saved, loadSegments, canReset };
   }
   const { segments, initrd: _, ...plan } = makePlan();
   planned(segments);
-  let first: readonly BootSegment[] | null = segments;
-  const takeFirst = (): readonly BootSegment[] => {
-    const taken = first ?? takeSegments();
-    first = null;
-    return taken;
-  };
-  return { plan, takeSegments: takeFirst, canReset: true };
+  first = segments;
+  return { plan, loadSegments, canReset: true };
 }
 
 /** @throws ConfigError for images that a reset could not begin with: they begin elsewhere than the saved machine's */

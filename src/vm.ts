@@ -356,7 +356,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const layout = layOutMemory({ vcpus: harts, arenaBytes: ARENA.lengthBytes, ramBytes });
   const bios = options.bios ?? 'default';
   const biosKind = frozen?.saved.bios ?? (bios instanceof Uint8Array ? 'firmware' : bios);
-  const { plan, takeSegments, canReset } = planBoots(
+  const { plan, loadSegments, canReset } = planBoots(
     options,
     { harts, ramBytes, aia, bios, devices },
     {
@@ -381,7 +381,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
     layout,
     modules,
     plan,
-    takeSegments,
+    loadSegments,
     devices,
     sbi: biosKind === 'default',
     seed: run?.loopSeed() ?? randomInt(2 ** 31),

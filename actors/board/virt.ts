@@ -59,8 +59,8 @@ export interface VirtOptions {
   readonly layout: MemoryLayout;
   readonly modules: HartModules;
   readonly plan: Omit<BootPlan, 'segments'>;
-  /** What goes into RAM: called at launch and at each reset; the board keeps nothing of it. */
-  takeSegments(): readonly BootSegment[];
+  /** Hands over what goes into RAM: called at launch and at each reset; the board keeps nothing of it. */
+  loadSegments(put: (segment: BootSegment) => void): void;
   readonly aia: Aia;
   readonly accel: Accel;
   /** The caller's own, checked. */
@@ -397,7 +397,7 @@ export class VirtBoard {
     if (this.#isUsed) ram.fill(0);
     this.#isUsed = true;
     this.#dirty.mark(0, layout.ramBytes);
-    for (const segment of this.#options.takeSegments()) ram.set(segment.bytes, segment.gpa - virtTable.dram.base);
+    this.#options.loadSegments(({ bytes, gpa }) => ram.set(bytes, gpa - virtTable.dram.base));
   }
   #isUsed = false;
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bytesOf, rereadable } from '../../src/boot/image-source.ts';
+import { bytesOf, release, rereadable } from '../../src/boot/image-source.ts';
 import { createVm } from '../../src/index.ts';
 import { assemble } from '../../src/isa/asm.ts';
 
@@ -14,6 +14,23 @@ it('gives the bytes at hand once and reads them anew after that', () => {
   expect([...bytesOf(source)]).toEqual([2]);
   expect([...bytesOf(source)]).toEqual([2]);
   expect(reads).toBe(2);
+});
+
+it('gives the memory of what it gave back where the engine can, and reads it anew', () => {
+  const source = rereadable(new Uint8Array([1, 2]), () => new Uint8Array([3]));
+  const first = bytesOf(source);
+  release(source);
+  // Node 20 leaves it to the collector.
+  expect(first.length).toBe('transfer' in ArrayBuffer.prototype ? 0 : 2);
+  expect([...bytesOf(source)]).toEqual([3]);
+});
+
+it('leaves memory alone that is shared with other files', () => {
+  const pool = new Uint8Array([1, 2, 3]);
+  const source = rereadable(pool.subarray(1), () => pool);
+  bytesOf(source);
+  release(source);
+  expect([...pool]).toEqual([1, 2, 3]);
 });
 
 it('a machine asks a function for its kernel at the start and at each reset', async () => {

@@ -2,10 +2,10 @@
  * A region as a WebAssembly function `(hart, count, entry) -> REGION_STATUS`.
  *
  * The guest's registers that the region uses are locals (register-plan.ts). The run loop has seen to it that its pages
- * are where they were.
- * `count` is what is left of the slice; a block takes its instructions off it where it begins. At the entries, at each
- * loop's head and where the dispatcher goes along an edge there must be enough left for the longest way to the next such
- * place, or the region is left: so no instruction is executed that the slice does not hold, and none is counted that was not executed.
+ * are where they were. `count` is what is left of the slice; a block takes its instructions off it where it begins. At
+ * the entries, at each loop's head and where the dispatcher goes along an edge there must be enough left for the longest
+ * way to the next such place, or the region is left: so no instruction is executed that the slice does not hold, and none
+ * is counted that was not executed.
  *
  * Each instruction is lowered from its one definition by src/hart/lower-fast.ts; where that bails out, the region is
  * left in front of the instruction with REGION_STATUS.bailed.
@@ -288,10 +288,10 @@ class RegionEmitter {
 
   #go(from: number, to: number): void {
     const { isBroken, isBackEdge, isMerge, loopOf } = this.#structure;
+    const isOut = !this.#region.blocks.has(to) || (isBroken(from, to) && !this.#brokenTargets.has(to));
     const loop = this.#registers.tightLoopOf(from);
-    if (loop !== undefined && this.#registers.tightLoopOf(to) !== loop) this.#putBack(loop.written);
-    const isOut = isBroken(from, to) && !this.#brokenTargets.has(to);
-    if (isOut || !this.#region.blocks.has(to)) return this.#leaveFor(to);
+    if (loop !== undefined && (isOut || this.#registers.tightLoopOf(to) !== loop)) this.#putBack(loop.written);
+    if (isOut) return this.#leaveFor(to);
     if (isBroken(from, to)) {
       this.#code.i32(this.#structure.dispatched.indexOf(to)).set(this.#next).br(this.#dispatcher);
       return;

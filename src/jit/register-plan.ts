@@ -3,8 +3,8 @@
  *
  * A block puts back what it wrote where it ends, so that nothing is kept for the many ways out of a region: what is kept
  * the engine has to move about before each. In a tight loop, which goes round often and has few ways out, the
- * registers that it writes stay in locals, and are put back where it is left; and in a region that is seldom left all
- * do. A local is loaded at an entry from which the register may be read before it is written.
+ * registers that it writes stay in locals, and are put back where it is left. A local is loaded at an entry from which
+ * the register may be read before it is written.
  */
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import { registersOf } from './instructions.ts';
@@ -53,7 +53,7 @@ export function planRegisters(
   for (let changed = true; changed; ) {
     changed = false;
     for (const { at } of order) {
-      const access = accesses.get(at) ?? { read: [], written: [] };
+      const access = accesses.get(at) ?? NO_ACCESSES;
       // Wherever a tight loop is left it puts back all that it writes.
       const now = new Set<Register>(loops.get(at)?.written);
       for (const to of successors(at)) for (const one of needed.get(to) ?? []) now.add(one);
@@ -74,9 +74,11 @@ export function planRegisters(
 
 interface Accesses {
   /** Read before they are written. */
-  readonly read: ReadonlySet<Register> | readonly Register[];
-  readonly written: ReadonlySet<Register> | readonly Register[];
+  readonly read: ReadonlySet<Register>;
+  readonly written: ReadonlySet<Register>;
 }
+
+const NO_ACCESSES: Accesses = { read: new Set(), written: new Set() };
 
 function accessesOf({ insns }: Block): Accesses {
   const [read, written] = [new Set<Register>(), new Set<Register>()];

@@ -291,8 +291,8 @@ export const OP = {
 } as const;
 
 /**
- * An entry of a translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered, and has the
- * offset of this record in ARENA.regions as its immediate.
+ * An entry of a translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered,
+ * and has the offset of this record in ARENA.regions as its immediate.
  */
 export const REGION = {
   /** u64: the op that was there before. */

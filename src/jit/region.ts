@@ -113,10 +113,9 @@ export class RegionFormer {
   readonly #entry: Entry;
   readonly #profile: RegionProfile;
   readonly #insns = new Map<number, { readonly decoded: Decoded; readonly flow: Flow }>();
-  /** Entries wanted, then those where control comes back. */
-  readonly #wanted: readonly number[];
+  /** Where control comes back. */
   readonly #resumes = new Set<number>();
-  readonly #leaders: Set<number>;
+  readonly #leaders = new Set<number>([0]);
   readonly #bails = new Set<number>();
   readonly #returns: number[] = [];
   readonly #pages = new Map<number, number>();
@@ -126,19 +125,16 @@ export class RegionFormer {
   readonly #calls: [behind: number, callee: number][] = [];
   #cold = 0;
 
-  /** @param more further entries, in bytes from the first */
-  constructor(code: GuestCode, entry: Entry, profile: RegionProfile, more: readonly number[] = []) {
+  constructor(code: GuestCode, entry: Entry, profile: RegionProfile) {
     this.#code = code;
     this.#entry = entry;
     this.#profile = profile;
-    this.#wanted = [0, ...more].slice(0, MAX_ENTRIES);
-    this.#leaders = new Set(this.#wanted);
     this.#pages.set(0, entry.page);
   }
 
   /** @returns null where nothing worth translating begins */
   form(): Region | null {
-    const hot = [...this.#wanted];
+    const hot = [0];
     const cold: number[] = [];
     for (;;) {
       const next = hot.shift() ?? cold.shift();
@@ -167,9 +163,9 @@ export class RegionFormer {
       const smallest = sized.find(({ body }) => body.has(at));
       return smallest !== undefined && smallest.head !== at && smallest.insns <= MAX_INSNS_TO_HEAD;
     };
-    const resumes = [...this.#resumes].filter((at) => this.#isHot(at));
-    const all = [...new Set([...this.#wanted, ...resumes])].filter((at) => at === 0 || !isWithin(at));
-    return all.filter((at) => (blocks.get(at)?.insns.length ?? 0) > 0).slice(0, MAX_ENTRIES);
+    const isEntry = (at: number): boolean =>
+      at !== 0 && (blocks.get(at)?.insns.length ?? 0) > 0 && this.#isHot(at) && !isWithin(at);
+    return [0, ...[...this.#resumes].filter(isEntry)].slice(0, MAX_ENTRIES);
   }
 
   /** The page and offset in it of a distance from the entry. */
@@ -205,7 +201,7 @@ export class RegionFormer {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;
-      if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op) && !this.#wanted.includes(at)) return [];
+      if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op)) return [];
       const isCold = this.#profile.heat(op) === 0;
       if (isCold && this.#cold >= MAX_COLD_INSNS) return [];
       const decoded = this.#code.instruction(place.page, place.offset);

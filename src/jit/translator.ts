@@ -130,8 +130,6 @@ export class RegionTranslator implements Translator {
   readonly #units: Units;
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
-  /** Further entries of those that wait to be compiled anew. */
-  readonly #more = new Map<number, readonly number[]>();
   /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
   readonly #refilling = new Set<number>();
   readonly #checking = new Set<number>();
@@ -241,22 +239,17 @@ export class RegionTranslator implements Translator {
 
   /** Has a region compiled anew, with the next that are. @returns false where it is of that kind already */
   #choose(kind: Set<number>, unit: Unit): boolean {
-    const op = opAt(unit.region, 0);
+    const { op } = unit;
     if (kind.has(op)) return false;
     if (kind.size > REGION.count) kind.clear();
     kind.add(op);
-    const more = [...unit.entries].map(({ at }) => at);
     this.#units.remove(unit);
     this.#wait(op, unit.lo, this.#options.urgent);
-    this.#more.set(op, more);
     return true;
   }
 
   #wait(op: number, lo: number, arrivals: number): void {
-    if (this.#waiting.size >= MAX_WAITING) {
-      this.#waiting.clear();
-      this.#more.clear();
-    }
+    if (this.#waiting.size >= MAX_WAITING) this.#waiting.clear();
     this.#waiting.set(op, { lo, arrivals });
   }
 
@@ -360,24 +353,22 @@ export class RegionTranslator implements Translator {
     const { op } = from;
     this.#waiting.delete(op);
     this.#profile.forget(op);
-    const more = this.#more.get(op) ?? [];
-    this.#more.delete(op);
     if (!this.#code.mayBegin(op)) return null;
-    const region = this.#form(from, more);
+    const region = this.#form(from);
     const better = region === null ? 0 : betterEntry(region);
     if (region !== null && better === 0) return { from, region };
     this.#ban(op, MAX_CHANGES);
     if (region === null) return null;
     const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
-    const headed = this.#code.mayBegin(head.op) ? this.#form(head, []) : null;
+    const headed = this.#code.mayBegin(head.op) ? this.#form(head) : null;
     return headed && { from: head, region: headed };
   }
 
-  #form({ op, lo }: Arrival, more: readonly number[]): Region | null {
+  #form({ op, lo }: Arrival): Region | null {
     const page = this.#code.pageOfOp(op);
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
-    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile, more).form();
+    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form();
   }
 }
 

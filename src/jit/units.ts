@@ -24,7 +24,8 @@ export interface UnitEntry {
 }
 
 export interface Unit {
-  readonly region: Region;
+  /** Host offset of the op at the region's first entry, which may no longer be in place. */
+  readonly op: number;
   /** Low half of the virtual address of its first entry when it was formed. */
   readonly lo: number;
   readonly slot: number;
@@ -123,7 +124,7 @@ export class Units {
     const [first] = entries;
     if (first === undefined) return;
     const slot = first.record / REGION.lengthBytes;
-    const placed = { region, lo, slot, covers, bytes, entries, executed: FRESH_INSNS };
+    const placed = { op: opAt(region, 0), lo, slot, covers, bytes, entries, executed: FRESH_INSNS };
     this.#place.table.set(slot, run);
     for (const entry of entries) {
       view.setUint32(this.recordAt(entry) + REGION.slot, slot, true);

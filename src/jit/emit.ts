@@ -268,7 +268,7 @@ class RegionEmitter {
     const loops = Array.from({ length: this.#structure.loopsAt(at) }, () => code.loop());
     this.#loops.set(at, loops);
     if (this.#isChecked(at)) {
-      code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').if();
+      code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').unlikely().if();
       this.#putBack(this.#registers.tightLoopOf(at)?.written ?? []);
       this.#leaveFor(at);
       code.end();
@@ -370,10 +370,10 @@ class RegionEmitter {
     const number = (operand: string): number => bodyOperand(decoded, operand);
     const leaveIf = (exit: number): void => {
       if (this.#dirty.size === 0) {
-        code.i32(exit).set(this.#exit).brIf(this.#side);
+        code.i32(exit).set(this.#exit).unlikely().brIf(this.#side);
         return;
       }
-      code.if();
+      code.unlikely().if();
       this.#putBack(this.#dirty);
       code.i32(exit).set(this.#exit).br(this.#side).end();
     };
@@ -453,7 +453,7 @@ class RegionEmitter {
       .i64(-4096n | BigInt(size - 1))
       .op('i64.and');
     cache.pushTag();
-    code.op('i64.ne').if();
+    code.op('i64.ne').unlikely().if();
     const page = (): void => void code.get(va).i64(-4096n).op('i64.and');
     cache.set(page, () => this.#pushAddend({ va, size, tag }, missIf));
     code.end();
@@ -470,7 +470,7 @@ class RegionEmitter {
     const { refills } = this.#options;
     if (refills === null) missIf();
     else {
-      code.if();
+      code.unlikely().if();
       code.get(va).call(tag === DTLB.readTag ? refills.toRead : refills.toWrite);
       pushMisses(code, entry, { va, size, tag });
       missIf();

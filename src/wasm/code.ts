@@ -211,8 +211,16 @@ export interface Label {
   readonly depth: number;
 }
 
+/** Branches that are known to be taken or not, nearly always: `br_if` and `if` by their offsets in the function's body. */
+export interface BranchHint {
+  readonly offset: number;
+  readonly isLikely: boolean;
+}
+
 export class Code {
   readonly #bytes = new ByteWriter();
+  /** Offsets behind the declaration of locals. */
+  readonly #hints: BranchHint[] = [];
   readonly #locals: ValueType[] = [];
   readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [] };
   #scoped: number[] | null = null;
@@ -330,6 +338,11 @@ export class Code {
   if(result?: ValueType): Label {
     return this.#open(0x04, result);
   }
+  /** The next `if`, whose body then is hardly ever executed, or `br_if`, which is hardly ever taken. */
+  unlikely(): this {
+    this.#hints.push({ offset: this.#bytes.length, isLikely: false });
+    return this;
+  }
   else(): this {
     return this.op('else');
   }
@@ -355,11 +368,20 @@ export class Code {
   /** The code entry: locals, instructions, final `end`. */
   finish(): Uint8Array {
     if (this.#depth !== 0) throw new Error(`${this.#depth} blocks are not closed`);
-    const entry = new ByteWriter();
-    entry.u32(this.#locals.length);
-    for (const type of this.#locals) entry.u32(1).u8(VALUE_TYPE[type]);
-    entry.bytes(this.#bytes.finish()).u8(PLAIN.end);
-    return entry.finish();
+    return this.#declaration().bytes(this.#bytes.finish()).u8(PLAIN.end).finish();
+  }
+
+  /** What is known of its branches, in their order. */
+  hints(): BranchHint[] {
+    const { length } = this.#declaration();
+    return this.#hints.map(({ offset, isLikely }) => ({ offset: offset + length, isLikely }));
+  }
+
+  #declaration(): ByteWriter {
+    const declaration = new ByteWriter();
+    declaration.u32(this.#locals.length);
+    for (const type of this.#locals) declaration.u32(1).u8(VALUE_TYPE[type]);
+    return declaration;
   }
 
   #open(opcode: number, result: ValueType | undefined): Label {

@@ -1,13 +1,15 @@
 /** A WebAssembly module under construction: types, imports, functions, tables, exports (core specification 5.5). */
 import { ByteWriter } from './bytes.ts';
-import { Code, VALUE_TYPE, type ValueType } from './code.ts';
+import { type BranchHint, Code, VALUE_TYPE, type ValueType } from './code.ts';
 
 export interface FunctionType {
   readonly parameters: readonly ValueType[];
   readonly results: readonly ValueType[];
 }
 
-const SECTION = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
+const SECTION = { custom: 0, type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
+/** Branch Hinting proposal, "Binary format". Engines that do not know it skip it, as any custom section. */
+const BRANCH_HINTS = 'metadata.code.branch_hint';
 const EXTERNAL = { function: 0, table: 1, memory: 2 } as const;
 const FUNCREF = 0x70;
 /** Limits flag: shared, with a maximum. */
@@ -108,9 +110,23 @@ export class Module {
         for (const index of this.#table) w.u32(index);
       });
     }
+    const hinted = this.#functions
+      .map(({ code }, i) => ({ index: this.#imports.length + i, hints: code.hints() }))
+      .filter(({ hints }) => hints.length > 0);
+    if (hinted.length > 0) out.u8(SECTION.custom).sized(branchHints(hinted));
     section(SECTION.code, this.#functions.length, (w) => {
       for (const { code } of this.#functions) w.sized(code.finish());
     });
     return out.finish();
   }
+}
+
+function branchHints(functions: readonly { readonly index: number; readonly hints: readonly BranchHint[] }[]): Uint8Array {
+  const content = new ByteWriter();
+  content.name(BRANCH_HINTS).u32(functions.length);
+  for (const { index, hints } of functions) {
+    content.u32(index).u32(hints.length);
+    for (const { offset, isLikely } of hints) content.u32(offset).u32(1).u8(isLikely ? 1 : 0);
+  }
+  return content.finish();
 }

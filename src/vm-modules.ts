@@ -1,5 +1,6 @@
 /** The two WebAssembly modules that every hart runs, compiled once per process. */
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import type { HartModules } from './hart/hart.ts';
 import { ConfigError } from './util/config-error.ts';
 
@@ -11,7 +12,18 @@ export function loadHartModules(): Promise<HartModules> {
   return compiled;
 }
 
+/** V8's major versions that know branch hints but heed them only if told to; it says so where it does not know a flag. */
+const HINTED_IF_TOLD = { first: 11, last: 13 } as const;
+
+/** For the whole process, also for workers. Code stays the same, but what is hardly ever executed moves out of the way. */
+function heedBranchHints(): void {
+  const major = Number.parseInt(process.versions.v8 ?? '', 10);
+  if (major < HINTED_IF_TOLD.first || major > HINTED_IF_TOLD.last) return;
+  setFlagsFromString('--experimental-wasm-branch-hinting');
+}
+
 async function compileBoth(): Promise<HartModules> {
+  heedBranchHints();
   const [runtime, interpreter] = await Promise.all([compile('runtime'), compile('interpreter')]);
   return { runtime, interpreter };
 }

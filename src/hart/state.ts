@@ -248,6 +248,9 @@ export const FTLB = {
   contexts: 3,
 } as const;
 
+/** Pages in the pool of decoded ones: 8 MiB of code. With half of them a boot of systemd, or Python, goes round in it. */
+const DECODED_PAGES = 2048;
+
 /**
  * A decoded page: an op for every halfword of a 4 KiB guest page, then the end op, then what it was decoded from.
  * All zero bytes is a page of undecoded ops.
@@ -269,9 +272,9 @@ export const DECODED_PAGE = {
   source: 2048 * 8 + 64,
   lengthBytes: 2048 * 8 + 64 + 4096,
   /** Pages in the pool; when it is full one that was not used lately makes room. */
-  pool: 1024,
+  pool: DECODED_PAGES,
   /** Open-addressed table host page -> decoded page: {u32 host offset of the guest page + 1, u32 decoded page}. */
-  hashEntries: 2048,
+  hashEntries: 2 * DECODED_PAGES,
 } as const;
 
 /** A pre-decoded op. Register fields hold the register number times 8. */

@@ -10,16 +10,15 @@
  * Each instruction is lowered from its one definition by src/hart/lower-fast.ts; where that bails out, the region is
  * left in front of the instruction with REGION_STATUS.bailed.
  */
-import { type FastContext, lowerEffects, pushDataEntry, pushMisses } from '../hart/lower-fast.ts';
+import { type FastContext, lowerEffects } from '../hart/lower-fast.ts';
 import { REGION_TYPE } from '../hart/run-loop.ts';
-import { DTLB, FP_GATE, HART_OFFSETS } from '../hart/state.ts';
-import { bodyOperand, type Decoded } from '../isa/insn.ts';
-import type { Node } from '../isa/ir.ts';
+import { FP_GATE, HART_OFFSETS } from '../hart/state.ts';
+import { bodyOperand } from '../isa/insn.ts';
 import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
 import { flowOf, roundingOf } from './instructions.ts';
+import { MemoryAccess, type Refills } from './memory-access.ts';
 import { type NarrowRegisters, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
-import { createPageCaches, type PageCache } from './page-caches.ts';
 import { type Block, type Region, type RegionInsn, successorsOf } from './region.ts';
 import { entryNode, entryOf, isEntryNode, pushEntryAt, pushEntryIndex } from './region-entry.ts';
 import {
@@ -29,6 +28,7 @@ import {
   planRegisters,
   type Register,
   type RegisterPlan,
+  readBy,
   xRegister,
 } from './register-plan.ts';
 import { pushExitAt, pushExitInsns, pushExitStatus, sideExit } from './side-exit.ts';
@@ -47,8 +47,8 @@ export interface Emitted {
 export interface EmitOptions {
   /** With NX clear, floating-point results that are exact are computed here too. */
   readonly checksExact: boolean;
-  /** Functions of the module that fill the data TLB; null where a miss is a side exit. */
-  readonly refills: { readonly toRead: number; readonly toWrite: number } | null;
+  /** Null where a miss of the data TLB is a side exit. */
+  readonly refills: Refills | null;
 }
 
 export function emitRegion(module: Module, region: Region, options: EmitOptions): Emitted {
@@ -68,17 +68,18 @@ class RegionEmitter {
   readonly #registers: RegisterPlan;
   /** Their locals. */
   readonly #locals = new Map<Register, number>();
-  /** Registers that the hart does not have yet. */
+  /** Registers that are in their locals now, and those of them that the hart does not have yet. */
+  #available = new Set<Register>();
   #dirty = new Set<Register>();
-  readonly #base: number;
-  readonly #dtlb: number;
   /** Where the region checks that: whether NX is clear. */
   readonly #inexactClear: number;
   /** Side exits: where and how far. */
   readonly #exit: number;
   readonly #exitPc: number;
+  /** From the entry to where a computed jump goes. */
+  readonly #distance: number;
   readonly #status: number;
-  #caches: ReadonlyMap<string, PageCache> = new Map();
+  readonly #memory: MemoryAccess;
   readonly #labels = new Map<number, Label>();
   /** By their heads, the outermost first. */
   readonly #loops = new Map<number, readonly Label[]>();
@@ -108,16 +109,22 @@ class RegionEmitter {
     const { order, dispatched } = this.#structure;
     this.#brokenTargets = new Set(dispatched.slice(entries.length));
     this.#blocks = order.filter((at) => !isEntryNode(at)).map((at) => this.#block(at));
-    this.#registers = planRegisters(this.#blocks, this.#structure, (at) => this.#successors(at));
+    const { isBroken } = this.#structure;
+    this.#registers = planRegisters(
+      this.#blocks,
+      this.#structure,
+      (at) => this.#successors(at).filter((to) => !isBroken(at, to)),
+      [...entries, ...this.#brokenTargets],
+    );
     for (const register of this.#registers.used) {
       this.#locals.set(register, code.local(isFloat(register) ? 'f64' : 'i64'));
     }
     this.#next = code.local('i32');
-    this.#base = code.local('i64');
-    this.#dtlb = code.local('i32');
+    this.#memory = new MemoryAccess(code, options.refills);
     this.#inexactClear = code.local('i32');
     this.#exit = code.local('i32');
     this.#exitPc = code.local('i64');
+    this.#distance = code.local('i64');
     this.#status = code.local('i32');
     this.#measure();
     this.#narrowAt = narrowRegisters(
@@ -174,7 +181,8 @@ class RegionEmitter {
     code.op('unreachable');
     code.end(); // side
     pushExitAt(code, this.#exit);
-    code.get(this.#base).op('i64.add').set(this.#exitPc);
+    this.#pushPc(0);
+    code.op('i64.add').set(this.#exitPc);
     code.get(COUNT);
     pushExitInsns(code, this.#exit);
     code.op('i32.add').set(COUNT);
@@ -188,20 +196,20 @@ class RegionEmitter {
 
   // Entry and exit.
 
+  /** While a region runs, state.pc is the address of its first entry. */
   #prepare(): void {
     const code = this.#code;
-    code.get(HART).memory('i64.load', HART_OFFSETS.pc);
     if (this.#region.entries.length > 1) {
+      code.get(HART);
+      this.#pushPc(0);
       pushEntryAt(code, ENTRY);
-      code.op('i64.sub');
+      code.op('i64.sub').memory('i64.store', HART_OFFSETS.pc);
     }
-    code.set(this.#base);
-    code.get(HART).memory('i32.load', HART_OFFSETS.dtlb).set(this.#dtlb);
+    this.#memory.begin(HART);
     if (this.#options.checksExact) {
       code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(FP_GATE.fast).op('i32.and', 'i32.eqz');
       code.set(this.#inexactClear);
     }
-    this.#caches = createPageCaches(code, this.#cacheKeys());
   }
 
   #load(registers: Iterable<Register>): void {
@@ -239,8 +247,12 @@ class RegionEmitter {
     this.#code.set(this.#exitPc).br(this.#leave);
   }
 
+  /**
+   * The address at an offset from the entry. From memory: of a local the engine would compute all such addresses at the
+   * beginning, and keep them.
+   */
   #pushPc(at: number): void {
-    this.#code.get(this.#base);
+    this.#code.get(HART).memory('i64.load', HART_OFFSETS.pc);
     if (at !== 0) this.#code.i64(BigInt(at)).op('i64.add');
   }
 
@@ -249,10 +261,16 @@ class RegionEmitter {
   #begin(): void {
     const code = this.#code;
     const { root, mergesBelow } = this.#structure;
+    if (root === DISPATCHER) {
+      pushEntryIndex(code, ENTRY);
+      code.set(this.#next);
+      if (this.#brokenTargets.size > 0) this.#dispatcher = code.loop();
+    }
+    this.#memory.forgetPages(
+      this.#blocks.filter(({ at }) => this.#structure.isInLoop(at)),
+      (at) => this.#registers.tightLoopOf(at) !== undefined,
+    );
     if (root !== DISPATCHER) return this.#tree(root);
-    pushEntryIndex(code, ENTRY);
-    code.set(this.#next);
-    if (this.#brokenTargets.size > 0) this.#dispatcher = code.loop();
     this.#within(DISPATCHER, mergesBelow(DISPATCHER));
     if (this.#brokenTargets.size > 0) code.end();
   }
@@ -265,7 +283,12 @@ class RegionEmitter {
   #tree(at: number): void {
     const code = this.#code;
     const merges = this.#structure.mergesBelow(at);
-    const loops = Array.from({ length: this.#structure.loopsAt(at) }, () => code.loop());
+    const count = this.#structure.loopsAt(at);
+    const isTight = this.#registers.tightLoopOf(at)?.head === at;
+    const loops = Array.from({ length: count }, (_, i) => {
+      if (isTight && i === count - 1) this.#load(this.#registers.loadedBefore(at));
+      return code.loop();
+    });
     this.#loops.set(at, loops);
     if (this.#isChecked(at)) {
       code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').unlikely().if();
@@ -306,11 +329,11 @@ class RegionEmitter {
     const code = this.#code;
     if (isEntryNode(at)) {
       const [to = 0] = this.#successors(at);
-      this.#load(this.#registers.neededAt(to));
       return this.#go(at, to);
     }
     const { insns, end } = this.#block(at);
     const loop = this.#registers.tightLoopOf(at);
+    this.#available = new Set(this.#registers.availableAt(at));
     this.#dirty = new Set(loop?.written);
     this.#gate = 0;
     this.#narrow = new Set(this.#narrowAt.get(at));
@@ -332,10 +355,13 @@ class RegionEmitter {
         code.end().op('unreachable');
         return;
       case 'indirect':
-        for (const guess of end.guesses) {
+        if (end.guesses.length > 0) {
           code.get(this.#exitPc);
-          this.#pushPc(guess);
-          code.op('i64.eq').if();
+          this.#pushPc(0);
+          code.op('i64.sub').set(this.#distance);
+        }
+        for (const guess of end.guesses) {
+          code.get(this.#distance).i64(BigInt(guess)).op('i64.eq').if();
           this.#go(at, guess);
           code.end();
         }
@@ -353,6 +379,9 @@ class RegionEmitter {
   /** Lowers one; a condition is left on the stack, a computed target in exitPc. @param left of the block, with it */
   #insn(insn: RegionInsn, left: number): void {
     const code = this.#code;
+    const missing = new Set(readBy(insn.decoded).filter((register) => !this.#available.has(register)));
+    this.#load(missing);
+    for (const register of missing) this.#available.add(register);
     code.scope(() => {
       const { jump, values } = lowerEffects(this.#context(insn, left), insn.decoded.insn.body);
       if (jump === null) return;
@@ -402,8 +431,9 @@ class RegionEmitter {
         const register = (file === 'x' ? xRegister : fRegister)(number(operand));
         code.set(this.#localOf(register));
         this.#dirty.add(register);
+        this.#available.add(register);
       },
-      hostAddress: (va, size, tag, addr) => this.#hostAddress(decoded, { va, size, tag, addr }, missIf),
+      hostAddress: (va, size, tag, addr) => this.#memory.pushHostAddress(decoded, { va, size, tag, addr }, missIf),
       requireFp: (bit) => {
         if ((this.#gate & bit) === bit) return;
         code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
@@ -415,69 +445,6 @@ class RegionEmitter {
       ...roundingOf(decoded),
     };
   }
-
-  // Memory.
-
-  /** Names for page caches: by base register and kind of access, those first that loops use most. */
-  #cacheKeys(): string[] {
-    const uses = new Map<string, number>();
-    for (const { at, insns } of this.#blocks.filter(({ at }) => this.#structure.isInLoop(at))) {
-      const weight = this.#registers.tightLoopOf(at) === undefined ? 1 : TIGHT_WEIGHT;
-      for (const { decoded } of insns) {
-        for (const effect of decoded.insn.body.effects) {
-          if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;
-          const key = cacheKey(decoded, effect.addr, effect.op === 'load' ? DTLB.readTag : DTLB.writeTag);
-          if (key !== null) uses.set(key, (uses.get(key) ?? 0) + weight);
-        }
-      }
-    }
-    return [...uses].sort(([, a], [, b]) => b - a).map(([key]) => key);
-  }
-
-  #hostAddress(
-    decoded: Decoded,
-    { va, size, tag, addr }: { va: number; size: number; tag: number; addr: Node },
-    missIf: () => void,
-  ): void {
-    const code = this.#code;
-    const key = cacheKey(decoded, addr, tag);
-    const cache = key === null ? undefined : this.#caches.get(key);
-    if (cache === undefined) {
-      this.#pushAddend({ va, size, tag }, missIf);
-      code.get(va).op('i32.wrap_i64', 'i32.add');
-      return;
-    }
-    // Misaligned accesses never hit, so that one which crosses the page's end does not.
-    code
-      .get(va)
-      .i64(-4096n | BigInt(size - 1))
-      .op('i64.and');
-    cache.pushTag();
-    code.op('i64.ne').unlikely().if();
-    const page = (): void => void code.get(va).i64(-4096n).op('i64.and');
-    cache.set(page, () => this.#pushAddend({ va, size, tag }, missIf));
-    code.end();
-    code.get(va).op('i32.wrap_i64');
-    cache.pushAddend();
-    code.op('i32.add');
-  }
-
-  /** From the data TLB. On a miss it is left to the run loop, or filled here: V8 takes no call to be rare. */
-  #pushAddend({ va, size, tag }: { va: number; size: number; tag: number }, missIf: () => void): void {
-    const code = this.#code;
-    const entry = pushDataEntry(code, this.#dtlb, va);
-    pushMisses(code, entry, { va, size, tag });
-    const { refills } = this.#options;
-    if (refills === null) missIf();
-    else {
-      code.unlikely().if();
-      code.get(va).call(tag === DTLB.readTag ? refills.toRead : refills.toWrite);
-      pushMisses(code, entry, { va, size, tag });
-      missIf();
-      code.end();
-    }
-    code.get(entry).memory('i32.load', DTLB.addend);
-  }
 }
 
 /** What a gate bit that is set says of the others (FP_GATE). */
@@ -487,12 +454,3 @@ const IMPLIED_GATE: Readonly<Record<number, number>> = {
   [FP_GATE.exact]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact,
   [FP_GATE.fast]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast,
 };
-
-/** How many uses of a page cache elsewhere one in a tight loop counts as. */
-const TIGHT_WEIGHT = 16;
-
-/** Names the register that an address is computed from, and the kind of access. */
-function cacheKey(decoded: Decoded, addr: Node, tag: number): string | null {
-  const base = addr.kind === 'binary' && addr.op === 'add' ? addr.a : addr;
-  return base.kind === 'x' ? `${bodyOperand(decoded, base.operand)} ${tag}` : null;
-}

@@ -1,10 +1,10 @@
 /**
  * Where a region holds the guest's registers in locals, and where the hart has them.
  *
- * A block puts back what it wrote where it ends, so that nothing is kept for the many ways out of a region: what is kept
- * the engine has to move about before each. In a tight loop, which goes round often and has few ways out, the
- * registers that it writes stay in locals, and are put back where it is left. A local is loaded at an entry from which
- * the register may be read before it is written.
+ * A visit is short as a rule: some dozens of instructions of some hundreds. So a block loads what it needs where it needs
+ * it first, unless it is in its local on all ways to there, and puts back what it wrote where it ends: a visit pays
+ * for what it executes, and nothing is kept for the many ways out. In a tight loop, which goes round often and has few ways
+ * out, all that it uses is loaded before, and what it writes is put back where it is left.
  */
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import { registersOf } from './instructions.ts';
@@ -26,51 +26,74 @@ const TIGHT_INSNS = 96;
 
 /** A loop within which no other is. */
 export interface TightLoop {
+  readonly head: number;
   /** Registers that it writes. */
   readonly written: ReadonlySet<Register>;
+  /** All that it uses. */
+  readonly used: ReadonlySet<Register>;
 }
 
 export interface RegisterPlan {
   /** All that have a local. */
   readonly used: ReadonlySet<Register>;
   tightLoopOf(block: number): TightLoop | undefined;
-  /** What must be in the locals where a block begins. */
-  neededAt(block: number): ReadonlySet<Register>;
+  /** What is in the locals where a block begins, however control came there. */
+  availableAt(block: number): ReadonlySet<Register>;
+  /** What must be loaded in front of a tight loop, which begins at a block. */
+  loadedBefore(head: number): ReadonlySet<Register>;
 }
 
-/** @param blocks those of the region that are reached */
+/**
+ * @param blocks those of the region that are reached
+ * @param successors of them, along edges within the region
+ * @param begins where control comes to with nothing in the locals
+ */
 export function planRegisters(
   blocks: readonly Block[],
   structure: Structure,
   successors: (at: number) => readonly number[],
+  begins: Iterable<number>,
 ): RegisterPlan {
   const accesses = new Map(blocks.map((block) => [block.at, accessesOf(block)]));
   const used = new Set([...accesses.values()].flatMap(({ read, written }) => [...read, ...written]));
   const loops = tightLoops(blocks, structure, accesses);
-  const needed = new Map<number, Set<Register>>();
-  // Backwards, until nothing is added.
-  const order = blocks.toReversed();
+  /** At first all of them: what is taken away is taken for good. A tight loop's head: in front of the loop. */
+  const available = new Map<number, ReadonlySet<Register>>(blocks.map(({ at }) => [at, used]));
+  for (const at of begins) available.set(at, NONE);
+  const behind = (at: number): ReadonlySet<Register> => {
+    const loop = loops.get(at);
+    if (loop !== undefined) return loop.used;
+    const { read, written } = accesses.get(at) ?? NO_ACCESSES;
+    return new Set([...(available.get(at) ?? NONE), ...read, ...written]);
+  };
   for (let changed = true; changed; ) {
     changed = false;
-    for (const { at } of order) {
-      const access = accesses.get(at) ?? NO_ACCESSES;
-      // Wherever a tight loop is left it puts back all that it writes.
-      const now = new Set<Register>(loops.get(at)?.written);
-      for (const to of successors(at)) for (const one of needed.get(to) ?? []) now.add(one);
-      const kept = loops.get(at)?.written;
-      for (const one of access.written) if (kept?.has(one) !== true) now.delete(one);
-      for (const one of access.read) now.add(one);
-      if (now.size === needed.get(at)?.size) continue;
-      needed.set(at, now);
-      changed = true;
+    for (const { at } of blocks) {
+      const out = behind(at);
+      for (const to of successors(at)) {
+        const loop = loops.get(to);
+        // Within a tight loop all is there.
+        if (loop !== undefined && loops.get(at) === loop) continue;
+        const now = available.get(to) ?? NONE;
+        const left = new Set([...now].filter((register) => out.has(register)));
+        if (left.size === now.size) continue;
+        available.set(to, left);
+        changed = true;
+      }
     }
   }
   return {
     used,
     tightLoopOf: (at) => loops.get(at),
-    neededAt: (at) => needed.get(at) ?? new Set(),
+    availableAt: (at) => loops.get(at)?.used ?? available.get(at) ?? NONE,
+    loadedBefore: (head) => {
+      const there = available.get(head) ?? NONE;
+      return new Set([...(loops.get(head)?.used ?? NONE)].filter((register) => !there.has(register)));
+    },
   };
 }
+
+const NONE: ReadonlySet<Register> = new Set();
 
 interface Accesses {
   /** Read before they are written. */
@@ -89,7 +112,7 @@ function accessesOf({ insns }: Block): Accesses {
   return { read, written };
 }
 
-function readBy(decoded: Decoded): Register[] {
+export function readBy(decoded: Decoded): Register[] {
   const { x, f } = registersOf(decoded.insn.body);
   return registers(decoded, x, f);
 }
@@ -111,13 +134,15 @@ function tightLoops(
 ): ReadonlyMap<number, TightLoop> {
   const sizes = new Map(blocks.map(({ at, insns }) => [at, insns.length]));
   const loops = new Map<number, TightLoop>();
-  for (const { body } of structure.loops) {
+  for (const { head, body } of structure.loops) {
     const isInnermost = !structure.loops.some(
       (other) => other.body !== body && [...other.body].every((at) => body.has(at)),
     );
     const insns = [...body].reduce((sum, at) => sum + (sizes.get(at) ?? 0), 0);
     if (!isInnermost || insns > TIGHT_INSNS) continue;
-    const loop = { written: new Set([...body].flatMap((at) => [...(accesses.get(at)?.written ?? [])])) };
+    const of = [...body].map((at) => accesses.get(at) ?? NO_ACCESSES);
+    const written = new Set(of.flatMap((access) => [...access.written]));
+    const loop = { head, written, used: new Set([...written, ...of.flatMap(({ read }) => [...read])]) };
     for (const at of body) loops.set(at, loop);
   }
   return loops;

@@ -51,7 +51,7 @@ const DEFAULTS: TranslatorOptions = {
   batch: 8,
   urgent: 512,
   everything: false,
-  minInsnsPerVisit: 16,
+  minInsnsPerVisit: 8,
   maxBytes: 8 * 2 ** 20,
 };
 
@@ -96,10 +96,12 @@ const STRAIGHT_ENTRY_BYTES = 512;
 const MAX_CHANGES = 8;
 /** What the counters in the hart's regionExits count. */
 const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
+/** What an entry that did not pay counts as: it is tried again, but not soon, as what it does seldom changes. */
+const UNPROFITABLE = MAX_CHANGES * 2 ** 20;
 /** Entries that may wait; when there are more all are forgotten. */
 const MAX_WAITING = 256;
 /** Traces between two looks at how regions do, and visits that say something about one. */
-const TRACES_PER_REVIEW = 4;
+const TRACES_PER_REVIEW = 32;
 /** Traces after which half of what counts against entries is forgotten. */
 const TRACES_PER_PARDON = 1024;
 const TELLING_VISITS = 512;
@@ -231,7 +233,7 @@ export class RegionTranslator implements Translator {
     if (gated * INSNS_PER_EXIT > insns && this.#choose(this.#checking, unit)) return false;
     if (insns >= (visits + refusals) * minInsnsPerVisit) return true;
     this.statistics.unprofitable += 1;
-    this.#ban(entry.op, MAX_CHANGES);
+    this.#ban(entry.op, UNPROFITABLE);
     const isLast = unit.entries.size === 1;
     this.#units.removeEntry(unit, entry);
     return !isLast;

@@ -121,12 +121,18 @@ export class Module {
   }
 }
 
-function branchHints(functions: readonly { readonly index: number; readonly hints: readonly BranchHint[] }[]): Uint8Array {
+function branchHints(
+  functions: readonly { readonly index: number; readonly hints: readonly BranchHint[] }[],
+): Uint8Array {
   const content = new ByteWriter();
   content.name(BRANCH_HINTS).u32(functions.length);
   for (const { index, hints } of functions) {
     content.u32(index).u32(hints.length);
-    for (const { offset, isLikely } of hints) content.u32(offset).u32(1).u8(isLikely ? 1 : 0);
+    for (const { offset, isLikely } of hints)
+      content
+        .u32(offset)
+        .u32(1)
+        .u8(isLikely ? 1 : 0);
   }
   return content.finish();
 }

@@ -5,7 +5,7 @@ import { ARENA, type FieldName, STATUS } from '../../src/hart/state.ts';
 import { loadRuntime, type Runtime } from '../support/runtime.ts';
 
 export const RAM_BASE = 0x8000_0000n;
-export const RAM_BYTES = 0x60_0000;
+export const RAM_BYTES = 0xa0_0000;
 const RAM_HOST = 0x1_0000 + ARENA.lengthBytes;
 
 export const MODE = { u: 0n, s: 1n, m: 3n } as const;

@@ -313,7 +313,8 @@ class RegionEmitter {
     const { isBroken, isBackEdge, isMerge, loopOf } = this.#structure;
     const isOut = !this.#region.blocks.has(to) || (isBroken(from, to) && !this.#brokenTargets.has(to));
     const loop = this.#registers.tightLoopOf(from);
-    if (loop !== undefined && (isOut || this.#registers.tightLoopOf(to) !== loop)) this.#putBack(loop.written);
+    const goesRound = !isBroken(from, to) && this.#registers.tightLoopOf(to) === loop;
+    if (loop !== undefined && (isOut || !goesRound)) this.#putBack(loop.written);
     if (isOut) return this.#leaveFor(to);
     if (isBroken(from, to)) {
       this.#code.i32(this.#structure.dispatched.indexOf(to)).set(this.#next).br(this.#dispatcher);

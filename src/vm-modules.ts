@@ -1,5 +1,6 @@
 /** The two WebAssembly modules that every hart runs, compiled once per process. */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import type { HartModules } from './hart/hart.ts';
 import { ConfigError } from './util/config-error.ts';
@@ -10,6 +11,11 @@ let compiled: Promise<HartModules> | null = null;
 export function loadHartModules(): Promise<HartModules> {
   compiled ??= compileBoth();
   return compiled;
+}
+
+/** Whether a thread beside the vCPUs has a core of its own, with one left for the caller's thread and V8's compiler. */
+export function hasCoreBeside(vcpus: number): boolean {
+  return availableParallelism() > vcpus + 1;
 }
 
 /** V8's major versions that know branch hints but heed them only if told to; it says so where it does not know a flag. */

@@ -21,6 +21,11 @@ export interface VmOptions {
    * interprets all. The guest can tell by their speed only; a recording of a run with one is one of a run with the other, and so is a saved machine.
    */
   readonly accel?: Accel;
+  /**
+   * With `jit`: whether what is translated is compiled by a thread of its own, for all harts, instead of by each hart's.
+   * Left out: where the host has more than one core more than there are harts, and the machine is not deterministic.
+   */
+  readonly compileThread?: boolean;
   /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */
   readonly rootPorts?: readonly string[];
   /** PCI functions, on the root bus or in the slot of a root port. */

@@ -21,7 +21,7 @@ import { planBoots } from './vm-boot.ts';
 import { VmConsole } from './vm-console.ts';
 import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
 import { allocate, type VmMemory, vmMemory } from './vm-memory.ts';
-import { loadHartModules } from './vm-modules.ts';
+import { hasCoreBeside, loadHartModules } from './vm-modules.ts';
 import { AIA_DEFAULT, checkMachine, machineOf, type VmOptions } from './vm-options.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
 import { type SavedMakeup, type SaveOptions, VmSaver } from './vm-save.ts';
@@ -376,6 +376,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
     harts,
     aia,
     accel,
+    compileThread: accel === 'jit' && (options.compileThread ?? hasCoreBeside(harts)),
     pci,
     memory,
     layout,

@@ -1,9 +1,10 @@
 /** Where the threads of a machine are: here each vCPU has a worker thread, and the main loop turns in libuv. */
 import { spawnWorker } from '../../src/actor/index.ts';
-import type { Thread, ThreadKind, ThreadWiring } from '../../src/channel/threads.ts';
+import { type Thread, type ThreadKind, type ThreadWiring, wireServer } from '../../src/channel/threads.ts';
 import { type DeliveryObserver, type EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 import type { ActorState } from '../cpu/messages.ts';
+import { TRANSLATOR_THREAD } from '../cpu/translator-thread.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface RunningThread {
@@ -27,6 +28,8 @@ export interface Placement {
     wiring: ThreadWiring,
     onEnd: (error: ErrorRecord | null) => void,
   ): RunningThread;
+  /** The thread of actors/cpu/translator-thread.ts, which ends when all that it serves have; left out: there is none. */
+  startTranslator?(wiring: ThreadWiring, onEnd: (error: ErrorRecord | null) => void): RunningThread;
 }
 
 export const onThreads: Placement = {
@@ -35,7 +38,29 @@ export const onThreads: Placement = {
   observerOf: () => undefined,
   driveMain: runInLibuv,
   startVcpu: (parameters, wiring, onEnd) => {
-    const module = new URL(`./virt-vcpu${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
-    return spawnWorker({ module, exportName: 'virtVcpuMain', parameters }, wiring, onEnd);
+    return spawnWorker({ module: moduleAt('./virt-vcpu'), exportName: 'virtVcpuMain', parameters }, wiring, onEnd);
+  },
+  startTranslator: (wiring, onEnd) => {
+    const code = { module: moduleAt('../cpu/translator-thread'), exportName: 'translatorMain', parameters: null };
+    return spawnWorker(code, wiring, onEnd);
   },
 };
+
+/**
+ * Starts the thread that compiles for the vCPUs of these wirings, where there is to be one.
+ * @returns null for none, and the vCPUs' wirings with a way to it
+ */
+export function startTranslator(
+  placement: Placement | null,
+  vcpus: readonly ThreadWiring[],
+  onError: (error: ErrorRecord) => void,
+): { readonly translator: RunningThread | null; readonly vcpus: readonly ThreadWiring[] } {
+  if (placement?.startTranslator === undefined) return { translator: null, vcpus };
+  const { server, clients } = wireServer(TRANSLATOR_THREAD, vcpus);
+  const translator = placement.startTranslator(server, (error) => error !== null && onError(error));
+  return { translator, vcpus: clients };
+}
+
+function moduleAt(path: string): string {
+  return new URL(`${path}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
+}

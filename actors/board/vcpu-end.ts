@@ -49,7 +49,7 @@ export interface VcpuListener {
 }
 
 /** A thread looks at its doorbell every few microseconds; one that has not ended by then is stuck. */
-const THREAD_END_MS = 1000;
+export const THREAD_END_MS = 1000;
 /** Functions that may be under way to one vCPU. */
 const WORK_MAX = 64;
 

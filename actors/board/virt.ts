@@ -23,7 +23,7 @@ import type { BootPlan } from '../../src/boot/plan.ts';
 import type { BootSegment } from '../../src/boot/segment.ts';
 import type { ChannelOptions } from '../../src/channel/channel.ts';
 import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '../../src/channel/doorbell.ts';
-import { Thread, type ThreadKind, type ThreadPlan, wireThreads } from '../../src/channel/threads.ts';
+import { Thread, type ThreadKind, type ThreadPlan, type ThreadWiring, wireThreads } from '../../src/channel/threads.ts';
 import { DirtyCollector } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, type HostClock } from '../../src/loop/index.ts';
@@ -41,8 +41,8 @@ import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts
 import type { FinishRequest } from '../misc/test-finisher.ts';
 import { FarWire, FarWires } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
-import { onThreads, type Placement } from './placement.ts';
-import { VcpuEnd } from './vcpu-end.ts';
+import { onThreads, type Placement, type RunningThread, startTranslator } from './placement.ts';
+import { THREAD_END_MS, VcpuEnd } from './vcpu-end.ts';
 import { TAKEN_NAMES, type VmDevice } from './virt-devices.ts';
 import { interruptControllers, msiPortOf } from './virt-interrupts.ts';
 import { machineLogic } from './virt-machine.ts';
@@ -63,6 +63,8 @@ export interface VirtOptions {
   loadSegments(put: (segment: BootSegment) => void): void;
   readonly aia: Aia;
   readonly accel: Accel;
+  /** Translated code is compiled by a thread of its own. */
+  readonly compileThread: boolean;
   /** The caller's own, checked. */
   readonly devices: readonly VmDevice[];
   readonly pci: VmPciOptions;
@@ -115,6 +117,7 @@ export class VirtBoard {
   #restore: (() => void) | null = null;
   #root: AnyActorRef | null = null;
   #closed: Promise<void> | null = null;
+  readonly #translator: RunningThread | null;
 
   constructor(options: VirtOptions) {
     this.#options = options;
@@ -157,9 +160,14 @@ export class VirtBoard {
     this.#pci = this.#createPci();
     this.#persist = this.#createPersist();
     this.logic = this.#machineLogic();
+    const wirings = doorbells.map((_, hart) => wiringOf(vcpuThreadName(hart)));
+    const { translator, vcpus } = startTranslator(options.compileThread ? placement : null, wirings, (error) =>
+      this.#send({ type: 'machine.fail', error: new RemoteError(error) }),
+    );
+    this.#translator = translator;
     for (const [hart, vcpu] of this.#vcpus.entries()) {
       const attention = attentionByteOffset(doorbells[hart] as DoorbellWords);
-      vcpu.start(placement, this.#threadParameters(hart, attention), wiringOf(vcpuThreadName(hart)));
+      vcpu.start(placement, this.#threadParameters(hart, attention), vcpus[hart] as ThreadWiring);
     }
   }
 
@@ -258,6 +266,7 @@ export class VirtBoard {
     this.#closeThreads();
     this.#pci.close();
     await Promise.all(this.#vcpus.map((vcpu) => vcpu.ended()));
+    await this.#translator?.end(THREAD_END_MS);
     this.inspection?.detach();
     this.#thread.close();
   }

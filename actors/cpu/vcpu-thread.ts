@@ -48,6 +48,7 @@ import type {
   VcpuWorkMessage,
 } from './messages.ts';
 import { Outbox } from './outbox.ts';
+import { remoteCompiler } from './translator-thread.ts';
 import { createVcpu, type Vcpu, type VcpuState } from './vcpu.ts';
 import type { HartAccess } from './vcpu-work.ts';
 import { MSI_IDENTITIES, SIGNAL, WORDS } from './words.ts';
@@ -295,6 +296,7 @@ export class VcpuThread {
       },
       log,
       accel,
+      compiler: remoteCompiler(this.#thread),
       firstView: () => this.#topology.views.memory,
       startOf: (pc, argument) => ({ ...start, pcGpa: Number(pc), a1: argument }),
       paused: () => this.#tellPaused(),

@@ -16,6 +16,7 @@ import { StateError } from '../../src/bus/device-state.ts';
 import type { FlatView } from '../../src/bus/flat-view.ts';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
+import type { RegionCompiler } from '../../src/jit/compile.ts';
 import { translatorWith } from '../../src/jit/translator.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import type { DirtyClient, DirtyWriter } from '../../src/memory/dirty-log.ts';
@@ -53,6 +54,8 @@ export interface VcpuOptions {
   readonly sbi: SbiPorts;
   readonly log: LogConfig | null;
   readonly accel?: Accel;
+  /** Where translated code is compiled; left out: here, at once. */
+  readonly compiler?: RegionCompiler | undefined;
   /** What the hart sees besides RAM, in the beginning; asked for once, when the actor is made. */
   firstView(): FlatView;
   /** How this hart begins when the board or another hart starts it. */
@@ -268,9 +271,9 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
   }
 
   #createCore(): VcpuCore {
-    const { loop, sbi, log, writeLog, firstView, accel } = this.#options;
+    const { loop, sbi, log, writeLog, firstView, accel, compiler } = this.#options;
     const mtime = (): number => Math.floor(loop.nowNs() / TICK_NS);
-    const translator = accel === 'jit' ? { translator: translatorWith() } : {};
+    const translator = accel === 'jit' ? { translator: translatorWith({}, compiler) } : {};
     const hart = new Hart({ ...this.#options.hart, ...translator, mtime });
     const sbiHost = createSbiHost(hart, this, sbi);
     return new VcpuCore({

@@ -36,6 +36,13 @@ export interface ThreadWiring {
   /** What others wake this thread with. */
   readonly wakePorts: readonly MessagePort[];
   readonly peers: readonly PeerWiring[];
+  /** Ports to those that it serves, or is served by, by the name of the server. */
+  readonly services: readonly ServiceWiring[];
+}
+
+interface ServiceWiring {
+  readonly server: string;
+  readonly port: MessagePort;
 }
 
 export const SIGNAL_WORDS = 4;
@@ -56,6 +63,7 @@ export function wireThreads(
     doorbell: doorbells[i] as DoorbellWords,
     wakePorts: [] as MessagePort[],
     peers: [] as PeerWiring[],
+    services: [],
   }));
   for (const [i, one] of parts.entries()) {
     for (const other of parts.slice(i + 1)) {
@@ -69,6 +77,26 @@ export function wireThreads(
   return byName;
 }
 
+/**
+ * A thread outside of that mesh, which lives in its host's event loop and answers others (service.ts).
+ * @returns its part, and what takes the place of theirs
+ */
+export function wireServer(
+  name: string,
+  clients: readonly ThreadWiring[],
+): { readonly server: ThreadWiring; readonly clients: readonly ThreadWiring[] } {
+  const ports = clients.map(() => new MessageChannel());
+  const doorbell = createDoorbell(SIGNAL_WORDS);
+  const services = ports.map(({ port2 }) => ({ server: name, port: port2 }));
+  return {
+    server: { name, kind: 'libuv', doorbell, wakePorts: [], peers: [], services },
+    clients: clients.map((client, i) => {
+      const { port1: port } = ports[i] as MessageChannel;
+      return { ...client, services: [...client.services, { server: name, port }] };
+    }),
+  };
+}
+
 function wakePortOf(part: { readonly kind: ThreadKind; readonly wakePorts: MessagePort[] }): MessagePort | null {
   if (part.kind === 'parking') return null;
   const { port1, port2 } = new MessageChannel();
@@ -78,7 +106,8 @@ function wakePortOf(part: { readonly kind: ThreadKind; readonly wakePorts: Messa
 
 /** The ports that must be transferred along with a wiring. */
 export function portsOf(wiring: ThreadWiring): MessagePort[] {
-  return [...wiring.wakePorts, ...wiring.peers.flatMap((peer) => (peer.wakePort === null ? [] : [peer.wakePort]))];
+  const wakePorts = wiring.peers.flatMap((peer) => (peer.wakePort === null ? [] : [peer.wakePort]));
+  return [...wiring.wakePorts, ...wakePorts, ...wiring.services.map(({ port }) => port)];
 }
 
 /** A thread's own end of everything. */
@@ -90,8 +119,10 @@ export class Thread {
   readonly #channels = new Map<string, Channel>();
   readonly #bells = new Map<string, DoorbellProducer>();
   readonly #sendPorts: MessagePort[] = [];
+  readonly #services: readonly ServiceWiring[];
 
   constructor(wiring: ThreadWiring) {
+    this.#services = wiring.services;
     this.name = wiring.name;
     this.kind = wiring.kind;
     this.doorbell = new DoorbellConsumer(wiring.doorbell);
@@ -122,6 +153,11 @@ export class Thread {
     return bell;
   }
 
+  /** The ports of a service that this thread gives or takes; those of one that does not exist are none. */
+  servicePorts(server: string): MessagePort[] {
+    return this.#services.filter((service) => service.server === server).map(({ port }) => port);
+  }
+
   /** Calls `wake` whenever another thread wakes this one; keeps the process alive until close(). */
   onWake(wake: () => void): void {
     for (const port of this.#wakePorts) port.on('message', wake);
@@ -132,5 +168,6 @@ export class Thread {
     for (const channel of this.#channels.values()) channel.close();
     for (const port of this.#wakePorts) port.close();
     for (const port of this.#sendPorts) port.close();
+    for (const { port } of this.#services) port.close();
   }
 }

@@ -38,6 +38,8 @@ export interface Options {
   readonly harts: number;
   readonly aia: Aia;
   readonly accel: Accel;
+  /** undefined where the host decides. */
+  readonly compileThread: boolean | undefined;
   readonly devices: readonly DeviceSpec[];
   /** undefined for the default guest. */
   readonly kernel: string | undefined;
@@ -68,6 +70,7 @@ const defaults: Options = {
   harts: 1,
   aia: 'none',
   accel: ACCEL_DEFAULT,
+  compileThread: undefined,
   devices: [],
   kernel: undefined,
   initrd: undefined,
@@ -118,8 +121,8 @@ const rows: readonly OptionRow[] = [
   },
   {
     names: ['-accel'],
-    argument: 'interpreter|jit',
-    help: `how instructions are executed; jit translates what is hot (${ACCEL_DEFAULT})`,
+    argument: 'interpreter|jit[,...]',
+    help: `jit translates what is hot; jit,compile-thread=on|off: on a thread for that or not (${ACCEL_DEFAULT})`,
     parse: parseAccel,
   },
   {
@@ -285,8 +288,20 @@ function only(name: string, value: string, known: readonly string[]): Partial<Op
 }
 
 function parseAccel(value: string): Partial<Options> {
-  only('-accel', value, ACCEL_KINDS);
-  return { accel: value as Accel };
+  const [kind = '', ...properties] = value.split(',');
+  only('-accel', kind, ACCEL_KINDS);
+  const accel = kind as Accel;
+  const [property] = properties;
+  if (property === undefined) return { accel };
+  const known = /^compile-thread=(on|off)$/.exec(property);
+  if (known === null || accel !== 'jit' || properties.length > 1) {
+    throw new ConfigError(
+      '-accel',
+      `'${properties.join(',')}' is not known`,
+      'Write -accel jit,compile-thread=on or off.',
+    );
+  }
+  return { accel, compileThread: known[1] === 'on' };
 }
 
 function parseMachine(value: string): Partial<Options> {

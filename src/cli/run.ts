@@ -25,6 +25,7 @@ export interface MachineOptions {
   readonly harts?: number;
   readonly aia?: Aia;
   readonly accel?: Accel;
+  readonly compileThread?: boolean;
   readonly rootPorts: readonly string[];
   readonly pci: readonly VmPciDevice[];
   readonly ramBytes?: number;
@@ -54,6 +55,7 @@ export function machineOptions(options: Options, images: Images, record: LogSink
     ...(isStated('-m') && { ramBytes: options.ramBytes }),
     ...(isStated('-bios') && { bios: images.bios }),
     ...(isStated('-accel') && { accel: options.accel }),
+    ...(options.compileThread !== undefined && { compileThread: options.compileThread }),
     rootPorts: options.devices.flatMap((device) => ('rootPort' in device ? [device.rootPort] : [])),
     pci: options.devices.flatMap((device) => ('pci' in device ? [device.pci] : [])),
     ...(kernel === undefined ? {} : { kernel }),

@@ -51,7 +51,10 @@ export interface EmitOptions {
   readonly refills: Refills | null;
 }
 
-export function emitRegion(module: Module, region: Region, options: EmitOptions): Emitted {
+/** A region without its pages: what the run loop sees to. */
+export type RegionCode = Pick<Region, 'entries' | 'blocks'>;
+
+export function emitRegion(module: Module, region: RegionCode, options: EmitOptions): Emitted {
   const { index, code } = module.function(REGION_TYPE);
   const emitter = new RegionEmitter(code, region, options);
   emitter.emit();
@@ -60,7 +63,7 @@ export function emitRegion(module: Module, region: Region, options: EmitOptions)
 
 class RegionEmitter {
   readonly #code: Code;
-  readonly #region: Region;
+  readonly #region: RegionCode;
   readonly #options: EmitOptions;
   readonly #structure: Structure;
   /** Those that are reached, in reverse postorder. */
@@ -96,7 +99,7 @@ class RegionEmitter {
   /** FP_GATE bits that were found set in this block. */
   #gate = 0;
 
-  constructor(code: Code, region: Region, options: EmitOptions) {
+  constructor(code: Code, region: RegionCode, options: EmitOptions) {
     this.#code = code;
     this.#region = region;
     this.#options = options;

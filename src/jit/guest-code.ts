@@ -37,13 +37,18 @@ export class GuestCode {
     return hits ? view.getUint32(entry + FTLB.page, true) : 0;
   }
 
-  /** The instruction at an offset in a decoded page; null for what is illegal, or lies over the page's end. */
-  instruction(page: number, offset: number): Decoded | null {
+  /** The encoding at an offset in a decoded page, 16 or 32 bits; null for what lies over the page's end. */
+  wordAt(page: number, offset: number): number | null {
     const source = page + DECODED_PAGE.source + offset;
     const low = this.#view.getUint16(source, true);
-    if ((low & 3) !== 3) return decode(low);
-    if (offset + 4 > PAGE_BYTES) return null;
-    return decode(low | (this.#view.getUint16(source + 2, true) << 16));
+    if ((low & 3) !== 3) return low;
+    return offset + 4 > PAGE_BYTES ? null : this.#view.getUint32(source, true);
+  }
+
+  /** The instruction at an offset in a decoded page; null for what is illegal, or lies over the page's end. */
+  instruction(page: number, offset: number): Decoded | null {
+    const word = this.wordAt(page, offset);
+    return word === null ? null : decode(word);
   }
 
   /** The length of the instruction of an op. */

@@ -2,21 +2,17 @@
  * Translates hot guest code to WebAssembly: one translator for each hart, nothing shared.
  *
  * Traces of the run loop say what is hot. A region is formed there and waits until a few more do, because on Node 20 a
- * module has a high fixed price; then they become one module, and ops that lead to them take the place of the ops at
- * their entries. Whatever changes the code under a region (`codeChanged`) puts those back.
+ * module has a high fixed price; then they become one module, on another thread as a rule (compile.ts), and ops that lead
+ * to them take the place of the ops at their entries, if the code there is still what they were made from. Whatever
+ * changes the code under a region (`codeChanged`) puts those back.
  *
  * When the records or the budget of bytes run out, the regions that were used least of late make room.
- *
- * Not modelled: compiling in another thread.
  */
 
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
 import { LEFT } from '../hart/run-loop.ts';
-import { TRANSLATOR_FUNCTIONS } from '../hart/runtime-functions.ts';
 import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.ts';
-import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
-import { Module } from '../wasm/module.ts';
-import { emitRegion } from './emit.ts';
+import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Profile } from './profile.ts';
 import { betterEntry, type Region, RegionFormer } from './region.ts';
@@ -61,10 +57,12 @@ interface Arrival {
   readonly lo: number;
 }
 
-/** A region to be emitted. */
+/** A region to be compiled. */
 interface Plan {
   readonly from: Arrival;
   readonly region: Region;
+  /** Host offsets of the guest pages that its decoded pages were made from. */
+  readonly hosts: ReadonlyMap<number, number>;
 }
 
 export interface TranslatorStatistics {
@@ -98,6 +96,8 @@ const MAX_CHANGES = 8;
 const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
 /** What an entry that did not pay counts as: it is tried again, but not soon, as what it does seldom changes. */
 const UNPROFITABLE = MAX_CHANGES * 2 ** 20;
+/** Jobs that may be under way. */
+const MAX_JOBS = 4;
 /** Entries that may wait; when there are more all are forgotten. */
 const MAX_WAITING = 256;
 /** Traces between two looks at how regions do, and visits that say something about one. */
@@ -130,6 +130,9 @@ export class RegionTranslator implements Translator {
   readonly #code: GuestCode;
   readonly #profile = new Profile();
   readonly #units: Units;
+  readonly #compiler: RegionCompiler;
+  /** What the compiler has, in its order. */
+  readonly #jobs: (readonly Plan[])[] = [];
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
   /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
@@ -138,8 +141,13 @@ export class RegionTranslator implements Translator {
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
 
-  constructor(place: TranslatorPlace, options: Partial<TranslatorOptions> = {}) {
+  constructor(
+    place: TranslatorPlace,
+    options: Partial<TranslatorOptions> = {},
+    compiler: RegionCompiler = new LocalCompiler(),
+  ) {
     this.#options = { ...DEFAULTS, ...options };
+    this.#compiler = compiler;
     this.#place = place;
     this.#view = new DataView(place.memory.buffer);
     this.#code = new GuestCode(place.memory, place.arena);
@@ -194,6 +202,7 @@ export class RegionTranslator implements Translator {
     if (length < TRACE.length) isStraight = false;
     if (isStraight && onTheWay !== null) this.#arrive(onTheWay.op, onTheWay.lo, leftWeight);
     this.#compileIfDue();
+    this.#install();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
     if (this.statistics.traces % TRACES_PER_PARDON === 0) this.#pardon();
   }
@@ -289,12 +298,14 @@ export class RegionTranslator implements Translator {
     const arrivals = this.#profile.arrive(op, weight);
     if (arrivals < this.#options.threshold) return;
     if ((this.#changes.get(op) ?? 0) >= MAX_CHANGES) return;
+    if (this.#jobs.some((plans) => plans.some(({ from }) => from.op === op))) return;
     if (!this.#code.mayBegin(op)) return;
     this.#wait(op, lo, arrivals);
   }
 
   #compileIfDue(): void {
     const { batch, urgent } = this.#options;
+    if (this.#waiting.size === 0 || this.#jobs.length >= MAX_JOBS) return;
     // The others are of another address space or mode, whose turn will come.
     const here = [...this.#waiting].filter(([op, { lo }]) => this.#isHere(op, lo));
     const isUrgent = here.some(([, { arrivals }]) => arrivals >= urgent);
@@ -314,41 +325,63 @@ export class RegionTranslator implements Translator {
 
   /** Some of what waits, as one module. */
   #compile(arrivals: readonly Arrival[]): void {
-    const { maxBytes } = this.#options;
     const plans = arrivals.map((from) => this.#plan(from)).filter((plan) => plan !== null);
     if (plans.length === 0) return;
-    const module = new Module(MAX_MEMORY_PAGES);
-    const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
-      module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
-    const refills = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
-    const emitted = plans.map(({ from: { op }, region }, i) => {
-      // Where everything is translated all kinds are met.
-      const isRefilling = this.#refilling.has(op) || (this.#options.everything && (op & 8) !== 0);
-      const checksExact = this.#checking.has(op) || (this.#options.everything && (op & 16) !== 0);
-      const { index, minBudgets, insns } = emitRegion(module, region, {
-        checksExact,
-        refills: isRefilling ? refills : null,
-      });
-      module.export(`${i}`, index);
-      return { minBudgets, insns };
-    });
-    const all = emitted.reduce((sum, { insns }) => sum + insns, 0);
-    this.statistics.insns += all;
-    const bytes = module.finish();
-    this.statistics.modules += 1;
-    this.statistics.bytes += bytes.length;
-    const entries = emitted.reduce((sum, { minBudgets }) => sum + minBudgets.length, 0);
-    if (this.#units.bytes + bytes.length > maxBytes || this.#units.room < entries) {
-      // A quarter more than is needed now: looking for them takes its time.
-      this.statistics.evicted += this.#units.makeRoom(maxBytes * 0.75 - bytes.length, entries);
+    const { everything } = this.#options;
+    const job = plans.map(({ from: { op }, region }) =>
+      textOf(region, {
+        // Where everything is translated all kinds are met.
+        refills: this.#refilling.has(op) || (everything && (op & 8) !== 0),
+        checksExact: this.#checking.has(op) || (everything && (op & 16) !== 0),
+      }),
+    );
+    this.#jobs.push(plans);
+    this.#compiler.submit(job);
+  }
+
+  /** Puts what has been compiled meanwhile in its place. */
+  #install(): void {
+    while (this.#jobs.length > 0) {
+      const done = this.#compiler.take();
+      if (done === null) return;
+      this.#installJob(this.#jobs.shift() ?? [], done);
     }
+  }
+
+  #installJob(plans: readonly Plan[], { module, lengthBytes, regions }: CompiledJob): void {
+    const { maxBytes } = this.#options;
     const { memory, runtime } = this.#place;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory }, runtime });
-    for (const [i, { from, region }] of plans.entries()) {
-      const { minBudgets = [], insns = 0 } = emitted[i] ?? {};
-      this.#units.add(region, from.lo, (bytes.length * insns) / all, instance.exports[`${i}`], minBudgets);
+    const insns = regions.reduce((sum, region) => sum + region.insns, 0);
+    this.statistics.insns += insns;
+    this.statistics.modules += 1;
+    this.statistics.bytes += lengthBytes;
+    const entries = regions.reduce((sum, { minBudgets }) => sum + minBudgets.length, 0);
+    if (this.#units.bytes + lengthBytes > maxBytes || this.#units.room < entries) {
+      // A quarter more than is needed now: looking for them takes its time.
+      this.statistics.evicted += this.#units.makeRoom(maxBytes * 0.75 - lengthBytes, entries);
+    }
+    const instance = new WebAssembly.Instance(module, { env: { memory }, runtime });
+    for (const [i, plan] of plans.entries()) {
+      const region = regions[i];
+      if (region === undefined || !this.#isUnchanged(plan)) continue;
+      const bytes = (lengthBytes * region.insns) / insns;
+      this.#units.add(plan.region, plan.from.lo, bytes, instance.exports[`${i}`], region.minBudgets);
       this.statistics.regions += 1;
     }
+  }
+
+  /** Whether the code is still there that a region was formed from. */
+  #isUnchanged({ region: { blocks, pages, entryOffset }, hosts }: Plan): boolean {
+    for (const [page, host] of hosts) {
+      if (this.#view.getUint32(page + DECODED_PAGE.host, true) !== host) return false;
+    }
+    return [...blocks.values()].every(({ insns }) =>
+      insns.every(({ at, decoded }) => {
+        const distance = Math.floor((entryOffset + at) / PAGE_BYTES);
+        const page = pages.get(distance) ?? 0;
+        return this.#code.wordAt(page, entryOffset + at - distance * PAGE_BYTES) === decoded.word;
+      }),
+    );
   }
 
   #plan(from: Arrival): Plan | null {
@@ -358,12 +391,17 @@ export class RegionTranslator implements Translator {
     if (!this.#code.mayBegin(op)) return null;
     const region = this.#form(from);
     const better = region === null ? 0 : betterEntry(region);
-    if (region !== null && better === 0) return { from, region };
+    if (region !== null && better === 0) return this.#planned(from, region);
     this.#ban(op, MAX_CHANGES);
     if (region === null) return null;
     const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
     const headed = this.#code.mayBegin(head.op) ? this.#form(head) : null;
-    return headed && { from: head, region: headed };
+    return headed && this.#planned(head, headed);
+  }
+
+  #planned(from: Arrival, region: Region): Plan {
+    const hostOf = (page: number): number => this.#view.getUint32(page + DECODED_PAGE.host, true);
+    return { from, region, hosts: new Map([...region.pages.values()].map((page) => [page, hostOf(page)])) };
   }
 
   #form({ op, lo }: Arrival): Region | null {
@@ -374,7 +412,10 @@ export class RegionTranslator implements Translator {
   }
 }
 
-/** For HartOptions.translator. */
-export function translatorWith(options: Partial<TranslatorOptions> = {}): (place: TranslatorPlace) => RegionTranslator {
-  return (place) => new RegionTranslator(place, options);
+/** For HartOptions.translator. @param compiler where to compile; left out: here, at once */
+export function translatorWith(
+  options: Partial<TranslatorOptions> = {},
+  compiler?: RegionCompiler,
+): (place: TranslatorPlace) => RegionTranslator {
+  return (place) => new RegionTranslator(place, options, compiler);
 }

@@ -60,7 +60,9 @@ describe('options', () => {
   });
 
   it('choose the translator', () => {
-    expect(parseOptions(['-accel', 'jit']).accel).toBe('jit');
+    expect(parseOptions(['-accel', 'jit'])).toMatchObject({ accel: 'jit', compileThread: undefined });
+    expect(parseOptions(['-accel', 'jit,compile-thread=on'])).toMatchObject({ accel: 'jit', compileThread: true });
+    expect(parseOptions(['-accel', 'jit,compile-thread=off'])).toMatchObject({ compileThread: false });
     expect(failure(['-accel', 'kvm']).path).toBe('-accel');
   });
 
@@ -87,6 +89,8 @@ describe('options', () => {
     [['-smp', 'cores=2'], '-smp', '-smp 4'],
     [['-M', 'q35'], '-M', 'virt'],
     [['-accel', 'tcg'], '-accel', 'interpreter'],
+    [['-accel', 'jit,threads=4'], '-accel', 'compile-thread=on'],
+    [['-accel', 'interpreter,compile-thread=on'], '-accel', 'jit,compile-thread'],
     [['-serial', 'pty'], '-serial', 'stdio'],
     [['-d', 'in_asm,nothing'], '-d', 'guest_errors'],
     [['-D', 'f'], '-D', '-d'],

@@ -17,7 +17,8 @@ const WAYS: readonly { readonly what: string; readonly pattern: RegExp; readonly
     pattern: /\batomic\.wait|memory\.atomic\.wait|\batomic\.wait(32|64)/,
     users: [],
   },
-  { what: 'receiveMessageOnPort', pattern: /\breceiveMessageOnPort\b/, users: [] },
+  // It returns at once, but who repeats it until there is something waits.
+  { what: 'receiveMessageOnPort', pattern: /\breceiveMessageOnPort\b/, users: ['src/channel/service.ts'] },
   { what: 'a child process that is waited for', pattern: /\b(exec|execFile|spawn)Sync\b/, users: [] },
   {
     what: 'a file read or written on the spot',

@@ -1,0 +1,91 @@
+/**
+ * Regions that are compiled while the hart goes on: what they were made from may have changed when they are done, and the
+ * guest must not notice either way.
+ */
+import { expect, it } from 'vitest';
+import { assemble } from '../../src/isa/asm.ts';
+import { type CompiledJob, type CompileJob, compileJob, type RegionCompiler } from '../../src/jit/compile.ts';
+import { RegionTranslator } from '../../src/jit/translator.ts';
+import { compareStates } from '../lockstep/harness.ts';
+import { InterpreterMachine } from '../support/program-interpreter.ts';
+import { TRANSLATOR_STATE } from '../support/translator-state.ts';
+
+const BASE = 0x8000_0000n;
+/**
+ * A loop whose first instruction, each hundred rounds, becomes another: s1 counts by ones, then by twos. With `other` it
+ * stays as it is, and a nop behind the loop, on the same page, is what changes.
+ */
+const program = (label: 'here' | 'other'): string => `
+    la s2, ${label}
+    lw t1, 0(s2)
+    la t0, twos
+    lw t2, 0(t0)
+    xor t2, t2, t1
+  again:
+    li s0, 100
+  next:
+  here:
+    addi s1, s1, 1
+    addi s0, s0, -1
+    bnez s0, next
+    xor t1, t1, t2
+    sw t1, 0(s2)
+    fence.i
+    j again
+  twos:
+    addi s1, s1, 2
+  other:
+    addi zero, zero, 0
+  `;
+
+/** Answers when it has been asked some times more. */
+class LateCompiler implements RegionCompiler {
+  readonly #jobs: CompileJob[] = [];
+  readonly #delay: number;
+  #asked = 0;
+
+  constructor(delay: number) {
+    this.#delay = delay;
+  }
+
+  submit(job: CompileJob): void {
+    // As it comes out at the other end of a port.
+    this.#jobs.push(structuredClone(job));
+  }
+
+  take(): CompiledJob | null {
+    this.#asked += 1;
+    const job = this.#asked > this.#delay ? this.#jobs.shift() : undefined;
+    if (job === undefined) return null;
+    this.#asked = 0;
+    return compileJob(job);
+  }
+}
+
+it.each([
+  ['here', 0],
+  ['here', 3],
+  ['here', 17],
+  ['here', 90],
+  ['other', 3],
+  ['other', 90],
+] as const)('code at %s that changes meanwhile, answers after %d looks', (label, delay) => {
+  const { bytes: image } = assemble(program(label), { base: Number(BASE) });
+  let translator: RegionTranslator | null = null;
+  const machine = new InterpreterMachine('none', (place) => {
+    const options = { traceInterval: 31, threshold: 2, batch: 1, urgent: 1, minInsnsPerVisit: 0 };
+    translator = new RegionTranslator(place, options, new LateCompiler(delay));
+    return translator;
+  });
+  const other = new InterpreterMachine();
+  for (const one of [machine, other]) one.load({ image, base: BASE });
+  for (let i = 0; i < 150; i++) {
+    for (const one of [machine, other]) one.step(101 + i);
+    expect(compareStates(machine.state(), other.state(), TRANSLATOR_STATE), `after step ${i}`).toEqual([]);
+  }
+  const { statistics } = (translator as RegionTranslator | null) ?? expect.fail('no translator was made');
+  expect(statistics.modules).toBeGreaterThan(0);
+  // Code beside them is no reason to refuse regions.
+  if (label === 'other') expect(statistics.regions).toBe(statistics.modules);
+  else if (delay === 3 || delay === 17) expect(statistics.regions).toBeLessThan(statistics.modules);
+});

@@ -1,0 +1,84 @@
+/** A machine whose translated code is compiled by a thread of its own. */
+import { firstValueFrom } from 'rxjs';
+import { filter, map } from 'rxjs/operators';
+import { expect, test } from 'vitest';
+import { onThreads, startTranslator } from '../../actors/board/placement.ts';
+import { ServiceClient, serve } from '../../src/channel/service.ts';
+import { Thread, type ThreadWiring, wireServer, wireThreads } from '../../src/channel/threads.ts';
+import { bare, RAM_BASE, sleep, within } from '../support/machines.ts';
+
+/** Each hart counts in its own doubleword, in a loop that stores and loads, for ever. */
+const COUNTS = `
+    csrr t0, mhartid
+    slli t0, t0, 3
+    li a0, RAM + 0x10000
+    add a0, a0, t0
+  again:
+    li t1, 1000
+  next:
+    ld a1, 0(a0)
+    addi a1, a1, 1
+    sd a1, 0(a0)
+    addi t1, t1, -1
+    bnez t1, next
+    j again
+  `;
+
+test.each([1, 2])('translates for %d harts, and ends with the machine', async (harts) => {
+  const vm = await bare(COUNTS, { harts, compileThread: true, log: { items: ['jit'] } });
+  const regions = vm.log.pipe(
+    map((text) => Number(/jit: (\d+) regions/.exec(text)?.[1] ?? 0)),
+    filter((count) => count > 0),
+  );
+  const translated = firstValueFrom(regions);
+  vm.start();
+  expect(await within(20_000, 'a region', translated)).toBeGreaterThan(0);
+  const counted = (): bigint[] => {
+    const bytes = vm.memory.read(RAM_BASE + 0x1_0000, 8 * harts);
+    return [...new BigUint64Array(bytes.buffer)];
+  };
+  const before = counted();
+  await sleep(50);
+  for (const [hart, count] of counted().entries()) expect(count).toBeGreaterThan(before[hart] ?? 0n);
+  await within(5000, 'the end', vm.stop());
+});
+
+test('is started only where it is asked for', () => {
+  const none = startTranslator(null, [], () => {});
+  expect(none).toEqual({ translator: null, vcpus: [] });
+  const { startTranslator: _, ...without } = onThreads;
+  expect(startTranslator(without, [], () => {}).translator).toBeNull();
+});
+
+test('what it fails with is the failure of the machine', () => {
+  const errors: string[] = [];
+  const placement = {
+    ...onThreads,
+    startTranslator: (_wiring: ThreadWiring, onEnd: (error: { name: string; message: string } | null) => void) => {
+      onEnd({ name: 'Error', message: 'out of words' });
+      onEnd(null);
+      return { end: () => Promise.resolve() };
+    },
+  } as typeof onThreads;
+  startTranslator(placement, [], ({ message }) => void errors.push(message));
+  expect(errors).toEqual(['out of words']);
+});
+
+test('a service answers each client in its order, and only when it is asked', async () => {
+  const wirings = wireThreads([
+    { name: 'one', kind: 'parking' },
+    { name: 'two', kind: 'parking' },
+  ]);
+  const { server, clients } = wireServer('squares', [...wirings.values()]);
+  const serving = new Thread(server);
+  serve<number, number>(serving, (n) => n * n);
+  const threads = clients.map((wiring) => new Thread(wiring));
+  const [one, two] = threads.map((thread) => ServiceClient.of<number, number>(thread, 'squares'));
+  expect(ServiceClient.of(threads[0] as Thread, 'cubes')).toBeNull();
+  for (const n of [2, 3]) one?.request(n);
+  two?.request(5);
+  expect(one?.take()).toBeNull();
+  await sleep(50);
+  expect([one?.take(), one?.take(), one?.take(), two?.take()]).toEqual([4, 9, null, 25]);
+  for (const thread of [...threads, serving]) thread.close();
+});

@@ -52,17 +52,40 @@ const SIMPLE_UNARY: Readonly<Record<string, string>> = {
 };
 const CANONICAL_NAN = { h: 0x7e00, s: 0x7fc00000 } as const;
 
+/** How often each node of a body is used, by body: translated code has many instructions of few kinds. */
+const uses = new WeakMap<Body, ReadonlyMap<Node, number>>();
+
+function usesIn(body: Body): ReadonlyMap<Node, number> {
+  const known = uses.get(body);
+  if (known !== undefined) return known;
+  const counts = new Map<Node, number>();
+  const visit = (node: Node): void => {
+    const count = (counts.get(node) ?? 0) + 1;
+    counts.set(node, count);
+    if (count > 1) return;
+    for (const child of childrenOf(node)) visit(child);
+  };
+  for (const effect of body.effects) for (const node of nodesOf(effect)) visit(node);
+  for (const commit of body.commits) {
+    if ('value' in commit) visit(commit.value);
+    if ('cond' in commit) visit(commit.cond);
+    if ('target' in commit) visit(commit.target);
+  }
+  uses.set(body, counts);
+  return counts;
+}
+
 export class ValueLowering {
   readonly #code: Code;
   readonly #source: ValueSource;
-  readonly #uses = new Map<Node, number>();
+  readonly #uses: ReadonlyMap<Node, number>;
   readonly #locals = new Map<Node, number>();
   readonly #results = new Map<Effect, { readonly local: number; readonly convert: PlainOp | null }>();
 
   constructor(code: Code, source: ValueSource, body: Body) {
     this.#code = code;
     this.#source = source;
-    this.#countUses(body);
+    this.#uses = usesIn(body);
   }
 
   /** Pushes a node's value. */
@@ -102,21 +125,6 @@ export class ValueLowering {
   setNativeResult(effect: Effect, local: number, type: 'f32' | 'f64'): void {
     const convert = type === 'f64' ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32';
     this.#results.set(effect, { local, convert });
-  }
-
-  #countUses(body: Body): void {
-    const visit = (node: Node): void => {
-      const uses = (this.#uses.get(node) ?? 0) + 1;
-      this.#uses.set(node, uses);
-      if (uses > 1) return;
-      for (const child of childrenOf(node)) visit(child);
-    };
-    for (const effect of body.effects) for (const node of nodesOf(effect)) visit(node);
-    for (const commit of body.commits) {
-      if ('value' in commit) visit(commit.value);
-      if ('cond' in commit) visit(commit.cond);
-      if ('target' in commit) visit(commit.target);
-    }
   }
 
   #compute(node: Node): void {

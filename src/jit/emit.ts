@@ -18,19 +18,11 @@ import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
 import { flowOf, roundingOf } from './instructions.ts';
 import { MemoryAccess, type Refills } from './memory-access.ts';
-import { type NarrowRegisters, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
+import { type NarrowRegisters, NONE_NARROW, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
 import { type Block, type Region, type RegionInsn, successorsOf } from './region.ts';
 import { entryNode, entryOf, isEntryNode, pushEntryAt, pushEntryIndex } from './region-entry.ts';
-import {
-  fRegister,
-  isFloat,
-  numberOf,
-  planRegisters,
-  type Register,
-  type RegisterPlan,
-  readBy,
-  xRegister,
-} from './register-plan.ts';
+import { planRegisters, type RegisterPlan, readBy } from './register-plan.ts';
+import { fRegister, isFloat, numberOf, type Register, RegisterSet, xRegister } from './register-set.ts';
 import { pushExitAt, pushExitInsns, pushExitStatus, sideExit } from './side-exit.ts';
 import { DISPATCHER, type Structure, structure } from './structure.ts';
 
@@ -72,8 +64,8 @@ class RegionEmitter {
   /** Their locals. */
   readonly #locals = new Map<Register, number>();
   /** Registers that are in their locals now, and those of them that the hart does not have yet. */
-  #available = new Set<Register>();
-  #dirty = new Set<Register>();
+  #available = RegisterSet.none;
+  #dirty = RegisterSet.none;
   /** Where the region checks that: whether NX is clear. */
   readonly #inexactClear: number;
   /** Side exits: where and how far. */
@@ -95,7 +87,7 @@ class RegionEmitter {
   #side: Label = { depth: 0 };
   /** Registers that hold narrow values, where each block begins and now. */
   readonly #narrowAt: ReadonlyMap<number, NarrowRegisters>;
-  #narrow = new Set<number>();
+  #narrow = NONE_NARROW;
   /** FP_GATE bits that were found set in this block. */
   #gate = 0;
 
@@ -119,9 +111,9 @@ class RegionEmitter {
       (at) => this.#successors(at).filter((to) => !isBroken(at, to)),
       [...entries, ...this.#brokenTargets],
     );
-    for (const register of this.#registers.used) {
+    this.#registers.used.forEach((register) => {
       this.#locals.set(register, code.local(isFloat(register) ? 'f64' : 'i64'));
-    }
+    });
     this.#next = code.local('i32');
     this.#memory = new MemoryAccess(code, options.refills);
     this.#inexactClear = code.local('i32');
@@ -215,23 +207,23 @@ class RegionEmitter {
     }
   }
 
-  #load(registers: Iterable<Register>): void {
+  #load(registers: RegisterSet): void {
     const code = this.#code;
-    for (const register of registers) {
+    registers.forEach((register) => {
       const at = isFloat(register) ? HART_OFFSETS.f : HART_OFFSETS.x;
       code.get(HART).memory(isFloat(register) ? 'f64.load' : 'i64.load', at + 8 * numberOf(register));
       code.set(this.#localOf(register));
-    }
+    });
   }
 
   /** Before a way out, or on to another block. */
-  #putBack(registers: Iterable<Register>): void {
+  #putBack(registers: RegisterSet): void {
     const code = this.#code;
-    for (const register of registers) {
+    registers.forEach((register) => {
       const at = isFloat(register) ? HART_OFFSETS.f : HART_OFFSETS.x;
       code.get(HART).get(this.#localOf(register));
       code.memory(isFloat(register) ? 'f64.store' : 'i64.store', at + 8 * numberOf(register));
-    }
+    });
   }
 
   #localOf(register: Register): number {
@@ -256,7 +248,7 @@ class RegionEmitter {
    */
   #pushPc(at: number): void {
     this.#code.get(HART).memory('i64.load', HART_OFFSETS.pc);
-    if (at !== 0) this.#code.i64(BigInt(at)).op('i64.add');
+    if (at !== 0) this.#code.i64(at).op('i64.add');
   }
 
   // Control flow.
@@ -295,7 +287,7 @@ class RegionEmitter {
     this.#loops.set(at, loops);
     if (this.#isChecked(at)) {
       code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').unlikely().if();
-      this.#putBack(this.#registers.tightLoopOf(at)?.written ?? []);
+      this.#putBack(this.#registers.tightLoopOf(at)?.written ?? RegisterSet.none);
       this.#leaveFor(at);
       code.end();
     }
@@ -337,10 +329,10 @@ class RegionEmitter {
     }
     const { insns, end } = this.#block(at);
     const loop = this.#registers.tightLoopOf(at);
-    this.#available = new Set(this.#registers.availableAt(at));
-    this.#dirty = new Set(loop?.written);
+    this.#available = this.#registers.availableAt(at);
+    this.#dirty = loop?.written ?? RegisterSet.none;
     this.#gate = 0;
-    this.#narrow = new Set(this.#narrowAt.get(at));
+    this.#narrow = this.#narrowAt.get(at) ?? NONE_NARROW;
     code.get(COUNT).i32(insns.length).op('i32.sub').set(COUNT);
     for (const [i, insn] of insns.entries()) this.#insn(insn, insns.length - i);
     if (loop === undefined) this.#putBack(this.#dirty);
@@ -365,15 +357,15 @@ class RegionEmitter {
           code.op('i64.sub').set(this.#distance);
         }
         for (const guess of end.guesses) {
-          code.get(this.#distance).i64(BigInt(guess)).op('i64.eq').if();
+          code.get(this.#distance).i64(guess).op('i64.eq').if();
           this.#go(at, guess);
           code.end();
         }
-        this.#putBack(loop?.written ?? []);
+        this.#putBack(loop?.written ?? RegisterSet.none);
         code.br(this.#leave);
         return;
       case 'bail':
-        this.#putBack(loop?.written ?? []);
+        this.#putBack(loop?.written ?? RegisterSet.none);
         code.i32(sideExit(end.at, 0)).set(this.#exit).br(this.#side);
     }
   }
@@ -383,9 +375,9 @@ class RegionEmitter {
   /** Lowers one; a condition is left on the stack, a computed target in exitPc. @param left of the block, with it */
   #insn(insn: RegionInsn, left: number): void {
     const code = this.#code;
-    const missing = new Set(readBy(insn.decoded).filter((register) => !this.#available.has(register)));
-    this.#load(missing);
-    for (const register of missing) this.#available.add(register);
+    const read = readBy(insn.decoded);
+    this.#load(read.difference(this.#available));
+    this.#available = this.#available.union(read);
     code.scope(() => {
       const { jump, values } = lowerEffects(this.#context(insn, left), insn.decoded.insn.body);
       if (jump === null) return;
@@ -395,14 +387,14 @@ class RegionEmitter {
         code.set(this.#exitPc);
       }
     });
-    passNarrow(insn.decoded, this.#narrow);
+    this.#narrow = passNarrow(insn.decoded, this.#narrow);
   }
 
   #context({ at, decoded }: RegionInsn, left: number): FastContext {
     const code = this.#code;
     const number = (operand: string): number => bodyOperand(decoded, operand);
     const leaveIf = (exit: number): void => {
-      if (this.#dirty.size === 0) {
+      if (this.#dirty.isEmpty) {
         code.i32(exit).set(this.#exit).unlikely().brIf(this.#side);
         return;
       }
@@ -417,14 +409,14 @@ class RegionEmitter {
       callRuntime: null,
       narrow: narrowFacts(decoded, this.#narrow),
       x: (operand) => {
-        if (number(operand) === 0) code.i64(0n);
+        if (number(operand) === 0) code.i64(0);
         else code.get(this.#localOf(xRegister(number(operand))));
       },
       f: (operand) => {
         code.get(this.#localOf(fRegister(number(operand)))).op('i64.reinterpret_f64');
       },
       imm: (operand) => {
-        code.i64(BigInt(number(operand)));
+        code.i64(number(operand));
       },
       pc: () => this.#pushPc(at),
       nextPc: () => this.#pushPc(at + decoded.insn.length),
@@ -434,8 +426,8 @@ class RegionEmitter {
         if (file === 'f') code.op('f64.reinterpret_i64');
         const register = (file === 'x' ? xRegister : fRegister)(number(operand));
         code.set(this.#localOf(register));
-        this.#dirty.add(register);
-        this.#available.add(register);
+        this.#dirty = this.#dirty.with(register);
+        this.#available = this.#available.with(register);
       },
       hostAddress: (va, size, tag, addr) => this.#memory.pushHostAddress(decoded, { va, size, tag, addr }, missIf),
       requireFp: (bit) => {

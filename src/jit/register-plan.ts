@@ -9,17 +9,8 @@
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import { registersOf } from './instructions.ts';
 import type { Block } from './region.ts';
+import { fRegister, RegisterSet, xRegister } from './register-set.ts';
 import type { Structure } from './structure.ts';
-
-/** A register: x by its number, then f. */
-export type Register = number;
-
-const F = 32;
-export const xRegister = (number: number): Register => number;
-export const fRegister = (number: number): Register => F + number;
-export const isFloat = (register: Register): boolean => register >= F;
-/** Its number among those of its kind. */
-export const numberOf = (register: Register): number => register & (F - 1);
 
 /** Instructions that a tight loop has at most. */
 const TIGHT_INSNS = 96;
@@ -28,19 +19,19 @@ const TIGHT_INSNS = 96;
 export interface TightLoop {
   readonly head: number;
   /** Registers that it writes. */
-  readonly written: ReadonlySet<Register>;
+  readonly written: RegisterSet;
   /** All that it uses. */
-  readonly used: ReadonlySet<Register>;
+  readonly used: RegisterSet;
 }
 
 export interface RegisterPlan {
   /** All that have a local. */
-  readonly used: ReadonlySet<Register>;
+  readonly used: RegisterSet;
   tightLoopOf(block: number): TightLoop | undefined;
   /** What is in the locals where a block begins, however control came there. */
-  availableAt(block: number): ReadonlySet<Register>;
+  availableAt(block: number): RegisterSet;
   /** What must be loaded in front of a tight loop, which begins at a block. */
-  loadedBefore(head: number): ReadonlySet<Register>;
+  loadedBefore(head: number): RegisterSet;
 }
 
 /**
@@ -55,17 +46,15 @@ export function planRegisters(
   begins: Iterable<number>,
 ): RegisterPlan {
   const accesses = new Map(blocks.map((block) => [block.at, accessesOf(block)]));
-  const used = new Set([...accesses.values()].flatMap(({ read, written }) => [...read, ...written]));
+  let used = RegisterSet.none;
+  for (const access of accesses.values()) used = used.union(allOf(access));
   const loops = tightLoops(blocks, structure, accesses);
   /** At first all of them: what is taken away is taken for good. A tight loop's head: in front of the loop. */
-  const available = new Map<number, ReadonlySet<Register>>(blocks.map(({ at }) => [at, used]));
-  for (const at of begins) available.set(at, NONE);
-  const behind = (at: number): ReadonlySet<Register> => {
-    const loop = loops.get(at);
-    if (loop !== undefined) return loop.used;
-    const { read, written } = accesses.get(at) ?? NO_ACCESSES;
-    return new Set([...(available.get(at) ?? NONE), ...read, ...written]);
-  };
+  const available = new Map<number, RegisterSet>(blocks.map(({ at }) => [at, used]));
+  for (const at of begins) available.set(at, RegisterSet.none);
+  const availableAt = (at: number): RegisterSet => available.get(at) ?? RegisterSet.none;
+  const behind = (at: number): RegisterSet =>
+    loops.get(at)?.used ?? availableAt(at).union(allOf(accesses.get(at) ?? NO_ACCESSES));
   for (let changed = true; changed; ) {
     changed = false;
     for (const { at } of blocks) {
@@ -74,9 +63,8 @@ export function planRegisters(
         const loop = loops.get(to);
         // Within a tight loop all is there.
         if (loop !== undefined && loops.get(at) === loop) continue;
-        const now = available.get(to) ?? NONE;
-        const left = new Set([...now].filter((register) => out.has(register)));
-        if (left.size === now.size) continue;
+        const left = availableAt(to).intersection(out);
+        if (left.equals(availableAt(to))) continue;
         available.set(to, left);
         changed = true;
       }
@@ -85,46 +73,48 @@ export function planRegisters(
   return {
     used,
     tightLoopOf: (at) => loops.get(at),
-    availableAt: (at) => loops.get(at)?.used ?? available.get(at) ?? NONE,
-    loadedBefore: (head) => {
-      const there = available.get(head) ?? NONE;
-      return new Set([...(loops.get(head)?.used ?? NONE)].filter((register) => !there.has(register)));
-    },
+    availableAt: (at) => loops.get(at)?.used ?? availableAt(at),
+    loadedBefore: (head) => (loops.get(head)?.used ?? RegisterSet.none).difference(availableAt(head)),
   };
 }
 
-const NONE: ReadonlySet<Register> = new Set();
-
 interface Accesses {
   /** Read before they are written. */
-  readonly read: ReadonlySet<Register>;
-  readonly written: ReadonlySet<Register>;
+  readonly read: RegisterSet;
+  readonly written: RegisterSet;
 }
 
-const NO_ACCESSES: Accesses = { read: new Set(), written: new Set() };
+const NO_ACCESSES: Accesses = { read: RegisterSet.none, written: RegisterSet.none };
+
+const allOf = ({ read, written }: Accesses): RegisterSet => read.union(written);
 
 function accessesOf({ insns }: Block): Accesses {
-  const [read, written] = [new Set<Register>(), new Set<Register>()];
+  let { read, written } = NO_ACCESSES;
   for (const { decoded } of insns) {
-    for (const one of readBy(decoded)) if (!written.has(one)) read.add(one);
-    for (const one of writtenBy(decoded)) written.add(one);
+    read = read.union(readBy(decoded).difference(written));
+    written = written.union(writtenBy(decoded));
   }
   return { read, written };
 }
 
-export function readBy(decoded: Decoded): Register[] {
+export function readBy(decoded: Decoded): RegisterSet {
   const { x, f } = registersOf(decoded.insn.body);
   return registers(decoded, x, f);
 }
 
-function writtenBy(decoded: Decoded): Register[] {
+function writtenBy(decoded: Decoded): RegisterSet {
   const { writesX, writesF } = registersOf(decoded.insn.body);
   return registers(decoded, writesX, writesF);
 }
 
-function registers(decoded: Decoded, x: readonly string[], f: readonly string[]): Register[] {
-  const ofX = x.map((operand) => bodyOperand(decoded, operand)).filter((number) => number !== 0);
-  return [...ofX.map(xRegister), ...f.map((operand) => fRegister(bodyOperand(decoded, operand)))];
+function registers(decoded: Decoded, x: readonly string[], f: readonly string[]): RegisterSet {
+  let set = RegisterSet.none;
+  for (const operand of x) {
+    const number = bodyOperand(decoded, operand);
+    if (number !== 0) set = set.with(xRegister(number));
+  }
+  for (const operand of f) set = set.with(fRegister(bodyOperand(decoded, operand)));
+  return set;
 }
 
 function tightLoops(
@@ -141,8 +131,8 @@ function tightLoops(
     const insns = [...body].reduce((sum, at) => sum + (sizes.get(at) ?? 0), 0);
     if (!isInnermost || insns > TIGHT_INSNS) continue;
     const of = [...body].map((at) => accesses.get(at) ?? NO_ACCESSES);
-    const written = new Set(of.flatMap((access) => [...access.written]));
-    const loop = { head, written, used: new Set([...written, ...of.flatMap(({ read }) => [...read])]) };
+    const written = of.reduce((sum, access) => sum.union(access.written), RegisterSet.none);
+    const loop = { head, written, used: of.reduce((sum, { read }) => sum.union(read), written) };
     for (const at of body) loops.set(at, loop);
   }
   return loops;

@@ -279,8 +279,10 @@ export class Code {
     this.#bytes.u8(0x41).s32(value | 0);
     return this;
   }
-  i64(value: bigint): this {
-    this.#bytes.u8(0x42).s64(BigInt.asIntN(64, value));
+  /** @param value of either sign; a number must be an int32 */
+  i64(value: bigint | number): this {
+    if (typeof value === 'number') this.#bytes.u8(0x42).s32(value);
+    else this.#bytes.u8(0x42).s64(BigInt.asIntN(64, value));
     return this;
   }
   f32(value: number): this {

@@ -1,6 +1,7 @@
 /** The guest's console as the library offers it: bytes in, an Observable out, and expect(). */
 import { type ConsoleInput, type ConsoleOutput, INPUT_CHUNK_BYTES } from '../actors/char/console-port.ts';
-import { type Link, type Observable, Subject } from './actor/index.ts';
+import type { Link } from './actor/index.ts';
+import { type Observable, Subject } from './actor/rxjs.ts';
 
 /** Input that waits for the guest; what does not fit is refused. */
 const INPUT_MAX_BYTES = 65_536;

@@ -7,7 +7,7 @@
  * macrotask, answers in the same step in each run. When other chunks end depends on the host; nothing depends on that.
  */
 import { SimulatedPlacement } from '../actors/board/simulated-placement.ts';
-import { type Observable, Subject } from './actor/index.ts';
+import { type Observable, Subject } from './actor/rxjs.ts';
 import { type Delivery, Simulation } from './loop/index.ts';
 import { ConfigError } from './util/config-error.ts';
 import { hostNowNs, hostSoon, hostTimeout } from './util/host-clock.ts';

@@ -1,10 +1,9 @@
 /**
- * What the rest of the code sees of xstate and rxjs. Charts (machines/) import xstate themselves; everyone else imports
+ * What the rest of the code sees of xstate. Charts (machines/) import xstate themselves; everyone else imports
  * from src/actor, so that the next major version is met in one place.
  */
 import type { ActorRefLike, AnyActorRef, EventObject } from 'xstate';
 
-export { Observable, Subject } from 'rxjs';
 export type {
   ActorLogic,
   ActorRef,

@@ -41,11 +41,11 @@ export interface TranslatorOptions {
 const DEFAULTS: TranslatorOptions = {
   // A prime: no loop's length divides it.
   traceInterval: 65_521,
-  threshold: 256,
+  threshold: 128,
   loopWeight: 2,
   leftWeight: 16,
   batch: 8,
-  urgent: 512,
+  urgent: 256,
   everything: false,
   minInsnsPerVisit: 8,
   maxBytes: 8 * 2 ** 20,

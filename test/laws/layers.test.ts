@@ -134,6 +134,25 @@ describe('imports', () => {
     expect(faults).toEqual([]);
   });
 
+  // Each thread loads them anew: rxjs alone would double the time a vCPU's takes to start.
+  it.each([
+    ['actors/board/virt-vcpu.ts', ['xstate']],
+    ['actors/cpu/translator-thread.ts', []],
+  ])('of the thread that begins with %s bring no package but %j', (main, packages) => {
+    const byPath = new Map(all.map((source) => [source.path, source]));
+    const reached = new Set([main]);
+    const found = new Set<string>();
+    for (const path of reached) {
+      for (const one of byPath.get(path)?.imports ?? []) {
+        if (one.isType) continue;
+        if (one.path !== null) reached.add(one.path);
+        else if (!one.request.startsWith('node:')) found.add(one.request);
+      }
+    }
+    expect(reached.size).toBeGreaterThan(10);
+    expect([...found]).toEqual(packages);
+  });
+
   it('name the file, with its ending', () => {
     const faults = sources('src', 'actors', 'machines', 'test').flatMap(({ path, imports }) =>
       imports

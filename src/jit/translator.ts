@@ -97,7 +97,7 @@ const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want
 /** What an entry that did not pay counts as: it is tried again, but not soon, as what it does seldom changes. */
 const UNPROFITABLE = MAX_CHANGES * 2 ** 20;
 /** Jobs that may be under way. */
-const MAX_JOBS = 4;
+export const MAX_JOBS = 4;
 /** Entries that may wait; when there are more all are forgotten. */
 const MAX_WAITING = 256;
 /** Traces between two looks at how regions do, and visits that say something about one. */

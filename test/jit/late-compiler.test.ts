@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest';
 import { assemble } from '../../src/isa/asm.ts';
 import { type CompiledJob, type CompileJob, compileJob, type RegionCompiler } from '../../src/jit/compile.ts';
-import { RegionTranslator } from '../../src/jit/translator.ts';
+import { MAX_JOBS, RegionTranslator } from '../../src/jit/translator.ts';
 import { compareStates } from '../lockstep/harness.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { TRANSLATOR_STATE } from '../support/translator-state.ts';
@@ -88,4 +88,24 @@ it.each([
   // Code beside them is no reason to refuse regions.
   if (label === 'other') expect(statistics.regions).toBe(statistics.modules);
   else if (delay === 3 || delay === 17) expect(statistics.regions).toBeLessThan(statistics.modules);
+});
+
+it('a compiler that does not answer is given no more than so many jobs', () => {
+  const loops = Array.from(
+    { length: 3 * MAX_JOBS },
+    (_, i) => `
+    li s0, 50
+  loop${i}:
+    addi s1, s1, ${i}
+    addi s0, s0, -1
+    bnez s0, loop${i}`,
+  );
+  const { bytes: image } = assemble(`again:\n${loops.join('\n')}\n  j again`, { base: Number(BASE) });
+  const jobs: CompileJob[] = [];
+  const compiler: RegionCompiler = { submit: (job) => void jobs.push(job), take: () => null };
+  const options = { traceInterval: 31, threshold: 2, batch: 1, urgent: 1 };
+  const machine = new InterpreterMachine('none', (place) => new RegionTranslator(place, options, compiler));
+  machine.load({ image, base: BASE });
+  machine.step(100_000);
+  expect(jobs.length).toBe(MAX_JOBS);
 });

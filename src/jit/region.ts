@@ -50,6 +50,17 @@ export interface Region {
   readonly entryOffset: number;
 }
 
+/** The decoded page, and the byte offset in it, of what is at some bytes from a region's first entry; null outside its pages. */
+export function placeIn(
+  { pages, entryOffset }: Pick<Region, 'pages' | 'entryOffset'>,
+  at: number,
+): { readonly page: number; readonly offset: number } | null {
+  const from = entryOffset + at;
+  const distance = Math.floor(from / PAGE_BYTES);
+  const page = pages.get(distance);
+  return page === undefined ? null : { page, offset: from - distance * PAGE_BYTES };
+}
+
 /** Where to begin. */
 export interface Entry {
   readonly page: number;

@@ -2,7 +2,7 @@
  * Translates hot guest code to WebAssembly: one translator for each hart, nothing shared.
  *
  * Traces of the run loop say what is hot. A region is formed there and waits until a few more do, because on Node 20 a
- * module has a high fixed price; then they become one module, on another thread as a rule (compile.ts), and ops that lead
+ * module has a high fixed price; then they become one module, on another thread where there is one (compile.ts), and ops that lead
  * to them take the place of the ops at their entries, if the code there is still what they were made from. Whatever
  * changes the code under a region (`codeChanged`) puts those back.
  *
@@ -15,7 +15,7 @@ import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.
 import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Profile } from './profile.ts';
-import { betterEntry, type Region, RegionFormer } from './region.ts';
+import { betterEntry, placeIn, type Region, RegionFormer } from './region.ts';
 import { isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
 export interface TranslatorOptions {
@@ -371,15 +371,14 @@ export class RegionTranslator implements Translator {
   }
 
   /** Whether the code is still there that a region was formed from. */
-  #isUnchanged({ region: { blocks, pages, entryOffset }, hosts }: Plan): boolean {
+  #isUnchanged({ region, hosts }: Plan): boolean {
     for (const [page, host] of hosts) {
       if (this.#view.getUint32(page + DECODED_PAGE.host, true) !== host) return false;
     }
-    return [...blocks.values()].every(({ insns }) =>
+    return [...region.blocks.values()].every(({ insns }) =>
       insns.every(({ at, decoded }) => {
-        const distance = Math.floor((entryOffset + at) / PAGE_BYTES);
-        const page = pages.get(distance) ?? 0;
-        return this.#code.wordAt(page, entryOffset + at - distance * PAGE_BYTES) === decoded.word;
+        const place = placeIn(region, at);
+        return place !== null && this.#code.wordAt(place.page, place.offset) === decoded.word;
       }),
     );
   }

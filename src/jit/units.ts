@@ -7,7 +7,7 @@ import type { TranslatorPlace } from '../hart/hart.ts';
 import { ARENA, DECODED_PAGE, HART_OFFSETS, OP, REGION } from '../hart/state.ts';
 import type { GuestCode } from './guest-code.ts';
 import { PAGE_BYTES } from './guest-code.ts';
-import type { Region } from './region.ts';
+import { placeIn, type Region } from './region.ts';
 import { regionEntry } from './region-entry.ts';
 
 /** Which instructions a region was made from: by decoded page, a bit for each 8 bytes that it has some of. */
@@ -39,11 +39,9 @@ export interface Unit {
 }
 
 /** Host offset of the op at some bytes from a region's first entry, in a page of the region's; 0 for another. */
-export function opAt({ pages, entryOffset }: Region, at: number): number {
-  const from = entryOffset + at;
-  const distance = Math.floor(from / PAGE_BYTES);
-  const page = pages.get(distance);
-  return page === undefined ? 0 : page + ((from - distance * PAGE_BYTES) * DECODED_PAGE.opBytes) / 2;
+export function opAt(region: Region, at: number): number {
+  const place = placeIn(region, at);
+  return place === null ? 0 : place.page + (place.offset * DECODED_PAGE.opBytes) / 2;
 }
 
 /** What a new unit counts as, so that it is not the first to make room. */
@@ -210,11 +208,9 @@ function coverageOf(region: Region): Coverage {
   for (const block of region.blocks.values()) {
     for (const { at, decoded } of block.insns) {
       for (let byte = at; byte < at + decoded.insn.length; byte += 2) {
-        const from = region.entryOffset + byte;
-        const distance = Math.floor(from / PAGE_BYTES);
-        const page = region.pages.get(distance);
-        if (page === undefined) continue;
-        const offset = from - distance * PAGE_BYTES;
+        const place = placeIn(region, byte);
+        if (place === null) continue;
+        const { page, offset } = place;
         const bits = covers.get(page) ?? new Uint32Array(PAGE_BYTES / 8 / 32);
         covers.set(page, bits);
         bits[offset >>> 8] = (bits[offset >>> 8] ?? 0) | (1 << ((offset >>> 3) & 31));

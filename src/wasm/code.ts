@@ -211,16 +211,10 @@ export interface Label {
   readonly depth: number;
 }
 
-/** Branches that are known to be taken or not, nearly always: `br_if` and `if` by their offsets in the function's body. */
-export interface BranchHint {
-  readonly offset: number;
-  readonly isLikely: boolean;
-}
-
 export class Code {
   readonly #bytes = new ByteWriter();
-  /** Offsets behind the declaration of locals. */
-  readonly #hints: BranchHint[] = [];
+  /** Of branches that are hardly ever taken: offsets behind the declaration of locals. */
+  readonly #unlikely: number[] = [];
   readonly #locals: ValueType[] = [];
   readonly #free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [] };
   #scoped: number[] | null = null;
@@ -342,7 +336,7 @@ export class Code {
   }
   /** The next `if`, whose body then is hardly ever executed, or `br_if`, which is hardly ever taken. */
   unlikely(): this {
-    this.#hints.push({ offset: this.#bytes.length, isLikely: false });
+    this.#unlikely.push(this.#bytes.length);
     return this;
   }
   else(): this {
@@ -373,10 +367,10 @@ export class Code {
     return this.#declaration().bytes(this.#bytes.finish()).u8(PLAIN.end).finish();
   }
 
-  /** What is known of its branches, in their order. */
-  hints(): BranchHint[] {
+  /** Offsets in the code entry of the branches that are hardly ever taken, in their order. */
+  unlikelyBranches(): number[] {
     const { length } = this.#declaration();
-    return this.#hints.map(({ offset, isLikely }) => ({ offset: offset + length, isLikely }));
+    return this.#unlikely.map((offset) => offset + length);
   }
 
   #declaration(): ByteWriter {

@@ -1,6 +1,6 @@
 /** A WebAssembly module under construction: types, imports, functions, tables, exports (core specification 5.5). */
 import { ByteWriter } from './bytes.ts';
-import { type BranchHint, Code, VALUE_TYPE, type ValueType } from './code.ts';
+import { Code, VALUE_TYPE, type ValueType } from './code.ts';
 
 export interface FunctionType {
   readonly parameters: readonly ValueType[];
@@ -8,8 +8,9 @@ export interface FunctionType {
 }
 
 const SECTION = { custom: 0, type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
-/** Branch Hinting proposal, "Binary format". Engines that do not know it skip it, as any custom section. */
+/** A custom section of the Branch Hinting extension ("Binary format"): advice to the engine, without a meaning of its own. */
 const BRANCH_HINTS = 'metadata.code.branch_hint';
+const UNLIKELY = 0;
 const EXTERNAL = { function: 0, table: 1, memory: 2 } as const;
 const FUNCREF = 0x70;
 /** Limits flag: shared, with a maximum. */
@@ -111,8 +112,8 @@ export class Module {
       });
     }
     const hinted = this.#functions
-      .map(({ code }, i) => ({ index: this.#imports.length + i, hints: code.hints() }))
-      .filter(({ hints }) => hints.length > 0);
+      .map(({ code }, i) => ({ index: this.#imports.length + i, unlikely: code.unlikelyBranches() }))
+      .filter(({ unlikely }) => unlikely.length > 0);
     if (hinted.length > 0) out.u8(SECTION.custom).sized(branchHints(hinted));
     section(SECTION.code, this.#functions.length, (w) => {
       for (const { code } of this.#functions) w.sized(code.finish());
@@ -122,17 +123,13 @@ export class Module {
 }
 
 function branchHints(
-  functions: readonly { readonly index: number; readonly hints: readonly BranchHint[] }[],
+  functions: readonly { readonly index: number; readonly unlikely: readonly number[] }[],
 ): Uint8Array {
   const content = new ByteWriter();
   content.name(BRANCH_HINTS).u32(functions.length);
-  for (const { index, hints } of functions) {
-    content.u32(index).u32(hints.length);
-    for (const { offset, isLikely } of hints)
-      content
-        .u32(offset)
-        .u32(1)
-        .u8(isLikely ? 1 : 0);
+  for (const { index, unlikely } of functions) {
+    content.u32(index).u32(unlikely.length);
+    for (const offset of unlikely) content.u32(offset).u32(1).u8(UNLIKELY);
   }
   return content.finish();
 }

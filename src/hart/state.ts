@@ -223,7 +223,11 @@ export const FP_GATE = {
  */
 export const DTLB = {
   entries: 1024,
-  foldBits: 10,
+  /**
+   * More than an entry's number has: else the last page of 2 GiB would have the entry of the next one, whose tag is what
+   * an access that crosses over is compared with.
+   */
+  foldBits: 11,
   entryBytes: 32,
   /** u64: virtual page address readable through this entry, or `empty`. */
   readTag: 0,

@@ -266,8 +266,8 @@ class RunLoop {
     code.end(); // done
     code.get(hart);
     this.#load('traceLeft').get(length).op('i32.sub').memory('i32.store', HART_OFFSETS.traceLeft);
-    // Before the rest comes what this one ended at.
-    code.get(hart).i32(1);
+    // Before the rest comes what this one ended at: a region, or an instruction.
+    code.get(hart).get(this.#reason).i32(FAST.outOfBudget).op('i32.ne');
     this.#load('traceInterval');
     this.#load('traceLeft').op('select').memory('i32.store', HART_OFFSETS.traceDue);
     code.get(length).get(this.#left);
@@ -287,13 +287,21 @@ class RunLoop {
   #runRegions(slow: Label, { outer, refetch, inner }: Record<'outer' | 'refetch' | 'inner', Label>): void {
     const code = this.#code;
     const hart = this.#hart;
-    const [record, status, before] = [code.local('i32'), code.local('i32'), code.local('i32')];
+    const [record, budget, status, before] = [
+      code.local('i32'),
+      code.local('i32'),
+      code.local('i32'),
+      code.local('i32'),
+    ];
     const { regions, regionType } = this.#callees;
     const original = code.block();
     const dispatch = code.loop();
     this.#takeSlice(outer);
     this.#load('op').memory('i32.load', OP.imm).get(hart).op('i32.add').i32(ARENA.regions).op('i32.add').tee(record);
-    code.memory('i32.load', REGION.minBudget).get(this.#slice).op('i32.gt_s').if();
+    code.memory('i32.load', REGION.minBudget).tee(budget).get(this.#slice).op('i32.gt_s').if();
+    // Only of the quantum, perhaps: then the next one begins early.
+    code.get(budget).i32(QUANTUM).op('i32.le_s').get(budget);
+    this.#load('remaining').op('i32.le_s', 'i32.and').brIf(outer);
     code.i32(NO_BUDGET).set(status);
     this.#countExit(status);
     code.br(original).end();

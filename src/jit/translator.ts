@@ -43,7 +43,7 @@ const DEFAULTS: TranslatorOptions = {
   traceInterval: 65_521,
   threshold: 128,
   loopWeight: 2,
-  leftWeight: 16,
+  leftWeight: 4,
   batch: 8,
   urgent: 256,
   everything: false,

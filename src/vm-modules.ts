@@ -13,9 +13,9 @@ export function loadHartModules(): Promise<HartModules> {
   return compiled;
 }
 
-/** Whether a thread beside the vCPUs has a core of its own, with one left for the caller's thread and V8's compiler. */
+/** Whether the host has a core beside the vCPUs': the compile thread shares it with V8's compiler. */
 export function hasCoreBeside(vcpus: number): boolean {
-  return availableParallelism() > vcpus + 1;
+  return availableParallelism() > vcpus;
 }
 
 /** V8's major versions that know branch hints but heed them only if told to; it says so where it does not know a flag. */

@@ -23,7 +23,7 @@ export interface VmOptions {
   readonly accel?: Accel;
   /**
    * With `jit`: whether what is translated is compiled by a thread of its own, for all harts, instead of by each hart's.
-   * Left out: where the host has more than one core more than there are harts, and the machine is not deterministic.
+   * Left out: where the host has more cores than there are harts, and the machine is not deterministic.
    */
   readonly compileThread?: boolean;
   /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */

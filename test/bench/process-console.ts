@@ -27,9 +27,12 @@ function common({ kernel, initrd, append }: LinuxFiles, machine: MachineOptions,
   ];
 }
 
+/** As `npm start` has it: V8's compiler on as many threads as there are cores beside the main one. */
+export const NODE_FLAGS: readonly string[] = ['--v8-pool-size=0'];
+
 /** @param node the program that runs it; the one that runs this when left out */
 export function ours(name: string, accel?: string, node: string = process.execPath): Emulator {
-  return { name, command: (files, machine = {}) => [node, CLI, ...common(files, machine, accel)] };
+  return { name, command: (files, machine = {}) => [node, ...NODE_FLAGS, CLI, ...common(files, machine, accel)] };
 }
 
 export const OURS: Emulator = ours('bottomhalf');

@@ -4,12 +4,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NODE_FLAGS } from '../bench/process-console.ts';
 import { ROOT } from './sources.ts';
 
 const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   bin: Record<string, string>;
   dependencies: Record<string, string>;
   exports: Record<string, string | Record<string, string>>;
+  scripts: Record<string, string>;
   version: string;
 };
 
@@ -33,6 +35,10 @@ describe('the package', () => {
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
   const node = (...args: string[]) => execFileSync(process.execPath, args, { cwd: home, encoding: 'utf8' });
+
+  it('is started as it is measured', () => {
+    expect(manifest.scripts['start']).toContain(['node', ...NODE_FLAGS].join(' '));
+  });
 
   it('has what its manifest names', () => {
     const targets = Object.values(manifest.exports).flatMap((one) =>

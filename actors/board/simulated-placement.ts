@@ -99,9 +99,8 @@ export class SimulatedPlacement implements Placement {
     wiring: ConstructorParameters<typeof Thread>[0],
     onEnd: (error: ErrorRecord | null) => void,
   ): RunningThread {
-    const { clock, observerOf } = { clock: this.clock(), observerOf: this.observerOf(wiring.name) };
-    const start = (): VcpuThread =>
-      virtVcpuThread({ ...parameters, attention: NEVER_RUNG }, new Thread(wiring), { clock, onDelivery: observerOf });
+    const time = { clock: this.clock(), onDelivery: this.observerOf(wiring.name), exactQuanta: true };
+    const start = (): VcpuThread => virtVcpuThread({ ...parameters, attention: NEVER_RUNG }, new Thread(wiring), time);
     const ended = (error: ErrorRecord | null): void => {
       this.#onOutside();
       onEnd(error);

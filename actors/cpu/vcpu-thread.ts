@@ -133,6 +133,8 @@ export interface VcpuThreadTime {
   /** Stopped, at 0. */
   readonly clock: HostClock;
   readonly onDelivery?: DeliveryObserver;
+  /** As in HartOptions. */
+  readonly exactQuanta?: boolean;
 }
 
 export class VcpuThread {
@@ -167,7 +169,7 @@ export class VcpuThread {
   ) {
     this.#parameters = parameters;
     this.#thread = thread;
-    const { clock, onDelivery } = time;
+    const { clock, onDelivery, exactQuanta = false } = time;
     this.#clock = clock;
     this.loop = new EventLoop({ name: thread.name, clock, seed: parameters.seed, onDelivery });
     attachThread(this.loop, thread);
@@ -182,7 +184,7 @@ export class VcpuThread {
     const ram = new Uint8Array(parameters.memory.buffer, parameters.ram.host, parameters.ram.lengthBytes);
     this.#written = new DirtyBitmap(parameters.ram.lengthBytes);
     this.#addPeers();
-    this.#vcpu = this.#createVcpu(ram);
+    this.#vcpu = this.#createVcpu(ram, exactQuanta);
     this.#listenToPeers();
     new DirtyResponder(this.#link, [this.#vcpu.dirty, this.#written]);
     this.#devices = addDevices({
@@ -265,7 +267,7 @@ export class VcpuThread {
     this.#loopActor = this.#startActor(name, createEventLoopActor(this.loop, drive).logic);
   }
 
-  #createVcpu(ram: Uint8Array): Vcpu {
+  #createVcpu(ram: Uint8Array, exactQuanta: boolean): Vcpu {
     const {
       memory,
       modules,
@@ -284,7 +286,18 @@ export class VcpuThread {
     const { base } = place;
     return createVcpu({
       loop: this.loop,
-      hart: { memory, modules, arena, dirty, doorbell: attention, ram: place, hartId, sbi, aia: HART_AIA[aia] },
+      hart: {
+        memory,
+        modules,
+        arena,
+        dirty,
+        doorbell: attention,
+        ram: place,
+        hartId,
+        sbi,
+        aia: HART_AIA[aia],
+        exactQuanta,
+      },
       sbi: {
         ram: { base, bytes: ram },
         written: (...range) => this.#written.mark(...range),

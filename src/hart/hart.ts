@@ -43,6 +43,8 @@ export interface HartOptions {
   readonly sbi: boolean;
   /** What the hart has of the Advanced Interrupt Architecture; left out: nothing. */
   readonly aia?: keyof typeof AIA;
+  /** The clock is looked at after the same instructions, translated or not: for runs that are repeated exactly. */
+  readonly exactQuanta?: boolean;
   /** Makes the hart's translator; left out: it interprets. */
   readonly translator?: (place: TranslatorPlace) => Translator;
 }
@@ -143,6 +145,7 @@ export class Hart {
     const table = interpreter.exports['regions'] as WebAssembly.Table;
     this.translator = options.translator?.({ memory, arena, table, runtime: runtime.exports }) ?? null;
     this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
+    this.setWord('exactQuanta', options.exactQuanta === true ? 1 : 0);
     this.set('mhartid', BigInt(options.hartId));
     this.setWord('ramHost', ram.host);
     this.set('ramBase', BigInt(ram.base));

@@ -301,7 +301,8 @@ class RunLoop {
     code.memory('i32.load', REGION.minBudget).tee(budget).get(this.#slice).op('i32.gt_s').if();
     // Only of the quantum, perhaps: then the next one begins early.
     code.get(budget).i32(QUANTUM).op('i32.le_s').get(budget);
-    this.#load('remaining').op('i32.le_s', 'i32.and').brIf(outer);
+    this.#load('remaining').op('i32.le_s', 'i32.and');
+    this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(outer);
     code.i32(NO_BUDGET).set(status);
     this.#countExit(status);
     code.br(original).end();

@@ -115,6 +115,7 @@ export const HART_FIELDS = {
   dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
   dirtyBitmap: exec('u32', "host offset of this hart's dirty bitmaps, one behind the other; 0: it has none"),
   dirtyBitmapBytes: exec('u32', 'length of one of them'),
+  exactQuanta: exec('u32', '1: the clock is looked at after the same instructions, however they are executed'),
   traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
   traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),
   traceLeft: exec('u32', 'instructions of the trace under way that are still to come'),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LinuxGuest, withFiles } from '../bench/linux-guest.ts';
-import { ours, qemu } from '../bench/process-console.ts';
+import { NODE_FLAGS, ours, qemu } from '../bench/process-console.ts';
 import { PROMPT } from '../bench/results.ts';
 
 const TIMEOUT_MS = 20_000;
@@ -67,7 +67,7 @@ describe('what a guest is booted with', () => {
     const rest = ['-append', 'words of it', '-serial', 'stdio', '-accel', 'jit', '-no-reboot'];
     const machine = { memory: '1G', harts: 2, extra: ['-no-reboot'] };
     expect(ours('ours', 'jit', 'node').command(files, machine)).toEqual([
-      ...['node', expect.stringContaining('main.js')],
+      ...['node', ...NODE_FLAGS, expect.stringContaining('main.js')],
       ...[...common, ...rest],
     ]);
     expect(qemu('QEMU', ['env', 'A=b', 'qemu'], 'tcg').command(files).join(' ')).toBe(

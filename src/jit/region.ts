@@ -143,9 +143,13 @@ export class RegionFormer {
     this.#pages.set(0, entry.page);
   }
 
-  /** @returns null where nothing worth translating begins */
-  form(): Region | null {
+  /** @param other one more entry, in bytes from the first; @returns null where nothing worth translating begins */
+  form(other?: number): Region | null {
     const hot = [0];
+    if (other !== undefined) {
+      hot.push(other);
+      this.#resumes.add(other);
+    }
     const cold: number[] = [];
     for (;;) {
       const next = hot.shift() ?? cold.shift();

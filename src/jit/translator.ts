@@ -394,7 +394,7 @@ export class RegionTranslator implements Translator {
     this.#ban(op, MAX_CHANGES);
     if (region === null) return null;
     const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
-    const headed = this.#code.mayBegin(head.op) ? this.#form(head) : null;
+    const headed = this.#code.mayBegin(head.op) ? this.#form(head, -better) : null;
     return headed && this.#planned(head, headed);
   }
 
@@ -403,11 +403,12 @@ export class RegionTranslator implements Translator {
     return { from, region, hosts: new Map([...region.pages.values()].map((page) => [page, hostOf(page)])) };
   }
 
-  #form({ op, lo }: Arrival): Region | null {
+  /** @param other one more entry, in bytes from the first */
+  #form({ op, lo }: Arrival, other?: number): Region | null {
     const page = this.#code.pageOfOp(op);
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
-    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form();
+    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form(other);
   }
 }
 

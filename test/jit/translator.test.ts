@@ -1,7 +1,10 @@
 /** The translator on small programs: exact counts, changed code, code seen at two addresses, bounds, what it costs. */
 import { describe, expect, it } from 'vitest';
+import type { TranslatorPlace } from '../../src/hart/hart.ts';
 import { REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
+import { GuestCode } from '../../src/jit/guest-code.ts';
+import { betterEntry, RegionFormer } from '../../src/jit/region.ts';
 import { RegionTranslator, type TranslatorOptions } from '../../src/jit/translator.ts';
 import { compareStates } from '../lockstep/harness.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
@@ -195,6 +198,26 @@ describe('the translator', () => {
     expectSame(machine, other);
     translator.review();
     expect(translator.statistics.executed).toBeGreaterThan(500_000);
+  });
+
+  it('enters what leads on to a loop in front of it, and the loop at its head', () => {
+    let place: TranslatorPlace | null = null;
+    const machine = new InterpreterMachine('none', (at) => {
+      place = at;
+      return new RegionTranslator(at);
+    });
+    load(machine, 'li a0, 8; addi a1, a1, 1; next: addi a0, a0, -1; bnez a0, next; end: j end');
+    machine.step(100);
+    const { memory, arena } = place ?? expect.fail('no translator was made');
+    const code = new GuestCode(memory, arena);
+    const everything = { heat: () => 1, targets: () => [] };
+    const page = code.pageOfAddress(Number(BASE), 0);
+    const former = (offset: number): RegionFormer =>
+      new RegionFormer(code, { page, offset, lo: Number(BASE), hi: 0 }, everything);
+    const head = betterEntry(former(0).form() ?? expect.fail('no region'));
+    expect(head).toBeGreaterThan(0);
+    expect(former(head).form()?.entries).toEqual([0]);
+    expect(former(head).form(-head)?.entries).toEqual([0, -head]);
   });
 
   it('computes what is exact while NX is clear, and leaves what is not', () => {

@@ -111,11 +111,19 @@ export function workerExecArgv(execArgv: readonly string[]): readonly string[] |
   });
 }
 
+/** V8 would let each thread's grow to 48 MB, before it looks which of that is still used: hardly any. */
+const YOUNG_GENERATION_MB = 8;
+
 function startWorker(start: WorkerStart): Worker {
   const main = workerEntry(
     new URL(`./worker-main${import.meta.url.endsWith('.js') ? '.js' : '.ts'}`, import.meta.url).href,
   );
-  const options = { name: start.wiring.name, workerData: start, transferList: portsOf(start.wiring) };
+  const options = {
+    name: start.wiring.name,
+    workerData: start,
+    transferList: portsOf(start.wiring),
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  };
   const execArgv = workerExecArgv(process.execArgv);
   try {
     return newWorker(new URL(main), execArgv === undefined ? options : { ...options, execArgv: [...execArgv] });

@@ -2,7 +2,7 @@
  * Forms a region: the basic blocks that control reaches from an entry, over the decoded pages that the fetch TLB
  * knows, within bounds. Calls are followed into the callee, and its returns back to behind them. It has more entries
  * where control comes back to it: behind calls that are not followed, and behind instructions that have no form without
- * calls.
+ * calls; and, begun at a loop's head, where control comes to the loop from.
  *
  * Everything is measured in bytes from the first entry: a region does not know its virtual address, only how its pages
  * lie to each other. Those are checked whenever it is entered.

@@ -119,6 +119,7 @@ export class VcpuCore {
   /** The hart asked for its machine's end: it does not go on. */
   halt(): void {
     this.#waiting = 'reset';
+    this.#deadline.cancel();
   }
 
   /** Puts the hart at its beginning. */
@@ -150,6 +151,8 @@ export class VcpuCore {
     if (this.#suspended && !this.#hart.interruptPending) return this.#waitForInterrupt();
     this.#waiting = 'nothing';
     this.#suspended = false;
+    // It would come while the hart runs, and in a saved run alone: who waits for nothing is restored without one.
+    this.#deadline.cancel();
   }
 
   /** The way to far devices, or to other harts, has room again. */

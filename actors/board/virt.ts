@@ -453,6 +453,7 @@ export class VirtBoard {
       htif: plan.tohostGpa === undefined ? null : { tohost: plan.tohostGpa, fromhost: plan.fromhostGpa ?? null },
       log,
       seed: seed + 1 + hart,
+      isReached: hart === 0 && harts > 1,
     };
   }
 }

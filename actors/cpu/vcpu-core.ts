@@ -23,6 +23,7 @@ import {
   type SbiResult,
 } from '../../src/sbi/host.ts';
 import { VIRT_TIMEBASE_HZ } from '../board/virt-table.ts';
+import { AccessOrder, type InboundOrder, type InOrder } from './access-order.ts';
 import type { HartLog } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
 import type { HartAccess } from './vcpu-work.ts';
@@ -38,11 +39,13 @@ const ECALL_BYTES = 4n;
 const A7 = 17;
 
 /**
- * What the hart is waiting for, besides being told to run. `room`: the way to the device is full; `retry`: there is
- * room now, the next slice begins with the access. `yield`: it spins, and lets others run for a moment. `sbi`: other harts are to answer a call. `call`: they could not be
+ * What the hart is waiting for, besides being told to run. `room`: the way to the device is full; `turn`: what others
+ * have sent to this thread comes first; `retry`, `recall`: that is over, the next slice begins with the access, or the call.
+ * `yield`: it spins, and lets others run for a moment. `sbi`: other harts are to answer a call. `call`: they could not be
  * asked for want of room.
  */
-type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'retry' | 'sbi' | 'call' | 'reset';
+type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'turn' | InOrder | 'sbi' | 'call' | 'reset';
+const RUNNABLE: readonly Waiting[] = ['nothing', 'retry', 'recall'];
 
 /** Times in a row that the guest may spin before its thread gives way to others, and for how long it then does. */
 const YIELDS_BEFORE_PARKING = 16;
@@ -68,6 +71,8 @@ export interface VcpuCoreOptions {
   readonly hart: Hart;
   readonly view: FlatView;
   readonly loop: LoopPort;
+  /** As AccessOrder has it. */
+  readonly order: InboundOrder | null;
   readonly sbiHost: SbiHost;
   readonly log: HartLog | null;
 }
@@ -79,6 +84,7 @@ export class VcpuCore {
   readonly #log: HartLog | null;
   readonly #loop: LoopPort;
   readonly #deadline: Timer;
+  readonly #order: AccessOrder;
   #waiting: Waiting = 'nothing';
   #running = false;
   /** Counts resets: the answer to an access from before one belongs to nobody. */
@@ -102,11 +108,14 @@ export class VcpuCore {
     this.#log = options.log;
     this.#loop = options.loop;
     this.#deadline = options.loop.timer('vcpu deadline', () => this.wake());
+    this.#order = new AccessOrder(options.loop, options.order, (next) => {
+      if (this.#waiting === 'turn') this.#waiting = next;
+    });
   }
 
   /** Whether slice() would do anything now. */
   get runnable(): boolean {
-    return this.#running && (this.#waiting === 'nothing' || this.#waiting === 'retry');
+    return this.#running && RUNNABLE.includes(this.#waiting);
   }
 
   /** The machine's wish; a slice is never interrupted by it, only not followed by another. */
@@ -143,6 +152,7 @@ export class VcpuCore {
     // With a half-made access, if there is one.
     this.#view = new FlatView(this.#view.space);
     this.#deadline.cancel();
+    this.#order.cancel();
   }
 
   /** An interrupt line changed, or the deadline came: a hart in WFI looks again, a suspended one if mie enables it. */
@@ -223,6 +233,7 @@ export class VcpuCore {
   slice(count: number = SLICE): number {
     this.#hasRun = false;
     if (this.#waiting === 'retry') this.#access();
+    else if (this.#waiting === 'recall') this.#sbiCall();
     const lasted = this.runnable ? this.#run(count) : 0;
     this.#log?.flush();
     return lasted;
@@ -334,6 +345,10 @@ export class VcpuCore {
   }
 
   #access(): void {
+    if (this.#order.mustTurn('retry')) {
+      this.#waiting = 'turn';
+      return;
+    }
     const hart = this.#hart;
     const gpa = number(hart.low('pendingGpa'), hart.high('pendingGpa'));
     const size = hart.word('pendingSize') as BusSize;
@@ -408,6 +423,8 @@ export class VcpuCore {
   }
 
   #sbiCall(): void {
+    this.#waiting = this.#order.mustTurn('recall') ? 'turn' : 'nothing';
+    if (this.#waiting === 'turn') return;
     const hart = this.#hart;
     const calls = this.#call;
     const status = makeSbiCall(this.#sbiHost);

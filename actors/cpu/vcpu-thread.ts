@@ -71,6 +71,8 @@ export interface VcpuThreadParameters {
   readonly htif: { readonly tohost: number; readonly fromhost: number | null } | null;
   readonly log: LogConfig | null;
   readonly seed: number;
+  /** Whether other harts reach devices on this thread. */
+  readonly isReached: boolean;
 }
 
 /** The board's thread, and the caller's. */
@@ -282,10 +284,12 @@ export class VcpuThread {
       accel,
       start,
       log,
+      isReached,
     } = this.#parameters;
     const { base } = place;
     return createVcpu({
       loop: this.loop,
+      order: isReached ? this.loop : null,
       hart: {
         memory,
         modules,

@@ -32,6 +32,7 @@ import {
 } from '../../src/sbi/host.ts';
 import type { AclintHartPort } from '../misc/aclint.ts';
 import type { Accel } from './accel.ts';
+import type { InboundOrder } from './access-order.ts';
 import { HartLog, type LogConfig } from './hart-log.ts';
 import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
@@ -50,6 +51,8 @@ export interface VcpuState extends VcpuCoreState {
 
 export interface VcpuOptions {
   readonly loop: LoopPort;
+  /** Where other harts reach devices of this thread; else left out. */
+  readonly order?: InboundOrder | null;
   readonly hart: Omit<HartOptions, 'mtime'>;
   readonly sbi: SbiPorts;
   readonly log: LogConfig | null;
@@ -271,7 +274,7 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
   }
 
   #createCore(): VcpuCore {
-    const { loop, sbi, log, writeLog, firstView, accel, compiler } = this.#options;
+    const { loop, order = null, sbi, log, writeLog, firstView, accel, compiler } = this.#options;
     const mtime = (): number => Math.floor(loop.nowNs() / TICK_NS);
     const translator = accel === 'jit' ? { translator: translatorWith({}, compiler) } : {};
     const hart = new Hart({ ...this.#options.hart, ...translator, mtime });
@@ -280,6 +283,7 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
       hart,
       view: firstView(),
       loop,
+      order,
       sbiHost,
       log: log === null ? null : new HartLog(hart, log, writeLog),
     });

@@ -3,6 +3,8 @@
  * signals of their doorbells. Those of register windows are in src/actor/remote-window.ts.
  */
 
+import { ORDERED_KINDS_END } from '../../src/channel/channel.ts';
+
 /** Kinds of words records: the words, and for a request what status and value of the reply are. */
 export const WORDS = {
   /** To the interrupt controllers: source, level. */
@@ -19,10 +21,10 @@ export const WORDS = {
   remoteFence: 37,
   /** Answered at once: whatever was sent before has been handled. */
   drain: 38,
-  /** The SBI console of a hart that has none: how many bytes (1 to 12), then the bytes -> how many were taken. */
-  consoleWrite: 39,
   /** -> the next byte of input, -1 for none. */
-  consoleRead: 40,
+  consoleRead: 39,
+  /** The SBI console of a hart that has none: how many bytes (1 to 12), then the bytes -> how many were taken. In order. */
+  consoleWrite: ORDERED_KINDS_END - 1,
 } as const;
 
 /** Signals of a vCPU's doorbell. */

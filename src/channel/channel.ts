@@ -4,6 +4,10 @@
  * Credits: an end may have so many requests outstanding as the channel has credits, and each ring keeps room for that
  * many replies which ordinary messages cannot take. So a reply always finds a place, nobody waits and nothing is
  * dropped: `post` and `request` answer false when there is no room, before anything was sent.
+ *
+ * Order: one ring keeps it. Between the rings that lead to a thread it is kept for records of the ordered kinds: each has a
+ * ticket from the doorbell of the thread it goes to, and an event loop (src/loop/event-loop.ts) hands them out by that. So
+ * what one thread sent before it gave the guest's lock away is handled before what the next owner of the lock sends.
  */
 import { assert, type ErrorRecord, toErrorRecord } from '../util/errors.ts';
 import { TRAIL, type Trail } from '../util/trail.ts';
@@ -13,8 +17,14 @@ import { createRing, RECORD_HEADER_BYTES, RingReader, RingWriter } from './ring.
 
 /** Record kinds below FIRST_WORDS_KIND are the channel's own. */
 const KIND = { message: 0, reply: 1, wordsReply: 2, errorReply: 3 } as const;
-/** Records of four words: kinds from here to 255 are for the channel's users,. */
+/** Records of four words: kinds from here to 255 are for the channel's users. */
 export const FIRST_WORDS_KIND = 16;
+/** Up to here, exclusive, they are ordered kinds. */
+export const ORDERED_KINDS_END = 32;
+
+/** What lies first in a channel, if it has no ticket: tickets are odd. */
+export const NOTHING = 0;
+export const WITHOUT_TICKET = 2;
 
 /** Status of a words reply whose other end has gone. */
 export const REPLY_ABORTED = -1;
@@ -197,17 +207,36 @@ export class Channel {
     return !this.#reader.empty() || (this.#refused && this.#writer.freeBytes() > this.#reservedBytes);
   }
 
+  /** Of the record that is handled next, NOTHING or WITHOUT_TICKET. */
+  get ticket(): number {
+    const reader = this.#reader;
+    if (this.#closed !== null || !reader.next()) return NOTHING;
+    return isOrdered(reader.kind) ? reader.ticket : WITHOUT_TICKET;
+  }
+
   /** Handles up to `limit` records. @returns whether there are more */
   poll(limit: number): boolean {
+    const handled = this.#poll(limit, true);
+    return handled === limit && this.#closed === null && !this.#reader.empty();
+  }
+
+  /** Handles up to `limit` records, none behind one that has a ticket. @returns how many */
+  pollUnordered(limit: number): number {
+    return this.#poll(limit, false);
+  }
+
+  #poll(limit: number, alsoOrdered: boolean): number {
     if (this.#refused) this.#tellSpace();
+    const reader = this.#reader;
     let handled = 0;
-    while (handled < limit && this.#closed === null && this.#reader.next()) {
+    while (handled < limit && this.#closed === null && reader.next()) {
+      if (!alsoOrdered && isOrdered(reader.kind)) break;
       handled++;
       this.#handle();
     }
-    if (handled > 0 && this.#reader.takeSpaceWanted()) this.#peer.ring();
+    if (handled > 0 && reader.takeSpaceWanted()) this.#peer.ring();
     if (this.#starved && this.#freeTokens.length > 0) this.#tellRefused();
-    return handled === limit && this.#closed === null && !this.#reader.empty();
+    return handled;
   }
 
   /** The other end has gone: every outstanding request is answered with `error`, sends are refused. */
@@ -238,12 +267,13 @@ export class Channel {
 
   #sendWords(kind: number, token: number, w0: number, w1: number, w2: number, w3: number): boolean {
     if (this.#closed !== null) return false;
-    let sent = this.#writer.writeWords(kind, token, w0, w1, w2, w3, this.#reservedBytes);
+    const ticket = isOrdered(kind) ? this.#peer.drawTicket() : 0;
+    let sent = this.#writer.writeWords(kind, token, w0, w1, w2, w3, this.#reservedBytes, ticket);
     if (!sent) {
       // The wish must be visible before the room is looked at again, or the consumer may empty the ring in between
       // and nobody would ring this side's doorbell.
       this.#writer.wantSpace();
-      sent = this.#writer.writeWords(kind, token, w0, w1, w2, w3, this.#reservedBytes);
+      sent = this.#writer.writeWords(kind, token, w0, w1, w2, w3, this.#reservedBytes, ticket);
     }
     return this.#sent(sent);
   }
@@ -333,6 +363,10 @@ export class Channel {
     this.#freeTokens.push(token);
     return pending;
   }
+}
+
+function isOrdered(kind: number): boolean {
+  return kind >= FIRST_WORDS_KIND && kind < ORDERED_KINDS_END;
 }
 
 function typeOf(message: unknown): string {

@@ -24,7 +24,9 @@ const PARKED = 1;
 /** The last sleep that a producer has posted a wake-up for; written by producers alone. */
 const POSTED = 2;
 const ATTENTION = 3;
-const FIRST_SIGNAL_WORD = 4;
+/** Counts the tickets that were drawn. */
+const TICKETS = 4;
+const FIRST_SIGNAL_WORD = 5;
 
 /** Where a doorbell lies: plain data that can be sent to every thread. */
 export interface DoorbellWords {
@@ -76,6 +78,14 @@ export class DoorbellProducer {
     if (sleep === 0) return;
     if (this.#wakePort === null) Atomics.notify(words, SEQUENCE, 1);
     else if (Atomics.exchange(words, POSTED, sleep) !== sleep) this.#wakePort.postMessage(null);
+  }
+
+  /**
+   * A number for what is published next, so that its order is kept beside what others publish (see `Channel`): each is
+   * greater than all that were drawn before it, by any thread. @returns odd, 32 bits, signed; the numbers wrap
+   */
+  drawTicket(): number {
+    return (Atomics.add(this.#words, TICKETS, 1) << 1) | 1;
   }
 
   /** Sets a signal, and rings if it was not pending already. @param signal 0 to signalWords * 32 - 1 */

@@ -18,8 +18,9 @@ const WANTS_SPACE = 32;
 const DATA_BYTE_OFFSET = 192;
 
 export const RECORD_HEADER_BYTES = 8;
-/** The payload of a record of words: four of 32 bits. */
-export const WORDS_PAYLOAD_BYTES = 16;
+/** The payload of a record of words: four of 32 bits, its ticket, and one that is not used. */
+const WORDS_PAYLOAD_BYTES = 24;
+const TICKET_WORD = 4;
 const FILLER = 0xffff_ffff;
 /** The kind shares a word with the token, which has the other 24 bits: far more than replies find room for in a ring. */
 const KIND_BITS = 8;
@@ -59,9 +60,19 @@ export class RingWriter {
 
   /**
    * Writes a record of four 32-bit words.
-   * @param keepFreeBytes room that must remain, for records that were promised a place; @returns false when full
+   * @param keepFreeBytes room that must remain, for records that were promised a place
+   * @param ticket as `Channel` understands it; @returns false when full
    */
-  writeWords(kind: number, token: number, w0: number, w1: number, w2: number, w3: number, keepFreeBytes = 0): boolean {
+  writeWords(
+    kind: number,
+    token: number,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+    keepFreeBytes = 0,
+    ticket = 0,
+  ): boolean {
     const recordBytes = RECORD_HEADER_BYTES + WORDS_PAYLOAD_BYTES;
     const restOfLap = this.#capacityBytes - (this.#tail & (this.#capacityBytes - 1));
     const neededBytes = restOfLap < recordBytes ? restOfLap + recordBytes : recordBytes;
@@ -73,6 +84,7 @@ export class RingWriter {
     words[index + 3] = w1;
     words[index + 4] = w2;
     words[index + 5] = w3;
+    words[index + 2 + TICKET_WORD] = ticket;
     this.#commit(kind, token, WORDS_PAYLOAD_BYTES);
     return true;
   }
@@ -196,6 +208,11 @@ export class RingReader {
   /** A 32-bit word of the current record's payload, signed. @param index 0 to 3 */
   word(index: number): number {
     return this.#words[((this.#head & this.#mask) >> 2) + 2 + index] as number;
+  }
+
+  /** Of the current record, one of words. */
+  get ticket(): number {
+    return this.word(TICKET_WORD);
   }
 
   /** The current record's payload, decoded and copied out. */

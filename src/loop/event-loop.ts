@@ -2,6 +2,7 @@
  * The event loop (QEMU's AioContext): what one thread does between sleeps. It owns a run queue of bottom halves, timers
  * on virtual time, and the inbound ends of channels. A driver calls `turn()` and sleeps until the deadline it returns.
  */
+import { NOTHING, WITHOUT_TICKET } from '../channel/channel.ts';
 import type { DoorbellConsumer } from '../channel/doorbell.ts';
 import { assert } from '../util/errors.ts';
 import { Prng, type PrngState } from '../util/prng.ts';
@@ -10,10 +11,14 @@ import type { LoopClock } from './clock.ts';
 import type { BottomHalf, LoopPort, Timer } from './port.ts';
 import { LoopTimer, TimerHeap } from './timers.ts';
 
-/** Something that brings work from outside, e.g. a channel. */
+/** Something that brings work from outside: a channel. */
 export interface LoopSource {
   /** Handles up to `limit` items. @returns whether there are more */
   poll(limit: number): boolean;
+  /** Handles up to `limit` items, none behind one that has a ticket. @returns how many */
+  pollUnordered(limit: number): number;
+  /** Of the first item: its place among those of all sources that have one, NOTHING, or WITHOUT_TICKET. */
+  readonly ticket: number;
   /** Whether poll() would find something. */
   readonly pending: boolean;
 }
@@ -39,6 +44,9 @@ export interface EventLoopOptions {
 }
 
 const DEFAULT_WORK_PER_TURN = 256;
+/** More than lie in a channel at any time. */
+const SETTLE_LIMIT = 4096;
+const AN_INBOUND_MESSAGE = 'an inbound message';
 
 class LoopBottomHalf implements BottomHalf {
   readonly name: string;
@@ -115,6 +123,8 @@ export class EventLoop implements LoopPort {
   #doorbell: DoorbellConsumer | null = null;
   #onWork: (() => void) | null = null;
   #moreInbound = false;
+  /** Inbound items that may still be handled in this turn. */
+  #budget = 0;
   #moreSignals = false;
   #inTurn = false;
 
@@ -216,6 +226,16 @@ export class EventLoop implements LoopPort {
     }
   }
 
+  /** Whether something has come that was not handled yet; a turn that is under way has still to look at it. */
+  get inboundPending(): boolean {
+    return this.#moreInbound || this.#moreSignals || this.#doorbell?.rung() === true;
+  }
+
+  /** Handles whatever has come so far; from a bottom half. */
+  settleInbound(): void {
+    this.#pollInbound(SETTLE_LIMIT);
+  }
+
   /** Bottom halves that will run in the next turns. */
   get pendingBottomHalves(): number {
     return this.#queue.length;
@@ -223,8 +243,7 @@ export class EventLoop implements LoopPort {
 
   /** What turn() would return, had it nothing to do. */
   nextDeadlineNs(): number {
-    const isInbound = this.#moreInbound || this.#moreSignals || this.#doorbell?.rung() === true;
-    return this.#queue.length > 0 || isInbound ? Number.NEGATIVE_INFINITY : this.#timers.nextDeadlineNs;
+    return this.#queue.length > 0 || this.inboundPending ? Number.NEGATIVE_INFINITY : this.#timers.nextDeadlineNs;
   }
 
   #listen(): void {
@@ -248,7 +267,9 @@ export class EventLoop implements LoopPort {
   #due(): (() => void)[] {
     const due: (() => void)[] = [];
     if (this.#moreSignals) due.push(() => this.#serveSignals());
-    for (const source of this.#sources) if (source.pending) due.push(() => void this.#pollSource(source, 1));
+    for (const source of this.#sources) {
+      if (source.pending && this.#isNext(source)) due.push(() => this.#pollSource(source, 1));
+    }
     if (this.#timers.nextDeadlineNs <= this.clock.nowNs()) due.push(() => this.#runTimers(1));
     if (this.#queue.length > 0) due.push(() => this.#runBottomHalves(1));
     return due;
@@ -258,18 +279,71 @@ export class EventLoop implements LoopPort {
     this.#listen();
     if (this.#moreSignals) this.#serveSignals();
     if (!this.#moreInbound) return;
-    // Set before polling: a handler that throws out of turn() must not make us forget the rest.
-    let more = false;
-    for (const source of this.#sources) more = this.#pollSource(source, limit) || more;
-    this.#moreInbound = more;
+    this.#budget = limit * Math.max(1, this.#sources.length);
+    for (;;) {
+      const first = this.#firstInOrder();
+      if (this.#budget <= 0) return;
+      if (first === null) break;
+      this.#budget -= 1;
+      this.#pollSource(first, 1);
+    }
+    this.#moreInbound = false;
   }
 
-  #pollSource(source: LoopSource, limit: number): boolean {
+  /**
+   * Handles what has no ticket, up to the budget. Something that was sent before another item is in its source when that
+   * item is seen: so a look at all of them that began behind the sight of the lowest ticket finds no lower one, and
+   * without a ring behind begin() nothing has come since.
+   * @returns the source whose first item has the lowest ticket; null where there is none, or where the budget is used up
+   */
+  #firstInOrder(): LoopSource | null {
+    let first: LoopSource | null = null;
+    let lowest = NOTHING;
+    for (;;) {
+      const seen = lowest;
+      for (const source of this.#sources) {
+        const ticket = this.#uncover(source);
+        if (ticket === WITHOUT_TICKET) return null;
+        if (ticket === NOTHING || (first !== null && ((ticket - lowest) | 0) >= 0)) continue;
+        first = source;
+        lowest = ticket;
+      }
+      if (lowest === seen || this.#sources.length === 1 || this.#doorbell?.rung() === false) return first;
+    }
+  }
+
+  /** Handles what has no ticket. @returns the ticket behind that, or NOTHING; WITHOUT_TICKET where the budget is used up */
+  #uncover(source: LoopSource): number {
+    do this.#budget -= this.#pollUnordered(source);
+    while (this.#budget > 0 && source.ticket === WITHOUT_TICKET);
+    return source.ticket;
+  }
+
+  /** Whether its first item may be handled: no other source has, or may hide, one with a lower ticket. */
+  #isNext(source: LoopSource): boolean {
+    const { ticket } = source;
+    if ((ticket & 1) === 0) return true;
+    return this.#sources.every((other) => {
+      const its = other.ticket;
+      return other === source || its === NOTHING || (its !== WITHOUT_TICKET && ((its - ticket) | 0) > 0);
+    });
+  }
+
+  #pollSource(source: LoopSource, limit: number): void {
     try {
-      return source.poll(limit);
+      source.poll(limit);
     } catch (error) {
-      this.#fail(error, 'an inbound message');
-      return true;
+      this.#fail(error, AN_INBOUND_MESSAGE);
+    }
+  }
+
+  /** @returns how many items it has handled */
+  #pollUnordered(source: LoopSource): number {
+    try {
+      return source.pollUnordered(this.#budget);
+    } catch (error) {
+      this.#fail(error, AN_INBOUND_MESSAGE);
+      return 1;
     }
   }
 

@@ -4,6 +4,7 @@ import { createRing, MessageTooLargeError, RingReader, RingWriter } from '../../
 import { Prng } from '../../src/util/prng.ts';
 
 const CAPACITY = 1024;
+const WORDS_RECORD_BYTES = 32;
 
 function ends() {
   const ring = createRing(CAPACITY);
@@ -39,7 +40,7 @@ describe('ring', () => {
     const { writer, reader } = ends();
     let written = 0;
     while (writer.writeWords(16, 0, written, 0, 0, 0)) written++;
-    expect(written).toBe(Math.floor(CAPACITY / 24));
+    expect(written).toBe(Math.floor(CAPACITY / WORDS_RECORD_BYTES));
     for (let i = 0; i < written; i++) {
       expect(reader.next()).toBe(true);
       expect(reader.word(0)).toBe(i);
@@ -71,7 +72,7 @@ describe('ring', () => {
     const { writer } = ends();
     while (writer.writeWords(16, 0, 0, 0, 0, 0, 200));
     expect(writer.freeBytes()).toBeGreaterThanOrEqual(200);
-    expect(writer.freeBytes()).toBeLessThan(224);
+    expect(writer.freeBytes()).toBeLessThan(200 + WORDS_RECORD_BYTES);
   });
 
   it('names the fate of a message that can never fit', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { Channel, createChannel } from '../../src/channel/channel.ts';
+import { Channel, createChannel, ORDERED_KINDS_END } from '../../src/channel/channel.ts';
 import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
 import { HostClock, SimulatedClock } from '../../src/loop/clock.ts';
 import { DeliveryLog } from '../../src/loop/delivery-log.ts';
@@ -198,6 +198,96 @@ describe('a step', () => {
       orders.add(handed.join());
     }
     expect(orders.size).toBeGreaterThan(50);
+  });
+});
+
+describe('records of ordered kinds', () => {
+  const ORDERED = ORDERED_KINDS_END - 1;
+  const FREE = ORDERED_KINDS_END;
+
+  /** A loop at the end of three channels, of which something comes at random; in what order it is handled. */
+  function mixed(seed: number, turn: (loop: EventLoop, prng: Prng) => void, ticketsDrawn = 0) {
+    const bell = createDoorbell(1);
+    const TICKETS = 4;
+    new Int32Array(bell.buffer)[TICKETS] = ticketsDrawn;
+    const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1, workPerTurn: 3 });
+    loop.doorbell = new DoorbellConsumer(bell);
+    const ordered: number[] = [];
+    const free: number[][] = [[], [], []];
+    const senders = free.map((its) => {
+      const [near, far] = createChannel();
+      const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
+      channel.onWords(ORDERED, (n) => void ordered.push(n));
+      channel.onWords(FREE, (n) => void its.push(n));
+      loop.attach(channel);
+      return new Channel(far, new DoorbellProducer(bell, null));
+    });
+    const prng = new Prng(seed);
+    const COUNT = 300;
+    for (let n = 0; n < COUNT; ) {
+      if (prng.below(3) > 0) expect(senders[prng.below(3)]?.postWords(ORDERED, n++, 0, 0, 0)).toBe(true);
+      if (prng.below(3) > 0) expect(senders[prng.below(3)]?.postWords(FREE, n, 0, 0, 0)).toBe(true);
+      if (prng.below(8) === 0) turn(loop, prng);
+    }
+    while (loop.nextDeadlineNs() <= 0) turn(loop, prng);
+    expect(ordered).toEqual(Array.from({ length: COUNT }, (_, n) => n));
+    for (const its of free) expect(its).toEqual([...its].sort((a, b) => a - b));
+  }
+
+  const turns = {
+    'in turns': (loop: EventLoop) => void loop.turn(),
+    'in steps': (loop: EventLoop, prng: Prng) => loop.step((bound) => prng.below(bound)),
+  };
+  it.each(Object.entries(turns))(
+    'are handled in the order they were sent, from whichever channel, %s',
+    (_how, turn) => {
+      for (let seed = 0; seed < 20; seed++) mixed(seed, turn);
+    },
+  );
+
+  it.each(Object.entries(turns))('keep it where the tickets wrap, %s', (_how, turn) => {
+    mixed(1, turn, 2 ** 30 - 150);
+    mixed(1, turn, 2 ** 31 - 150);
+  });
+
+  it('are handled all at once where something must not overtake them', () => {
+    mixed(1, (loop) => {
+      const settle = loop.bottomHalf('settle', () => loop.settleInbound());
+      settle.schedule();
+      loop.turn();
+      expect(loop.inboundPending).toBe(false);
+    });
+  });
+
+  it('are looked for again when one came while the others were looked at', () => {
+    const bell = createDoorbell(1);
+    const ring = new DoorbellProducer(bell, null);
+    const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1 });
+    loop.doorbell = new DoorbellConsumer(bell);
+    const handled: number[] = [];
+    const source = (tickets: number[], looked: () => void) => ({
+      poll: () => handled.push(tickets.shift() ?? 0) > 1000,
+      pollUnordered: () => 0,
+      get ticket() {
+        looked();
+        return tickets[0] ?? 0;
+      },
+      pending: true,
+    });
+    const late: number[] = [];
+    const early = [7];
+    loop.attach(source(late, () => {}));
+    let isFirst = true;
+    const look = (): void => {
+      if (isFirst) {
+        late.push(5);
+        ring.ring();
+      }
+      isFirst = false;
+    };
+    loop.attach(source(early, look));
+    loop.turn();
+    expect(handled).toEqual([5, 7]);
   });
 });
 

@@ -1,0 +1,86 @@
+/**
+ * Device output is ordered by fences (RISC-V Unprivileged ISA, 2.7): what a hart wrote to a device before it gave a lock
+ * away is there when the next hart that has the lock reads the device, whichever threads the two and the device live on.
+ */
+import { describe, expect, it } from 'vitest';
+import type { VmOptions } from '../../src/index.ts';
+import { bare, within } from '../support/machines.ts';
+
+/** Registers that keep what is written to them: beside the first hart, and on the main loop. */
+const REGISTERS = [
+  ['the scratch register of the UART, beside the first hart', 'UART + 7', 'lbu', 'sb'],
+  ['an alarm register of the RTC, on the main loop', 'RTC + 0x0c', 'lwu', 'sw'],
+] as const;
+
+/** Under a lock: the register has what the last one wrote there; then writes the next number. Ends with the mismatches. */
+const program = (register: string, load: string, store: string, harts: number, turns: number) => `
+  li s0, RAM + 0x1000            # lock
+  li s1, RAM + 0x1040            # last number
+  li s2, RAM + 0x1080            # mismatches
+  li s3, RAM + 0x10c0            # harts that are done
+  li s4, ${register}
+  li s5, ${turns}
+turn:
+  li t0, 1
+take:
+  amoswap.w t1, t0, (s0)
+  beqz t1, taken
+  pause
+  j take
+taken:
+  fence r, iorw
+  ${load} t2, 0(s4)
+  lw t3, 0(s1)
+  beq t2, t3, same
+  lw t4, 0(s2)
+  addi t4, t4, 1
+  sw t4, 0(s2)
+same:
+  addi t3, t3, 1
+  andi t3, t3, 0x7f
+  ${store} t3, 0(s4)
+  sw t3, 0(s1)
+  fence o, w
+  fence rw, w
+  sw zero, 0(s0)
+  addi s5, s5, -1
+  bnez s5, turn
+  li t0, 1
+  amoadd.w t1, t0, (s3)
+  csrr t0, mhartid
+park:
+  bnez t0, park
+all:
+  fence
+  lw t1, 0(s3)
+  li t2, ${harts}
+  bne t1, t2, all
+  lw t1, 0(s2)
+  li t2, 0x5555
+  beqz t1, end
+  li t2, 0x13333
+end:
+  li t0, TEST
+  sw t2, 0(t0)
+  j park
+`;
+
+async function mismatches(source: string, options: VmOptions): Promise<number> {
+  const vm = await bare(source, options);
+  vm.start();
+  const { code } = (await within(60_000, 'the end', vm.finished)) as { code: number };
+  await vm.stop();
+  return code;
+}
+
+describe.each(REGISTERS)('%s', (_what, register, load, store) => {
+  it.each([2, 3, 4])('shows each of %i harts what the one before it wrote', async (harts) => {
+    expect(await mismatches(program(register, load, store, harts, 1_000), { harts })).toBe(0);
+  });
+
+  it('does so under every schedule', async () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      expect(await mismatches(program(register, load, store, 3, 40), { harts: 3, seed }), `seed ${seed}`).toBe(0);
+    }
+  });
+});

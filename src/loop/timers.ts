@@ -32,7 +32,9 @@ export class LoopTimer implements Timer {
 }
 
 export class TimerHeap {
-  readonly #timers: LoopTimer[] = [];
+  /** Grows only: an array that lets go of its last element and gets it back is allocated anew each time. */
+  readonly #timers: (LoopTimer | undefined)[] = [];
+  #count = 0;
   readonly #onEarlier: () => void;
   #armings = 0;
 
@@ -51,7 +53,7 @@ export class TimerHeap {
     this.remove(timer);
     timer.atNs = deadlineNs;
     timer.order = this.#armings++;
-    this.#put(timer, this.#timers.length);
+    this.#put(timer, this.#count++);
     this.#up(timer.index);
     if (deadlineNs < firstNs) this.#onEarlier();
   }
@@ -60,7 +62,9 @@ export class TimerHeap {
     const { index } = timer;
     if (index === NOT_ARMED) return;
     timer.index = NOT_ARMED;
-    const last = this.#timers.pop() as LoopTimer;
+    this.#count -= 1;
+    const last = this.#timers[this.#count] as LoopTimer;
+    this.#timers[this.#count] = undefined;
     if (last === timer) return;
     this.#put(last, index);
     this.#up(index);
@@ -99,7 +103,7 @@ export class TimerHeap {
     let index = from;
     for (;;) {
       let child = index * 2 + 1;
-      if (child >= timers.length) break;
+      if (child >= this.#count) break;
       const right = timers[child + 1];
       if (right !== undefined && before(right, timers[child] as LoopTimer)) child++;
       const next = timers[child] as LoopTimer;

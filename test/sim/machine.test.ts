@@ -25,9 +25,10 @@ describe('a run', () => {
   });
 
   it('is another with another seed', async () => {
+    const SEEDS = 8;
     const traces = [];
-    for (const seed of [1, 2, 3, 4]) traces.push(await runToEnd(BUSY, { seed }));
-    expect(new Set(traces.map((trace) => JSON.stringify(trace))).size).toBe(4);
+    for (let seed = 1; seed <= SEEDS; seed++) traces.push(await runToEnd(BUSY, { seed }));
+    expect(new Set(traces.map((trace) => JSON.stringify(trace))).size).toBe(SEEDS);
     expect(new Set(traces.map(({ printed }) => printed)).size).toBeGreaterThan(1);
   });
 

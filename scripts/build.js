@@ -1,7 +1,8 @@
 /**
  * `npm run build`: sources to dist/, always as one whole. What came from a source that is gone is removed; the
  * WebAssembly is made even when the type checker complains, because JavaScript was emitted then as well, and is removed
- * when it cannot be made: JavaScript never runs with the modules of another layout. Incremental: seconds.
+ * when it cannot be made: JavaScript never runs with the modules of another layout. Last come the bundles (bundle.js).
+ * Incremental: seconds.
  *
  * Plain JavaScript, because nothing has been compiled yet when it runs.
  */
@@ -9,10 +10,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { BUNDLE, bundle, DIST, ROOT } from './bundle.js';
 
-const ROOT = fileURLToPath(new URL('../', import.meta.url));
-const DIST = join(ROOT, 'dist');
 /** What tsc remembers of its last run; without it, it emits everything. */
 const BUILD_INFO = join(DIST, 'tsconfig.tsbuildinfo');
 const COMPILED = ['src', 'actors', 'machines'];
@@ -50,10 +49,13 @@ function run(...args) {
 
 removeOrphans();
 emitAllWhereSomethingIsMissing();
+// What runs from here on until they are made anew does not find them, rather than find old ones.
+rmSync(BUNDLE, { recursive: true, force: true });
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 const typeStatus = run(tsc, '-p', 'tsconfig.json');
 const wasmStatus = run(join(DIST, 'src', 'hart', 'build.js'));
 if (wasmStatus !== 0) {
   for (const name of ['runtime', 'interpreter']) rmSync(join(DIST, 'src', 'hart', `${name}.wasm`), { force: true });
 }
+await bundle();
 process.exitCode = typeStatus || wasmStatus;

@@ -90,10 +90,9 @@ interface InputSinks {
   fail(error: Error): void;
 }
 
-/** @returns null for a machine with threads; @throws ConfigError */
-export function openRun(options: DeterministicOptions, drawSeed: () => number): DeterministicRun | null {
+/** @throws ConfigError */
+export function openRun(options: DeterministicOptions, drawSeed: () => number): DeterministicRun {
   const { seed, record, replay } = options;
-  if (seed === undefined && record === undefined && replay === undefined) return null;
   if (seed !== undefined && !(Number.isInteger(seed) && seed >= 0 && seed <= SEED_MAX)) {
     throw new ConfigError('--seed', `${seed} is no seed`, `Give it a whole number from 0 to ${SEED_MAX}.`);
   }

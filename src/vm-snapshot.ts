@@ -11,7 +11,7 @@ import type { VmDevice } from '../actors/board/virt-devices.ts';
 import { loadableParts } from '../actors/board/virt-parts.ts';
 import type { PciPlacement, VmPciDevice } from '../actors/board/virt-pci-functions.ts';
 import type { SavedPart } from '../actors/board/virt-persist.ts';
-import { MAIN_THREAD, threadStateName, vcpuThreadName } from '../actors/cpu/vcpu-thread.ts';
+import { MAIN_THREAD, threadStateName, vcpuThreadName } from '../actors/cpu/names.ts';
 import { edu } from '../actors/pci/edu.ts';
 import type { DeviceDefinition } from './actor/index.ts';
 import { StateReader } from './bus/device-state.ts';

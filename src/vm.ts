@@ -20,7 +20,7 @@ import { ConfigError } from './util/config-error.ts';
 import { RemoteError } from './util/errors.ts';
 import { planBoots } from './vm-boot.ts';
 import { VmConsole } from './vm-console.ts';
-import { type DeterministicRun, openRun, type VmDeterministic } from './vm-deterministic.ts';
+import type { DeterministicOptions, DeterministicRun, VmDeterministic } from './vm-deterministic.ts';
 import { allocate, type VmMemory, vmMemory } from './vm-memory.ts';
 import { hasCoreBeside, loadHartModules } from './vm-modules.ts';
 import { AIA_DEFAULT, checkMachine, machineOf, type VmOptions } from './vm-options.ts';
@@ -343,6 +343,14 @@ export async function createVm(options: VmOptions = {}): Promise<Vm> {
   }
 }
 
+/** @returns null for a machine with threads, which does not load what simulates them; @throws ConfigError */
+async function openRun(options: DeterministicOptions): Promise<DeterministicRun | null> {
+  const { seed, record, replay } = options;
+  if (seed === undefined && record === undefined && replay === undefined) return null;
+  const module = await import('./vm-deterministic.ts');
+  return module.openRun(options, () => randomInt(2 ** 31));
+}
+
 async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> {
   const ramBytes = options.ramBytes ?? RAM_DEFAULT_BYTES;
   const harts = options.harts ?? 1;
@@ -350,7 +358,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
   const accel = options.accel ?? ACCEL_DEFAULT;
   checkMachine(ramBytes, harts, aia, accel);
   const devices = options.devices ?? [];
-  const run = openRun(options, () => randomInt(2 ** 31));
+  const run = await openRun(options);
   checkDevices(devices, ramBytes);
   const pci = { rootPorts: options.rootPorts ?? [], functions: options.pci ?? [] };
   checkPci(pci, [...TAKEN_NAMES, ...devices.map(({ name }) => name)]);

@@ -4,7 +4,7 @@ import { type Thread, type ThreadKind, type ThreadWiring, wireServer } from '../
 import { type DeliveryObserver, type EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 import type { ActorState } from '../cpu/messages.ts';
-import { TRANSLATOR_THREAD } from '../cpu/translator-thread.ts';
+import { TRANSLATOR_THREAD } from '../cpu/names.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface RunningThread {

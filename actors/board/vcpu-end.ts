@@ -25,8 +25,8 @@ import type {
   VcpuWorkMessage,
   WorkDone,
 } from '../cpu/messages.ts';
+import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/names.ts';
 import { Outbox } from '../cpu/outbox.ts';
-import { loopActorName, MAIN_THREAD, vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
 import { SIGNAL } from '../cpu/words.ts';
 import type { Placement, RunningThread } from './placement.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';

@@ -16,11 +16,11 @@ import type { LoopPort } from '../../src/loop/port.ts';
 import { type FinishRequest, testFinisher } from '../misc/test-finisher.ts';
 import { pcieHost } from '../pci/pcie-host.ts';
 import { goldfishRtc } from '../time/goldfish-rtc.ts';
+import type { RemoteDevice } from './far-devices.ts';
 import type { VcpuEnd } from './vcpu-end.ts';
 import type { VmDevice } from './virt-devices.ts';
 import { PCI_ACTORS } from './virt-pci.ts';
 import { virtTable } from './virt-table.ts';
-import type { RemoteDevice } from './virt-vcpu.ts';
 
 /** Names among the machine's actors. */
 const OWN = { test: 'test', rtc: 'rtc' } as const;

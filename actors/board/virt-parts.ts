@@ -1,6 +1,6 @@
 /** What a machine of board `virt` can load, of a saved one, before it is made. */
 import type { DeviceDefinition } from '../../src/actor/index.ts';
-import { vcpuActorName, vcpuThreadName } from '../cpu/vcpu-thread.ts';
+import { vcpuActorName, vcpuThreadName } from '../cpu/names.ts';
 import type { VirtOptions } from './virt.ts';
 import { hotDefinitions } from './virt-interrupts.ts';
 import { NearDevices } from './virt-near.ts';

@@ -3,47 +3,31 @@
  * registers must not be a thread trip away (interrupt controllers, ACLINT, UART); the others reach those as they reach the devices of the
  * main loop. The worker's main function.
  */
-import { remoteRegisterWindow, WindowServer } from '../../src/actor/index.ts';
+import { WindowServer } from '../../src/actor/index.ts';
 import type { Region } from '../../src/bus/address-space.ts';
 import { StateReader } from '../../src/bus/device-state.ts';
 import { addressSpaceWindow, memoryWindow } from '../../src/bus/window.ts';
-import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { ConsolePort } from '../char/console-port.ts';
 import { uart16550 } from '../char/uart16550.ts';
+import { MAIN_THREAD, vcpuThreadName } from '../cpu/names.ts';
 import { RelayedConsole, serveRelayedConsole } from '../cpu/relayed-console.ts';
 import { TICK_NS } from '../cpu/vcpu-core.ts';
 import {
-  MAIN_THREAD,
   type ThreadDevices,
   type VcpuHost,
   VcpuThread,
   type VcpuThreadParameters,
   type VcpuThreadTime,
-  vcpuThreadName,
 } from '../cpu/vcpu-thread.ts';
 import { WORDS } from '../cpu/words.ts';
 import { type ImsicLevel, imsicWindow } from '../irq/imsic-window.ts';
 import { type AclintHartPort, aclint } from '../misc/aclint.ts';
+import { farRegions, firstDevices, type MappedWindow, type RemoteDevice } from './far-devices.ts';
 import { FarHartTimer, FarWire, FarWires } from './hart-wires.ts';
-import { type ImsicReach, imsicLevels, interruptControllers, msiPortOf, startInterrupts } from './virt-interrupts.ts';
+import { type ImsicReach, imsicLevels, msiPortOf, startInterrupts } from './virt-interrupts.ts';
 import { virtPcieOpenBus } from './virt-pci-tree.ts';
-
-/** Where a window lies, as the board's table says. */
-export interface MappedWindow {
-  readonly name: string;
-  readonly base: number;
-  readonly lengthBytes: number;
-}
-
-/** A device of another loop, reached through the channel. */
-export interface RemoteDevice extends MappedWindow {
-  /** What that loop's WindowServer serves it under. */
-  readonly windowId: number;
-  /** Whether its writes need no answer; left out, they need none. */
-  readonly posted?: boolean;
-}
 
 export interface VirtVcpuParameters extends VcpuThreadParameters {
   readonly rom: MappedWindow & { readonly bytes: Uint8Array };
@@ -137,22 +121,6 @@ function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): Omi
       reader.finish();
     },
   };
-}
-
-/** The devices beside the first vCPU, as the others and the main loop reach them. */
-export function firstDevices(machine: Pick<VirtVcpuParameters, 'uart' | 'aclint' | 'aia'>): RemoteDevice[] {
-  const { uart, aclint: timer, aia } = machine;
-  return [uart, timer, ...interruptControllers(aia)].map(({ name, base, lengthBytes }, windowId) => {
-    return { name, base, lengthBytes, windowId };
-  });
-}
-
-/** Regions of devices at the other end of a channel. */
-export function farRegions(channel: Channel, devices: readonly RemoteDevice[]): Region[] {
-  return devices.map(({ name, base, lengthBytes, windowId, posted = true }) => {
-    const window = remoteRegisterWindow(channel, windowId, lengthBytes, { posted });
-    return { name, base, lengthBytes, kind: 'mmio', window };
-  });
 }
 
 function romRegion({ rom }: VirtVcpuParameters): Region {

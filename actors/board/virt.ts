@@ -35,10 +35,11 @@ import { withTrail } from '../../src/util/trail.ts';
 import type { Accel } from '../cpu/accel.ts';
 import type { Aia } from '../cpu/aia.ts';
 import type { LogConfig } from '../cpu/hart-log.ts';
-import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/vcpu-thread.ts';
+import { loopActorName, MAIN_THREAD, vcpuThreadName } from '../cpu/names.ts';
 import { VCPU_SIGNAL_WORDS, WORDS } from '../cpu/words.ts';
 import { createEventLoopActor, type EventLoopActor } from '../loop/event-loop.ts';
 import type { FinishRequest } from '../misc/test-finisher.ts';
+import { farRegions, firstDevices } from './far-devices.ts';
 import { FarWire, FarWires } from './hart-wires.ts';
 import type { MachineEnd } from './machine-end.ts';
 import { onThreads, type Placement, type RunningThread, startTranslator } from './placement.ts';
@@ -51,7 +52,7 @@ import { VirtPci } from './virt-pci.ts';
 import { checkPciName, type PciPlacement, type VmPciDevice, type VmPciOptions } from './virt-pci-functions.ts';
 import { type PartFailure, type SavedPart, VirtPersist } from './virt-persist.ts';
 import { virtTable } from './virt-table.ts';
-import { farRegions, firstDevices, type VirtVcpuParameters } from './virt-vcpu.ts';
+import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface VirtOptions {
   readonly harts: number;

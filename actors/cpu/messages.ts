@@ -29,6 +29,9 @@ export interface WorkDone extends LinkMessage {
   readonly result: unknown;
   readonly error: ErrorRecord | null;
 }
+/** Of a vCPU's part of a saved machine. */
+export const VCPU_STATE_VERSION = 1;
+
 /** An actor, or what a thread has beside its actors, as plain data. */
 export interface ActorState {
   readonly name: string;

@@ -5,8 +5,7 @@
 import { ServiceClient, serve } from '../../src/channel/service.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import { type CompiledJob, type CompileJob, compileJob, type RegionCompiler } from '../../src/jit/compile.ts';
-
-export const TRANSLATOR_THREAD = 'translator';
+import { TRANSLATOR_THREAD } from './names.ts';
 
 /** The worker's main function. */
 export function translatorMain(_parameters: unknown, thread: Thread): void {

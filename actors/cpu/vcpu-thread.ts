@@ -47,6 +47,7 @@ import type {
   SaveRequest,
   VcpuWorkMessage,
 } from './messages.ts';
+import { loopActorName, MAIN_THREAD, threadStateName, vcpuActorName, vcpuThreadName } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { remoteCompiler } from './translator-thread.ts';
 import { createVcpu, type Vcpu, type VcpuState } from './vcpu.ts';
@@ -74,19 +75,6 @@ export interface VcpuThreadParameters {
   /** Whether other harts reach devices on this thread. */
   readonly isReached: boolean;
 }
-
-/** The board's thread, and the caller's. */
-export const MAIN_THREAD = 'main';
-
-/** The thread of a hart, and the name of its vCPU among the machine's actors. */
-export const vcpuThreadName = (hart: number): string => `vcpu${hart}`;
-export const vcpuActorName = (hart: number): string => `cpu${hart}`;
-
-/** What a thread has beside its actors, among the parts of a saved machine; no actor can be called so. */
-export const threadStateName = (thread: string): string => `${thread}.thread`;
-
-/** The name of a thread's loop among the machine's actors. */
-export const loopActorName = (thread: string): string => `${thread}-loop`;
 
 /** What a board finds on the thread when it adds its devices. */
 export interface VcpuHost {

@@ -36,11 +36,10 @@ import type { InboundOrder } from './access-order.ts';
 import { HartLog, type LogConfig } from './hart-log.ts';
 import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
+import { VCPU_STATE_VERSION } from './messages.ts';
 import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
 import { TICK_NS, VcpuCore, type VcpuCoreState } from './vcpu-core.ts';
 import type { HartAccess } from './vcpu-work.ts';
-
-export const VCPU_STATE_VERSION = 1;
 
 /** A vCPU as plain data. */
 export interface VcpuState extends VcpuCoreState {

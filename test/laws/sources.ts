@@ -26,6 +26,8 @@ export interface Import {
   readonly path: string | null;
   /** Only its types are used. */
   readonly isType: boolean;
+  /** Loaded when it is needed, or by another thread. */
+  readonly isLater: boolean;
 }
 
 /** Every TypeScript file below these folders, the AssemblyScript ones apart. */
@@ -58,7 +60,7 @@ function parse(path: string): Source {
     code = code.slice(0, start) + code.slice(start, end).replace(/[^\n]/g, ' ') + code.slice(end);
   }
   const { staticImports, staticExports, dynamicImports } = parsed.module;
-  const requests: { request: string; isType: boolean }[] = [
+  const requests: { request: string; isType: boolean; isLater?: boolean }[] = [
     ...staticImports.map(({ moduleRequest, entries }) => ({
       request: moduleRequest.value,
       isType: entries.length > 0 && entries.every((entry) => entry.isType),
@@ -71,13 +73,16 @@ function parse(path: string): Source {
     ...dynamicImports
       .map(({ moduleRequest }) => text.slice(moduleRequest.start, moduleRequest.end))
       .filter((request) => /^'.*'$/.test(request))
-      .map((request) => ({ request: request.slice(1, -1), isType: false })),
+      .map((request) => ({ request: request.slice(1, -1), isType: false, isLater: true })),
     // A worker's module is named by its URL.
-    ...[...code.matchAll(/new URL\(\s*'(\.[^']*\.ts)'/g)].map((match) => ({ request: match[1] ?? '', isType: false })),
+    ...[...code.matchAll(/new URL\(\s*'(\.[^']*\.ts)'/g)].map(([, request = '']) => {
+      return { request, isType: false, isLater: true };
+    }),
   ];
-  const imports = requests.map(({ request, isType }) => ({
+  const imports = requests.map(({ request, isType, isLater = false }) => ({
     request,
     isType,
+    isLater,
     path: request.startsWith('.') ? normalize(join(dirname(path), request)) : null,
   }));
   return { path, code, lines: text.split('\n').length - 1, program: parsed.program, imports };

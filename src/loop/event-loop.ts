@@ -44,7 +44,7 @@ export interface EventLoopOptions {
 }
 
 const DEFAULT_WORK_PER_TURN = 256;
-/** More than lie in a channel at any time. */
+/** As many as lie in a channel of 64 KiB at most: each has a header and eight bytes. */
 const SETTLE_LIMIT = 4096;
 const AN_INBOUND_MESSAGE = 'an inbound message';
 

@@ -208,6 +208,7 @@ describe('records of ordered kinds', () => {
   /** A loop at the end of three channels, of which something comes at random; in what order it is handled. */
   function mixed(seed: number, turn: (loop: EventLoop, prng: Prng) => void, ticketsDrawn = 0) {
     const bell = createDoorbell(1);
+    // Where a doorbell counts them: to see them wrap, nobody draws two thousand million.
     const TICKETS = 4;
     new Int32Array(bell.buffer)[TICKETS] = ticketsDrawn;
     const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1, workPerTurn: 3 });

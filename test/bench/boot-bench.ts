@@ -12,7 +12,7 @@ import { type BootResult, type LinuxFiles, PROMPT } from './results.ts';
 
 const BENCH = 'boot';
 const TIMEOUT_MS = 180_000;
-const RATIO_BAR = '<= 8';
+const RATIO_BAR = '<= 1';
 
 export async function bootBench({ files, emulators, otherNode, rounds, summary, progress }: Context): Promise<Row[]> {
   const withNode = otherNode && ours(nameWith(OURS.name, otherNode), undefined, otherNode.path);

@@ -19,7 +19,8 @@ export class AccessOrder {
   readonly #order: InboundOrder | null;
   readonly #turn: BottomHalf;
   #next: InOrder = 'retry';
-  #isSettled = false;
+  /** All that had come before what is made next has been handled. */
+  isSettled = false;
 
   /**
    * @param order null where no other hart reaches a device of the thread
@@ -29,15 +30,15 @@ export class AccessOrder {
     this.#order = order;
     this.#turn = loop.bottomHalf('access in order', () => {
       order?.settleInbound();
-      this.#isSettled = true;
+      this.isSettled = true;
       settled(this.#next);
     });
   }
 
   /** @returns whether the loop has to turn before `next`; asked again behind that, it need not */
   mustTurn(next: InOrder): boolean {
-    const isSettled = this.#isSettled;
-    this.#isSettled = false;
+    const { isSettled } = this;
+    this.isSettled = false;
     if (isSettled || this.#order?.inboundPending !== true) return false;
     this.#next = next;
     this.#turn.schedule();
@@ -47,6 +48,6 @@ export class AccessOrder {
   /** Nothing is to be accessed any more. */
   cancel(): void {
     this.#turn.cancel();
-    this.#isSettled = false;
+    this.isSettled = false;
   }
 }

@@ -56,11 +56,11 @@ const INSTRET_MAX = 2n ** 64n - 1n;
 const YIELDS_APART = 20_000n;
 
 /** Of those, what a saved hart goes on waiting for: the rest is made again, or there is room. */
-const SAVED_WAITING = ['nothing', 'interrupt', 'yield', 'reset'] as const;
+const SAVED_WAITING = ['nothing', 'interrupt', 'yield', 'reset', 'retry', 'recall'] as const;
 
 /** What a vCPU saves, beside its life. */
 export interface VcpuCoreState {
-  readonly waiting: 'nothing' | 'interrupt' | 'yield' | 'reset';
+  readonly waiting: (typeof SAVED_WAITING)[number];
   readonly suspended: boolean;
   /** Of a hart that spins: how often in a row, since when, and how long it gives way. */
   readonly spin: { readonly yields: number; readonly atInstret: bigint; readonly untilNs: number | null };
@@ -273,7 +273,9 @@ export class VcpuCore {
 
   /** What is in flight elsewhere is not part of it: an access or a call that is not answered is made again. */
   save(): VcpuCoreState {
-    const waiting = SAVED_WAITING.find((one) => one === this.#waiting) ?? 'nothing';
+    // An access that found room meanwhile is made again as well; for one in order the thread's loop has turned.
+    const isMadeAgain = this.#waiting === 'retry' && !this.#order.isSettled;
+    const waiting = (isMadeAgain ? undefined : SAVED_WAITING.find((one) => one === this.#waiting)) ?? 'nothing';
     const untilNs = waiting === 'yield' ? Math.ceil(this.#deadline.deadlineNs ?? 0) : null;
     const spin = { yields: this.#yields, atInstret: this.#yieldedAt, untilNs };
     return { waiting, suspended: this.#suspended, spin, hart: this.#hart.save() };
@@ -297,7 +299,9 @@ export class VcpuCore {
     this.#yieldedAt = atInstret;
     if (waiting === 'interrupt') this.#waitForInterrupt();
     else if (waiting === 'yield') this.#deadline.arm(untilNs ?? 0);
+    this.#order.isSettled = waiting === 'retry' || waiting === 'recall';
     if (this.#hart.word('pendingState') === PENDING.issued) this.#waiting = 'retry';
+    else if (waiting === 'retry') this.#waiting = 'nothing';
   }
 
   startDirtyLog(client: DirtyClient): void {

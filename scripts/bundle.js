@@ -49,7 +49,6 @@ export async function bundle() {
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: 'common-[hash].js',
-    cleanDir: true,
   });
   await build.close();
   for (const stem of stems) {

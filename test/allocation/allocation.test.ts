@@ -12,19 +12,36 @@ const ALLOCATING: Readonly<Record<string, readonly [bytes: number, why: string]>
   'words request and its reply': [48, 'who is to be told of the reply'],
   'register of another loop read': [280, 'a closure at each layer; a trip between threads costs far more'],
   'PLIC interrupt: raised, claimed, lowered, completed': [512, "two messages to an actor: xstate's mailbox"],
-  'wfi that the timer ends': [56, 'the clock, as a number: 16 bytes on each way that V8 has not inlined'],
+  'wfi that the timer ends': [40, 'the clock, as a number: 16 bytes on each way that V8 has not inlined'],
 };
 
+/** Nothing is collected during a pass: the young generation has room for all of it. */
+const FLAGS = ['--expose-gc', '--min-semi-space-size=256', '--max-semi-space-size=256'];
+/** V8 decides anew in each process what it inlines; what our code allocates is allocated in all of them. */
+const PROCESSES = 3;
+
+type Bytes = Readonly<Record<string, number>>;
+
+function measured(): Bytes {
+  return JSON.parse(execFileSync(process.execPath, [...FLAGS, SCRIPT], { encoding: 'utf8', timeout: 35_000 })) as Bytes;
+}
+
+function boundOf(name: string): number {
+  return ALLOCATING[name]?.[0] ?? NOISE_BYTES;
+}
+
 it('events allocate nothing', () => {
-  // Nothing is collected during a pass: the young generation has room for all of it.
-  const flags = ['--expose-gc', '--min-semi-space-size=256', '--max-semi-space-size=256'];
-  const text = execFileSync(process.execPath, [...flags, SCRIPT], { encoding: 'utf8', timeout: 110_000 });
-  const bytes = JSON.parse(text) as Readonly<Record<string, number>>;
-  expect(Object.keys(bytes).length).toBeGreaterThan(10);
-  for (const name of Object.keys(ALLOCATING)) expect(bytes).toHaveProperty([name]);
-  for (const [name, each] of Object.entries(bytes)) {
-    // A collection in between would hide what was allocated.
-    expect(each, name).toBeGreaterThanOrEqual(0);
-    expect(each, name).toBeLessThan(ALLOCATING[name]?.[0] ?? NOISE_BYTES);
+  const least: Record<string, number> = {};
+  for (let n = 0; n < PROCESSES; n++) {
+    const bytes = measured();
+    expect(Object.keys(bytes).length).toBeGreaterThan(10);
+    for (const [name, each] of Object.entries(bytes)) {
+      // A collection in between would hide what was allocated.
+      expect(each, name).toBeGreaterThanOrEqual(0);
+      least[name] = Math.min(each, least[name] ?? each);
+    }
+    if (Object.entries(least).every(([name, each]) => each < boundOf(name))) break;
   }
+  for (const name of Object.keys(ALLOCATING)) expect(least).toHaveProperty([name]);
+  for (const [name, each] of Object.entries(least)) expect(each, name).toBeLessThan(boundOf(name));
 });

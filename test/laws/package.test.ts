@@ -62,6 +62,17 @@ describe('the package', () => {
     expect(compiled.filter((path) => !existsSync(join(ROOT, sourceOf(path))))).toEqual([]);
   });
 
+  it('has no bundle that nothing leads to', () => {
+    const inPackage = (path: string): string => readFileSync(join(home, 'node_modules', 'bottomhalf', path), 'utf8');
+    const code = contents
+      .filter((path) => path.endsWith('.js'))
+      .map(inPackage)
+      .join('\n');
+    const bundles = contents.filter((path) => path.startsWith('dist/bundle/'));
+    expect(bundles.length).toBeGreaterThan(10);
+    expect(bundles.filter((path) => !code.includes(`/${path.replace(/^.*\//, '')}`))).toEqual([]);
+  });
+
   it('runs as a command', () => {
     const bin = join('node_modules', 'bottomhalf', manifest.bin['bottomhalf'] ?? '');
     expect(node(bin, '--version')).toBe(`bottomhalf ${manifest.version}\n`);

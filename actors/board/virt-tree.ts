@@ -31,7 +31,7 @@ export const VIRT_ISA_EXTENSIONS = [
   ...['i', 'm', 'a', 'f', 'd', 'c'],
   ...['zicbom', 'zicbop', 'zicboz', 'zicntr', 'zicond', 'zicsr', 'zifencei', 'zihintpause', 'zihpm'],
   ...['zawrs', 'zfa', 'zfh', 'zfhmin', 'zca', 'zcb', 'zcd', 'zba', 'zbb', 'zbc', 'zbs'],
-  ...['sstc', 'svade', 'svadu', 'svinval', 'svnapot', 'svpbmt'],
+  ...['sstc', 'svadu', 'svinval', 'svnapot', 'svpbmt'],
 ] as const;
 
 /** With an APLIC, or an APLIC and IMSICs. */

@@ -75,6 +75,59 @@ describe('the test finisher', () => {
   });
 });
 
+describe('what M mode finds', () => {
+  it('Svadu: page tables without A and D will do', async () => {
+    // One page of a gigabyte around RAM, then a store from S mode to its end: the leaf then has A and D.
+    const source = `
+      li t0, -1
+      csrw pmpaddr0, t0
+      li t0, 0x1f
+      csrw pmpcfg0, t0
+      la t0, table
+      li t1, ${(RAM_BASE / 4096) * 1024 + 0xf}
+      sd t1, 16(t0)
+      srli t1, t0, 12
+      li t2, 8 << 60
+      or t1, t1, t2
+      csrw satp, t1
+      la t1, supervisor
+      csrw mepc, t1
+      la t1, trapped
+      csrw mtvec, t1
+      li t1, 3 << 11
+      csrc mstatus, t1
+      li t1, 1 << 11
+      csrs mstatus, t1
+      mret
+    supervisor:
+      sd zero, 24(t0)
+      ecall
+    .align 2
+    trapped:
+      csrr t2, mcause
+      li t1, 9
+      bne t1, t2, wrong
+      ld t1, 16(t0)
+      andi t1, t1, 0xff
+      li t2, 0xcf
+      bne t1, t2, wrong
+      ${finish(0x5555)}
+    wrong:
+      slli t2, t2, 16
+      li t1, 0x3333
+      or t1, t1, t2
+      li t0, TEST
+      sw t1, 0(t0)
+      j wait
+    .align 12
+    table: .zero 4096
+    `;
+    const vm = await bare(source);
+    vm.start();
+    expect(await within(5000, 'the end', vm.finished)).toEqual({ kind: 'poweroff', code: 0 });
+  });
+});
+
 describe('HTIF', () => {
   const htif = (source: string) => {
     const { bytes, symbols } = assemble(source, { base: RAM_BASE });

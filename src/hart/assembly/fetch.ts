@@ -5,7 +5,7 @@
  * A decoded page is decoded from its copy of the source, never from RAM: what changed in RAM is seen where the page is
  * looked up after a fence.i, by comparison.
  */
-import { EXECUTE, MENVCFG_ADUE, PAGE_BYTES, PAGE_MASK } from './architecture';
+import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
 import { codeChanged } from './env';
 import { hart } from './hart';
 import {
@@ -36,7 +36,6 @@ import {
   H_EVICTION_HAND,
   H_FETCH_EPOCH,
   H_FTLB,
-  H_MENVCFG,
   H_OP,
   H_PAGE,
   H_PC,
@@ -50,7 +49,7 @@ import {
   REGION_PAGES,
   REGION_PC,
 } from './layout.generated';
-import { accessFault, fetchChanged, fillFetch, flushFetch, gpa, gpaToHost, isRam, translate } from './mmu';
+import { accessFault, fetchChanged, fillFetch, flushFetch, gpa, gpaToHost, isRam, probe, translate } from './mmu';
 import { pmpAllows, pmpUniform, spanHigh, spanLow } from './pmp';
 import { trap } from './trap';
 
@@ -89,7 +88,12 @@ function fetchFault(va: u64): u32 {
   const privilege = load<u32>(hart, H_PRIV);
   const cause = translate(va, EXECUTE, privilege);
   if (cause !== 0) return cause;
-  return pmpAllows(gpa, 2, EXECUTE, privilege) && isRam(gpa, 2) ? 0 : accessFault(EXECUTE);
+  return isExecutable(privilege) ? 0 : accessFault(EXECUTE);
+}
+
+/** Whether the halfword at `gpa` may be fetched, and is there. */
+function isExecutable(privilege: u32): bool {
+  return pmpAllows(gpa, 2, EXECUTE, privilege) && isRam(gpa, 2);
 }
 
 function findPage(pc: u64): u32 {
@@ -110,10 +114,10 @@ function findPage(pc: u64): u32 {
  * set a PTE's A bit, since nobody knows whether the page is executed: where the hart would, it does nothing.
  */
 function refillToExecute(va: u64): void {
-  if ((load<u64>(hart, H_MENVCFG) & MENVCFG_ADUE) !== 0) return;
-  if (fetchFault(va) !== 0) return;
+  const privilege = load<u32>(hart, H_PRIV);
+  if (probe(va, EXECUTE, privilege) !== 0 || !isExecutable(privilege)) return;
   const page = gpa & PAGE_MASK;
-  if (pmpUniform(page, PAGE_BYTES, load<u32>(hart, H_PRIV)) === 0) return;
+  if (pmpUniform(page, PAGE_BYTES, privilege) === 0) return;
   fillFetch(va, decodedPage(gpaToHost(page)));
 }
 

@@ -112,6 +112,8 @@ export let gpa: u64 = 0;
 let isReadable: bool = false;
 let isWritable: bool = false;
 let leafBits: u64 = 0;
+/** Of the translation under way: whether it may set A and D (Svadu). */
+let mayUpdate: bool = true;
 
 /** Host offset of a guest-physical address, which must lie in RAM. */
 export function gpaToHost(address: u64): u32 {
@@ -162,6 +164,14 @@ export function translate(va: u64, access: u32, privilege: u32): u32 {
   return cause;
 }
 
+/** The same for nobody who makes the access: where that would set an entry's A or D, it is answered as a fault. */
+export function probe(va: u64, access: u32, privilege: u32): u32 {
+  mayUpdate = false;
+  const cause = translate(va, access, privilege);
+  mayUpdate = true;
+  return cause;
+}
+
 /**
  * The walk (4.3.2). Starts at the leaf table where the page walk cache knows it: sfence.vma of one address orders leaf
  * entries only, so tables above may be remembered until a flush of everything.
@@ -209,7 +219,7 @@ function acceptLeaf(va: u64, access: u32, privilege: u32, level: u32, entry: u64
   const wanted = access === WRITE ? PTE_A | PTE_D : PTE_A;
   let accepted = pte;
   if ((pte & wanted) !== wanted) {
-    if (!(load<u64>(hart, H_MENVCFG) & MENVCFG_ADUE)) return pageFault(access);
+    if (!mayUpdate || !(load<u64>(hart, H_MENVCFG) & MENVCFG_ADUE)) return pageFault(access);
     if (!pmpAllows(entry, 8, WRITE, SUPERVISOR)) return accessFault(access);
     accepted = pte | wanted;
     if (atomic.cmpxchg<u64>(gpaToHost(entry), pte, accepted) !== pte) return RETRY;

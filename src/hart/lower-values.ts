@@ -6,7 +6,7 @@
 import type { Body, Effect, Node } from '../isa/ir.ts';
 import { childrenOf, nodesOf } from '../isa/walk.ts';
 import type { Code, PlainOp, ValueType } from '../wasm/code.ts';
-import { isNarrowLogic, type NarrowFacts } from './narrow.ts';
+import { extendedAnew, isNarrowLogic, type NarrowFacts } from './narrow.ts';
 
 /** What differs between the users of the lowering. Each method pushes one value. */
 export interface ValueSource {
@@ -183,6 +183,9 @@ export class ValueLowering {
 
   #unary(node: Node & { kind: 'unary' }): void {
     const code = this.#code;
+    const facts = this.#source.narrow;
+    const same = facts === undefined ? null : extendedAnew(node, facts);
+    if (same !== null) return this.push(same);
     this.push(node.a);
     switch (node.op) {
       case 'wrap':

@@ -52,6 +52,19 @@ export function isNarrowLogic(node: Node, facts: NarrowFacts): node is Node & { 
   return node.kind === 'binary' && LOGIC.includes(node.op) && isNarrow(node.a, facts) && isNarrow(node.b, facts);
 }
 
+/** @returns the narrow value that a node only extends anew: sext.w of one, which compiled code uses as a move; or null */
+export function extendedAnew(node: Node & { kind: 'unary' }, facts: NarrowFacts): Node | null {
+  if (node.op !== 'sext32') return null;
+  const { a } = node;
+  const low = a.kind === 'binary' && a.op === 'add' && isZero(a.b, facts) ? a.a : a;
+  return low.kind === 'unary' && low.op === 'wrap' && isNarrow(low.a, facts) ? low.a : null;
+}
+
+function isZero(node: Node, facts: NarrowFacts): boolean {
+  if (node.kind === 'unary' && node.op === 'wrap') return isZero(node.a, facts);
+  return node.kind === 'imm' && facts.immediate(node.operand) === 0;
+}
+
 /** Not negative and narrow: so is what it masks. */
 function isSmall(node: Node, facts: NarrowFacts): boolean {
   if (node.kind === 'const') return node.value >= 0n && node.value <= INT32_MAX;

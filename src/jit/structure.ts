@@ -48,6 +48,8 @@ export interface Structure {
 
 /** Loops with one head that are told from each other. */
 const MAX_NEST = 4;
+/** Back edges are of two loops where one is taken so many times as often as the other. */
+const SELDOM = 8;
 
 /** Reverse postorder of what is reached. */
 function reversePostorder(root: number, successors: (node: number) => readonly number[]): number[] {
@@ -99,7 +101,7 @@ export function structure(graph: Graph): Structure {
       broken.set(source, (broken.get(source) ?? new Set()).add(target));
     }
     if (found.wrong.length > 0) continue;
-    const made = finish(found);
+    const made = finish(graph, found);
     if (broken.size === 0 || entries !== graph.entries) return made;
     // A second way into a loop would break it in turn, and its back edge is the one that is taken often.
     const targets = new Set([...broken.values()].flatMap((those) => [...those]));
@@ -174,7 +176,7 @@ interface Found {
   isBroken(from: number, to: number): boolean;
 }
 
-function finish({ root, dispatched, order, index, predecessors, parent, isBroken }: Found): Structure {
+function finish(graph: Graph, { root, dispatched, order, index, predecessors, parent, isBroken }: Found): Structure {
   const at = (node: number): number => index.get(node) ?? -1;
   const hasDispatcher = root === DISPATCHER;
   const isMergeIndex = (i: number): boolean =>
@@ -185,7 +187,9 @@ function finish({ root, dispatched, order, index, predecessors, parent, isBroken
   const inLoop = new Set<number>();
   const nests = new Map<number, readonly Loop[]>();
   predecessors.forEach((from, head) => {
-    const bodies = from.filter((p) => p >= head).map((latch) => ({ latch, body: bodyOf(latch, head, predecessors) }));
+    const bodies = from
+      .filter((p) => p >= head)
+      .map((latch) => ({ latch, body: bodyOf(latch, head, predecessors), heat: graph.heat(order[latch] ?? 0) }));
     for (const { body } of bodies) for (const i of body) inLoop.add(i);
     if (bodies.length > 0) nests.set(head, nestOf(bodies));
   });
@@ -223,24 +227,32 @@ function bodyOf(latch: number, head: number, predecessors: readonly (readonly nu
 interface Latch {
   readonly latch: number;
   readonly body: ReadonlySet<number>;
+  readonly heat: number;
 }
 
 interface Loop {
   readonly latches: number[];
   readonly body: Set<number>;
+  /** Of its latches, together. */
+  heat: number;
 }
 
-/** The loops with one head, the outermost first: a body that holds all before it is outside. */
+/**
+ * The loops with one head, the outermost first. Outside is a body that holds all before it, and what comes round much
+ * more seldom: so begins each round of an outer loop where a region was entered at the inner one's head.
+ */
 function nestOf(bodies: readonly Latch[]): Loop[] {
   const nest: Loop[] = [];
-  for (const { latch, body } of bodies.toSorted((a, b) => a.body.size - b.body.size)) {
+  for (const { latch, body, heat } of bodies.toSorted((a, b) => a.body.size - b.body.size || b.heat - a.heat)) {
     const inside = nest[0];
-    const isOutside =
-      inside === undefined || (body.size > inside.body.size && [...inside.body].every((i) => body.has(i)));
-    if (isOutside && nest.length < MAX_NEST) nest.unshift({ latches: [latch], body: new Set(body) });
-    else {
-      inside?.latches.push(latch);
-      for (const i of body) inside?.body.add(i);
+    const holds = (loop: Loop): boolean => body.size > loop.body.size && [...loop.body].every((i) => body.has(i));
+    const isOutside = inside === undefined || holds(inside) || inside.heat > heat * SELDOM;
+    if (isOutside && nest.length < MAX_NEST) {
+      nest.unshift({ latches: [latch], body: new Set([...body, ...(inside?.body ?? [])]), heat });
+    } else if (inside !== undefined) {
+      inside.latches.push(latch);
+      for (const i of body) inside.body.add(i);
+      inside.heat += heat;
     }
   }
   return nest;

@@ -46,6 +46,17 @@ describe('the structure of a graph', () => {
     expect([found.loopOf(1, 0), found.loopOf(2, 0)]).toEqual([0, 0]);
   });
 
+  it('tells them from each other where one is taken much more often', () => {
+    // Entered in front of the inner loop's end: 1 is a few moves, and 2 the way round outside, past 1.
+    const found = of({ 0: [1, 2], 1: [0], 2: [0, 3], 3: [] }, [0], { 0: 99, 1: 98, 2: 2 });
+    expect(found.loopsAt(0)).toBe(2);
+    expect([found.loopOf(1, 0), found.loopOf(2, 0)]).toEqual([1, 0]);
+    expect(found.loops.map(({ head, body }) => [head, [...body].sort()])).toEqual([
+      [0, [0, 1, 2]],
+      [0, [0, 1]],
+    ]);
+  });
+
   describe('with a loop that has two heads', () => {
     const edges = { 0: [4], 4: [1, 2], 1: [2], 2: [1, 3], 3: [] };
     const brokenEdges = (found: Structure): [number, number][] =>

@@ -34,7 +34,7 @@ export interface TranslatorOptions {
   readonly everything: boolean;
   /** Regions that execute fewer instructions than this at a visit are removed: they cost more than they save. */
   readonly minInsnsPerVisit: number;
-  /** Bytes of the modules that are kept. */
+  /** Of the modules that are kept, never more. */
   readonly maxBytes: number;
 }
 
@@ -48,7 +48,7 @@ const DEFAULTS: TranslatorOptions = {
   urgent: 256,
   everything: false,
   minInsnsPerVisit: 8,
-  maxBytes: 8 * 2 ** 20,
+  maxBytes: 10 * 2 ** 20,
 };
 
 /** Where control arrives: an op, and the low half of its virtual address. */
@@ -162,12 +162,17 @@ export class RegionTranslator implements Translator {
     return this.statistics.modules;
   }
 
+  /** Of the modules whose regions stand. */
+  get bytes(): number {
+    return this.#units.bytes;
+  }
+
   report(): string {
     const { regions, insns, modules, bytes, invalidated, unprofitable, evicted } = this.statistics;
     const at = this.#place.arena + HART_OFFSETS.regionExits;
     const exits = EXITS.map((name, i) => `${this.#view.getBigUint64(at + 8 * i, true)} ${name}`);
     return (
-      `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes; ` +
+      `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes, ${this.bytes} of them in place; ` +
       `${invalidated} changed, ${unprofitable} did not pay, ${evicted} made room; exits: ${exits.join(', ')}`
     );
   }
@@ -356,16 +361,17 @@ export class RegionTranslator implements Translator {
     this.statistics.modules += 1;
     this.statistics.bytes += lengthBytes;
     const entries = regions.reduce((sum, { minBudgets }) => sum + minBudgets.length, 0);
+    if (lengthBytes > maxBytes) return;
     if (this.#units.bytes + lengthBytes > maxBytes || this.#units.room < entries) {
       // A quarter more than is needed now: looking for them takes its time.
       this.statistics.evicted += this.#units.makeRoom(maxBytes * 0.75 - lengthBytes, entries);
     }
     const instance = new WebAssembly.Instance(module, { env: { memory }, runtime });
+    const own = { lengthBytes, units: new Set<Unit>() };
     for (const [i, plan] of plans.entries()) {
       const region = regions[i];
       if (region === undefined || !this.#isUnchanged(plan)) continue;
-      const bytes = (lengthBytes * region.insns) / insns;
-      this.#units.add(plan.region, plan.from.lo, bytes, instance.exports[`${i}`], region.minBudgets);
+      this.#units.add(plan.region, plan.from.lo, own, instance.exports[`${i}`], region.minBudgets);
       this.statistics.regions += 1;
     }
   }

@@ -23,6 +23,13 @@ export interface UnitEntry {
   readonly record: number;
 }
 
+/** A module: it stays in memory as long as one of its regions stands. */
+export interface CodeModule {
+  readonly lengthBytes: number;
+  /** Those of its regions that stand. */
+  readonly units: Set<Unit>;
+}
+
 export interface Unit {
   /** Host offset of the op at the region's first entry, which may no longer be in place. */
   readonly op: number;
@@ -30,8 +37,7 @@ export interface Unit {
   readonly lo: number;
   readonly slot: number;
   readonly covers: Coverage;
-  /** Of its module's bytes, its part. */
-  readonly bytes: number;
+  readonly module: CodeModule;
   /** Those that are in place. */
   readonly entries: Set<UnitEntry>;
   /** Instructions executed in it, as of the last look; older ones count less. */
@@ -69,7 +75,7 @@ export class Units {
     return new Set(this.#all).values();
   }
 
-  /** Of all that are in their places. */
+  /** Of the modules whose regions stand, or some of them. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -79,16 +85,21 @@ export class Units {
     return this.#free.length;
   }
 
-  /** Takes out those in which least was executed of late, until so many bytes and entries have room. @returns how many */
+  /**
+   * Takes out the regions of those modules in which least was executed of late, until so many bytes and entries have
+   * room. @returns how many
+   */
   makeRoom(maxBytes: number, entries: number): number {
-    let removed = 0;
-    for (const unit of [...this.#all].sort((a, b) => a.executed - b.executed)) {
+    const before = this.#all.size;
+    const executed = ({ units }: CodeModule): number => [...units].reduce((sum, unit) => sum + unit.executed, 0);
+    const modules = [...new Set([...this.#all].map(({ module }) => module))];
+    const coldest = modules.map((module) => ({ module, executed: executed(module) }));
+    for (const { module } of coldest.sort((a, b) => a.executed - b.executed)) {
       if (this.#bytes <= maxBytes && this.room >= entries) break;
-      this.remove(unit);
-      removed += 1;
+      for (const unit of [...module.units]) this.remove(unit);
     }
     for (const unit of this.#all) unit.executed /= 2;
-    return removed;
+    return before - this.#all.size;
   }
 
   /** Those with code in a decoded page. */
@@ -101,8 +112,8 @@ export class Units {
     return this.#place.arena + ARENA.regions + record;
   }
 
-  /** @param lo, bytes as in Unit @param run the compiled function @param minBudgets for each entry of the region */
-  add(region: Region, lo: number, bytes: number, run: unknown, minBudgets: readonly number[]): void {
+  /** @param lo, module as in Unit @param run the compiled function @param minBudgets for each entry of the region */
+  add(region: Region, lo: number, module: CodeModule, run: unknown, minBudgets: readonly number[]): void {
     const covers = coverageOf(region);
     const view = this.#view;
     const entries = new Set<UnitEntry>();
@@ -122,7 +133,7 @@ export class Units {
     const [first] = entries;
     if (first === undefined) return;
     const slot = first.record / REGION.lengthBytes;
-    const placed = { op: opAt(region, 0), lo, slot, covers, bytes, entries, executed: FRESH_INSNS };
+    const placed = { op: opAt(region, 0), lo, slot, covers, module, entries, executed: FRESH_INSNS };
     this.#place.table.set(slot, run);
     for (const entry of entries) {
       view.setUint32(this.recordAt(entry) + REGION.slot, slot, true);
@@ -130,7 +141,8 @@ export class Units {
       view.setUint32(entry.op, SPECIAL.region, true);
     }
     this.#all.add(placed);
-    this.#bytes += bytes;
+    if (module.units.size === 0) this.#bytes += module.lengthBytes;
+    module.units.add(placed);
     for (const page of covers.keys()) {
       const here = this.#byPage.get(page) ?? new Set();
       this.#byPage.set(page, here.add(placed));
@@ -166,7 +178,9 @@ export class Units {
   /** @param isStale the code is no longer what it was made from: the ops at its entries are decoded again */
   remove(unit: Unit, isStale = false): void {
     if (!this.#all.delete(unit)) return;
-    this.#bytes -= unit.bytes;
+    const { module } = unit;
+    module.units.delete(unit);
+    if (module.units.size === 0) this.#bytes -= module.lengthBytes;
     for (const entry of unit.entries) {
       this.#takeOut(entry, isStale);
       if (entry.record / REGION.lengthBytes !== unit.slot) this.#free.push(entry.record);

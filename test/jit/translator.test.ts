@@ -283,15 +283,21 @@ describe('the translator', () => {
   });
 
   it('takes regions out rather than grow', () => {
-    const { machine, translator } = translating({ maxBytes: 2000, everything: true });
+    const maxBytes = 3000;
+    const { machine, translator } = translating({ maxBytes, batch: 1, everything: true });
     const other = load(new InterpreterMachine(), SUMS);
     load(machine, SUMS);
-    for (let i = 0; i < 20; i++) {
+    let most = 0;
+    for (let i = 0; i < 40; i++) {
       machine.step(1000);
       other.step(1000);
       expectSame(machine, other);
+      most = Math.max(most, translator.bytes);
     }
     expect(translator.statistics.evicted).toBeGreaterThan(0);
+    expect(translator.statistics.bytes).toBeGreaterThan(maxBytes);
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(maxBytes);
   });
 
   it('removes regions that are left at once', () => {

@@ -1,6 +1,7 @@
 /**
  * The command line's options, one table: QEMU's names with a single dash, our own with two. The parser and the help
- * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored.
+ * text derive from it. Not modelled: QEMU's other options; they are an error, never ignored. Scripts written for QEMU
+ * may say what is so anyway.
  */
 import {
   ACCEL_DEFAULT,
@@ -100,6 +101,14 @@ interface OptionRow {
   readonly parse: (value: string, before: Options) => Partial<Options>;
 }
 
+/** QEMU's models that mean a hart of 64 bits with what there is. */
+const CPU_MODELS: readonly string[] = ['rv64', 'max'];
+
+/** An option that may be given to say what is so anyway. */
+function nothingElse(name: string, help: string, ...others: string[]): OptionRow {
+  return { names: [name, ...others], argument: 'none', help, parse: (value) => only(name, value, ['none']) };
+}
+
 const rows: readonly OptionRow[] = [
   {
     names: ['-M', '-machine'],
@@ -158,7 +167,17 @@ const rows: readonly OptionRow[] = [
     help: `the console: ${serialSyntax} (stdio)`,
     parse: (value) => ({ serial: parseSerial(value) }),
   },
-  { names: ['-nographic'], help: 'for scripts written for QEMU: there is no display anyway', parse: () => ({}) },
+  {
+    names: ['-cpu'],
+    argument: CPU_MODELS.join('|'),
+    help: 'for scripts written for QEMU: there is one kind of hart anyway',
+    parse: (value) => only('-cpu', value, CPU_MODELS),
+  },
+  { names: ['-nographic'], help: 'the same: there is no display', parse: () => ({}) },
+  nothingElse('-display', 'the same'),
+  nothingElse('-monitor', 'the same: there is no monitor'),
+  nothingElse('-nic', 'the same: there is no network card', '-net'),
+  { names: ['-nodefaults'], help: 'the same: the board has nothing that could be left out', parse: () => ({}) },
   { names: ['-no-reboot'], help: 'exit when the guest reboots', parse: () => ({ noReboot: true }) },
   {
     names: ['-d'],

@@ -30,6 +30,8 @@ const unixOptions: Readonly<Record<string, { server?: boolean; wait?: boolean }>
 /** @throws ConfigError naming -serial */
 export function parseSerial(text: string): SerialSpec {
   if (text === 'stdio' || text === 'null') return { kind: text };
+  // With QEMU's monitor behind Ctrl-A C: our keys are behind Ctrl-A anyway.
+  if (text === 'mon:stdio') return { kind: 'stdio' };
   if (text.startsWith('file:') && text.length > 'file:'.length) {
     return { kind: 'file', path: text.slice('file:'.length) };
   }

@@ -66,6 +66,19 @@ describe('options', () => {
     expect(failure(['-accel', 'kvm']).path).toBe('-accel');
   });
 
+  it('take what scripts for QEMU say and what is so anyway, and no more of it', () => {
+    const line = '-nodefaults -nographic -serial mon:stdio -display none -monitor none -net none -cpu max';
+    expect(parseOptions(line.split(' '))).toEqual(parseOptions([]));
+    for (const [name, value] of [
+      ['-display', 'gtk'],
+      ['-monitor', 'stdio'],
+      ['-nic', 'user'],
+      ['-cpu', 'sifive-u54'],
+    ] as const) {
+      expect(failure([name, value])).toMatchObject({ path: name });
+    }
+  });
+
   it('take an empty command line', () => {
     expect(parseOptions(['-append', '']).append).toBe('');
   });

@@ -73,6 +73,10 @@ describe('HSM', () => {
       ${result('t1', 16)}                      # user programs may read the time
       li t0, 5678
       beq s1, t0, second
+    answered:                                   # hart 0 still asks for a hart that runs
+      li t0, ${RESULTS_GPA + 7 * 8}
+      ld t0, 0(t0)
+      beqz t0, answered
       ${start(2, 'two', 99)} ${result('a0', 11)}
       ${sbi('hsm', 1)}
       ${result('zero', 20)}

@@ -56,6 +56,8 @@ describe('emitted code', () => {
       'addw a0, a1, a2\n xor a0, a0, a3\n srliw a1, a0, 7\n or a0, a0, a1\n ecall',
       NO_REFILLS,
     ],
+    // The second only moves: what it takes is narrow already. The third extends: nothing is known of its operand.
+    ['words that are moved', 'addw a0, a1, a2\n sext.w a3, a0\n sext.w a4, a1\n ecall', NO_REFILLS],
     [
       'a loop that sums',
       'again: ld a3, 0(a2)\n add a0, a0, a3\n addi a2, a2, 8\n bne a2, a1, again\n ecall',

@@ -66,6 +66,8 @@ class RegionEmitter {
   /** Registers that are in their locals now, and those of them that the hart does not have yet. */
   #available = RegisterSet.none;
   #dirty = RegisterSet.none;
+  /** Those that stay so until the tight loop is left. */
+  #kept = RegisterSet.none;
   /** Where the region checks that: whether NX is clear. */
   readonly #inexactClear: number;
   /** Side exits: where and how far. */
@@ -117,7 +119,7 @@ class RegionEmitter {
     this.#next = code.local('i32');
     this.#memory = new MemoryAccess(code, options.refills);
     this.#inexactClear = code.local('i32');
-    this.#exit = code.local('i32');
+    this.#exit = code.local('i64');
     this.#exitPc = code.local('i64');
     this.#distance = code.local('i64');
     this.#status = code.local('i32');
@@ -226,6 +228,11 @@ class RegionEmitter {
     });
   }
 
+  #putBackBut(kept: RegisterSet): void {
+    this.#putBack(this.#dirty.difference(kept));
+    this.#dirty = this.#dirty.intersection(kept);
+  }
+
   #localOf(register: Register): number {
     return this.#locals.get(register) ?? 0;
   }
@@ -330,12 +337,13 @@ class RegionEmitter {
     const { insns, end } = this.#block(at);
     const loop = this.#registers.tightLoopOf(at);
     this.#available = this.#registers.availableAt(at);
-    this.#dirty = loop?.written ?? RegisterSet.none;
+    this.#kept = loop?.written ?? RegisterSet.none;
+    this.#dirty = this.#kept;
     this.#gate = 0;
     this.#narrow = this.#narrowAt.get(at) ?? NONE_NARROW;
     code.get(COUNT).i32(insns.length).op('i32.sub').set(COUNT);
     for (const [i, insn] of insns.entries()) this.#insn(insn, insns.length - i);
-    if (loop === undefined) this.#putBack(this.#dirty);
+    this.#putBackBut(this.#kept);
     switch (end.kind) {
       case 'jump':
         return this.#go(at, end.to);
@@ -366,15 +374,20 @@ class RegionEmitter {
         return;
       case 'bail':
         this.#putBack(loop?.written ?? RegisterSet.none);
-        code.i32(sideExit(end.at, 0)).set(this.#exit).br(this.#side);
+        code.i64(sideExit(end.at, 0)).set(this.#exit).br(this.#side);
     }
   }
 
   // Instructions.
 
-  /** Lowers one; a condition is left on the stack, a computed target in exitPc. @param left of the block, with it */
+  /**
+   * Lowers one; a condition is left on the stack, a computed target in exitPc. What may leave the region finds everything
+   * put back but what a tight loop keeps: on each way out it would have to be emitted again.
+   * @param left of the block, with it
+   */
   #insn(insn: RegionInsn, left: number): void {
     const code = this.#code;
+    if (insn.decoded.insn.body.effects.length > 0) this.#putBackBut(this.#kept);
     const read = readBy(insn.decoded);
     this.#load(read.difference(this.#available));
     this.#available = this.#available.union(read);
@@ -393,14 +406,14 @@ class RegionEmitter {
   #context({ at, decoded }: RegionInsn, left: number): FastContext {
     const code = this.#code;
     const number = (operand: string): number => bodyOperand(decoded, operand);
-    const leaveIf = (exit: number): void => {
+    const leaveIf = (exit: bigint): void => {
       if (this.#dirty.isEmpty) {
-        code.i32(exit).set(this.#exit).unlikely().brIf(this.#side);
+        code.i64(exit).set(this.#exit).unlikely().brIf(this.#side);
         return;
       }
       code.unlikely().if();
       this.#putBack(this.#dirty);
-      code.i32(exit).set(this.#exit).br(this.#side).end();
+      code.i64(exit).set(this.#exit).br(this.#side).end();
     };
     const bailIf = (): void => leaveIf(sideExit(at, left));
     const missIf = (): void => leaveIf(sideExit(at, left, 'missed'));

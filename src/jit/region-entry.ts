@@ -5,8 +5,10 @@
 import type { Code } from '../wasm/code.ts';
 
 const INDEX_BITS = 8;
+/** Bytes from the first entry, either way, within which the others are. */
+export const ENTRY_REACH: number = 2 ** (32 - INDEX_BITS);
 
-/** @param index less than 2^8; @param at bytes from the first entry, even and less than 2^24 either way */
+/** @param index less than 2^8; @param at bytes from the first entry, even and within ENTRY_REACH */
 export function regionEntry(index: number, at: number): number {
   return ((at / 2) << INDEX_BITS) | index;
 }

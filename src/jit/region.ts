@@ -12,7 +12,7 @@ import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import type { GuestCode } from './guest-code.ts';
 import { PAGE_BYTES } from './guest-code.ts';
 import { type Flow, flowOf, isTranslatable, linkOf, registersOf } from './instructions.ts';
-import { SIDE_EXIT_REACH } from './side-exit.ts';
+import { ENTRY_REACH } from './region-entry.ts';
 import { structure } from './structure.ts';
 
 export interface RegionInsn {
@@ -73,6 +73,11 @@ export interface Entry {
 const MAX_INSNS = 400;
 /** From so many on a region ends where another begins: long straight code is translated once, not from each entry. */
 const JOINING_INSNS = 100;
+/**
+ * Bytes from the first entry, either way, that are looked at: a large program's calls, and those to the stubs through
+ * which it calls libraries, go over megabytes.
+ */
+const REACH = 2 ** 30;
 const MAX_PAGES = Math.min(6, REGION.maxPages);
 const MAX_GUESSES = 12;
 const MAX_RETURNS = 4;
@@ -179,7 +184,11 @@ export class RegionFormer {
       return smallest !== undefined && smallest.head !== at && smallest.insns <= MAX_INSNS_TO_HEAD;
     };
     const isEntry = (at: number): boolean =>
-      at !== 0 && (blocks.get(at)?.insns.length ?? 0) > 0 && this.#isHot(at) && !isWithin(at);
+      at !== 0 &&
+      Math.abs(at) < ENTRY_REACH &&
+      (blocks.get(at)?.insns.length ?? 0) > 0 &&
+      this.#isHot(at) &&
+      !isWithin(at);
     return [0, ...[...this.#resumes].filter(isEntry)].slice(0, MAX_ENTRIES);
   }
 
@@ -212,7 +221,7 @@ export class RegionFormer {
   #walk(start: number): number[] {
     this.#leaders.add(start);
     let at = start;
-    while (!this.#insns.has(at) && this.#insns.size < MAX_INSNS && Math.abs(at) < SIDE_EXIT_REACH) {
+    while (!this.#insns.has(at) && this.#insns.size < MAX_INSNS && Math.abs(at) < REACH) {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;

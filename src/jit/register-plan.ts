@@ -2,9 +2,10 @@
  * Where a region holds the guest's registers in locals, and where the hart has them.
  *
  * A visit is short as a rule: some dozens of instructions of some hundreds. So a block loads what it needs where it needs
- * it first, unless it is in its local on all ways to there, and puts back what it wrote where it ends: a visit pays
- * for what it executes, and nothing is kept for the many ways out. In a tight loop, which goes round often and has few ways
- * out, all that it uses is loaded before, and what it writes is put back where it is left.
+ * it first, unless it is in its local on all ways to there, and puts back what it wrote in front of what may leave the
+ * region and where it ends: a visit pays for what it executes, and nothing is kept for the many ways out. In a tight
+ * loop, which goes round often and has few ways out, all that it uses is loaded before, and what it writes is put back
+ * where it is left.
  */
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
 import { registersOf } from './instructions.ts';

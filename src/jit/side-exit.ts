@@ -1,5 +1,5 @@
 /**
- * What a side exit says, in one i32: instructions of its block that were not executed, then two bits for the reason, then
+ * What a side exit says, in one i64: instructions of its block that were not executed, then two bits for the reason, then
  * the halfwords from the region's entry to the instruction it stands at.
  */
 import { REGION_STATUS } from '../hart/state.ts';
@@ -11,25 +11,23 @@ const AT_BIT = INSNS_BITS + WHY_BITS;
 /** REGION_STATUS has the reasons two apart. */
 const STATUS_STEP = 2;
 
-/** Bytes from the entry, either way, that fit. */
-export const SIDE_EXIT_REACH: number = 2 ** (32 - AT_BIT);
-
 export type Reason = 'bailed' | 'missed' | 'gated';
 
-/** @param at bytes from the entry, an even number within SIDE_EXIT_REACH; @param insns less than 2^11 */
-export function sideExit(at: number, insns: number, reason: Reason = 'bailed'): number {
+/** @param at bytes from the entry, an even number; @param insns less than 2^11 */
+export function sideExit(at: number, insns: number, reason: Reason = 'bailed'): bigint {
   const why = (REGION_STATUS[reason] - REGION_STATUS.bailed) / STATUS_STEP;
-  return ((at / 2) << AT_BIT) | (why << INSNS_BITS) | insns;
+  return (BigInt(at / 2) << BigInt(AT_BIT)) | BigInt((why << INSNS_BITS) | insns);
 }
 
 /** Pushes the bytes from the entry, an i64. */
 export function pushExitAt(code: Code, exit: number): void {
-  code.get(exit).i32(AT_BIT).op('i32.shr_s').i32(1).op('i32.shl', 'i64.extend_i32_s');
+  code.get(exit).i64(AT_BIT).op('i64.shr_s').i64(1).op('i64.shl');
 }
 
 export function pushExitInsns(code: Code, exit: number): void {
   code
     .get(exit)
+    .op('i32.wrap_i64')
     .i32((1 << INSNS_BITS) - 1)
     .op('i32.and');
 }
@@ -38,6 +36,7 @@ export function pushExitInsns(code: Code, exit: number): void {
 export function pushExitStatus(code: Code, exit: number): void {
   code
     .get(exit)
+    .op('i32.wrap_i64')
     .i32(INSNS_BITS - Math.log2(STATUS_STEP))
     .op('i32.shr_u')
     .i32(((1 << WHY_BITS) - 1) * STATUS_STEP)

@@ -300,6 +300,45 @@ describe('the translator', () => {
     expect(most).toBeLessThanOrEqual(maxBytes);
   });
 
+  it('follows calls over megabytes', () => {
+    const { machine, translator } = translating({ threshold: 64, urgent: 64, traceInterval: 61 });
+    load(
+      machine,
+      `
+      la t1, far
+      li t2, 0x200000
+      add t1, t1, t2
+    again:
+      jalr t1
+      addi s0, s0, 1
+      j again
+    .org 0x1000
+    far:
+      addi s1, s1, 1
+      ret
+    `,
+    );
+    const [root, megabytes] = [0x3_0000, 0x3_1000];
+    const ram = machine.writableMemory();
+    const entryFor = (address: bigint, bits: bigint): bigint => (address >> 2n) | bits;
+    // Sv39: the first two megabytes twice.
+    ram.setBigUint64(root + 2 * 8, entryFor(BASE + BigInt(megabytes), 1n), true);
+    for (const index of [0, 1]) ram.setBigUint64(megabytes + index * 8, entryFor(BASE, 0xcfn), true);
+    machine.hart.set('satp', (8n << 60n) | ((BASE + BigInt(root)) >> 12n));
+    machine.hart.set('pmpaddr', (1n << 54n) - 1n);
+    machine.hart.set('pmpcfg', 0x1fn);
+    machine.hart.setWord('priv', 1);
+    machine.hart.fence('sfence.vma');
+    machine.step(40_000);
+    translator.review();
+    const { visits, executed } = translator.statistics;
+    machine.step(10_000);
+    translator.review();
+    expect(machine.hart.get('x', 8)).toBeGreaterThan(9000n);
+    expect(machine.hart.get('x', 9)).toBeGreaterThanOrEqual(machine.hart.get('x', 8));
+    expect((translator.statistics.executed - executed) / (translator.statistics.visits - visits)).toBeGreaterThan(500);
+  });
+
   it('removes regions that are left at once', () => {
     const source = `
     again:

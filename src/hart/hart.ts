@@ -207,8 +207,8 @@ export class Hart {
     this.#view.setUint32(address, lo, true);
     this.#view.setUint32(address + 4, hi, true);
   }
-  word(field: FieldName): number {
-    return this.#view.getUint32(this.#address(field, 0, 'u32'), true);
+  word(field: FieldName, index = 0): number {
+    return this.#view.getUint32(this.#address(field, index, 'u32'), true);
   }
   setWord(field: FieldName, value: number): void {
     this.#view.setUint32(this.#address(field, 0, 'u32'), value, true);

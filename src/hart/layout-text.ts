@@ -18,6 +18,7 @@ import {
   PENDING,
   REGION,
   STATUS,
+  TLB_LOG,
 } from './state.ts';
 
 const screaming = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
@@ -41,6 +42,7 @@ function constantsText(): string {
     ...constants('FP_GATE_', FP_GATE),
     ...constants('DTLB_', DTLB),
     ...constants('FTLB_', FTLB),
+    ...constants('TLB_LOG_', TLB_LOG),
     ...constants('REGION_', REGION),
     ...constants('DECODED_PAGE_', DECODED_PAGE),
     ...constants('OP_', OP),

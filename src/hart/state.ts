@@ -17,6 +17,9 @@ export interface Field {
 const arch = (type: FieldType, doc: string, count = 1): Field => ({ type, count, kind: 'arch', doc });
 const exec = (type: FieldType, doc: string, count = 1): Field => ({ type, count, kind: 'exec', doc });
 
+/** Of TLBs: four data contexts, three fetch contexts (DTLB, FTLB). */
+const TLB_TABLES = 7;
+
 export const HART_FIELDS = {
   x: arch('u64', 'integer registers; x[0] is always 0', 32),
   f: arch('u64', 'floating-point registers, NaN-boxed', 32),
@@ -96,7 +99,11 @@ export const HART_FIELDS = {
   codeGeneration: exec('u32', 'counts fence.i: decoded pages of an older generation are verified before they run'),
   decodedPages: exec('u32', 'decoded pages in use'),
   evictionHand: exec('u32', 'the decoded page that is looked at next when one must make room'),
-  usedTables: exec('u32', 'TLB tables that may hold entries: bits 3:0 the data contexts, bits 6:4 the fetch contexts'),
+  tlbFills: exec(
+    'u32',
+    'for each TLB table, the data contexts first: entries filled since it was empty, as far as its log (TLB_LOG) has them; one more, that there were others',
+    TLB_TABLES,
+  ),
   largeLow: exec(
     'u64',
     'lowest address of pages above 4 KiB in the TLBs: lower half of the address space, upper half',
@@ -223,12 +230,12 @@ export const FP_GATE = {
  * slot is the low bits of its number, xor those from bit `foldBits` on: streams a power of two apart do not collide.
  */
 export const DTLB = {
-  entries: 1024,
+  entries: 4096,
   /**
    * More than an entry's number has: else the last page of 2 GiB would have the entry of the next one, whose tag is what
    * an access that crosses over is compared with.
    */
-  foldBits: 11,
+  foldBits: 13,
   entryBytes: 32,
   /** u64: virtual page address readable through this entry, or `empty`. */
   readTag: 0,
@@ -244,7 +251,7 @@ export const DTLB = {
 
 /** The fetch TLB: virtual page -> decoded page, direct-mapped, one table per context (U, S, M). */
 export const FTLB = {
-  entries: 512,
+  entries: 4096,
   entryBytes: 16,
   tag: 0,
   /** u32: host offset of the decoded page's first op. */
@@ -252,6 +259,12 @@ export const FTLB = {
   empty: 1n,
   contexts: 3,
 } as const;
+
+/**
+ * For each table the entries that were filled: an address space is left after some dozens as a rule, and emptying those
+ * takes a tenth of the time that emptying the table does.
+ */
+export const TLB_LOG = { tables: TLB_TABLES, entries: 512 } as const;
 
 /** Pages in the pool of decoded ones: 8 MiB of code. With half of them a boot of systemd, or Python, goes round in it. */
 const DECODED_PAGES = 2048;
@@ -363,7 +376,9 @@ const ftlbBytes = FTLB.entries * FTLB.entryBytes;
 export const ARENA = (() => {
   const dtlb = align(HART_STATE_BYTES, 4096);
   const ftlb = dtlb + dtlbBytes * DTLB.contexts;
-  const pageHash = ftlb + ftlbBytes * FTLB.contexts;
+  // Host offsets, u32.
+  const tlbLog = ftlb + ftlbBytes * FTLB.contexts;
+  const pageHash = tlbLog + align(TLB_LOG.tables * TLB_LOG.entries * 4, 64);
   const pages = pageHash + DECODED_PAGE.hashEntries * 8;
   // The decoded page for a guest page of which PMP lets only a part be executed; used for one stay in it at a time.
   const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
@@ -371,6 +386,6 @@ export const ARENA = (() => {
   const trace = regions + REGION.lengthBytes * REGION.count;
   const lengthBytes = align(trace + TRACE.length * TRACE.entryBytes, 65536);
   return {
-    ...{ dtlb, dtlbBytes, ftlb, ftlbBytes, pageHash, pages, guardedPage, regions, trace, lengthBytes },
+    ...{ dtlb, dtlbBytes, ftlb, ftlbBytes, tlbLog, pageHash, pages, guardedPage, regions, trace, lengthBytes },
   } as const;
 })();

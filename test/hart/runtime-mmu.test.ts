@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { DTLB, TLB_LOG } from '../../src/hart/state.ts';
 import { MODE, makeMachine, PageTables, PTE, RAM_BASE, RAM_BYTES, RWX } from './machine.ts';
 
 const DATA = RAM_BASE + 0x20_0000n;
@@ -172,6 +173,26 @@ test('the TLB is flushed by satp, and by address', () => {
   machine.writeCsr(0x180, tables.satp | (1n << 44n));
   expect(value()).toBe(2n);
 });
+
+// The log of what was filled holds so many; more, and the table is emptied whole.
+test.each([1, TLB_LOG.entries - 1, TLB_LOG.entries, TLB_LOG.entries + 1, DTLB.entries])(
+  'the TLB is flushed of %i entries, and again of fewer',
+  (entries) => {
+    const { machine, tables } = paged();
+    machine.poke(DATA + 4096n, 2n);
+    for (const count of [entries, Math.ceil(entries / 3)]) {
+      const pages = Array.from({ length: count }, (_, i) => 0x4000_0000n + BigInt(i) * 4096n);
+      for (const page of pages) {
+        tables.map(page, DATA, RWX);
+        expect(machine.load(page, 8)).toBe(0x1122_3344_5566_7788n);
+        tables.map(page, DATA + 4096n, RWX);
+      }
+      machine.run('sfenceVma', 0n, 0n, 0, 0, 0);
+      expect(pages.filter((page) => machine.load(page, 8) !== 2n)).toEqual([]);
+      machine.run('sfenceVma', 0n, 0n, 0, 0, 0);
+    }
+  },
+);
 
 test('sfence.vma of an address in a large page drops all of that page', () => {
   const { machine, tables } = paged();

@@ -8,17 +8,14 @@ import { RegionTranslator } from '../../src/jit/translator.ts';
 import { generateProgram, type ProgramOptions } from '../support/program-generator.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { ReferenceMachine } from '../support/program-reference.ts';
+import { TRANSLATOR_STATE } from '../support/translator-state.ts';
 import { compareMachines, type Machine } from './harness.ts';
 
 const PROGRAMS = Number(process.env.BOTTOMHALF_FUZZ_PROGRAMS ?? 16);
 const FIRST_SEED = Number(process.env.BOTTOMHALF_FUZZ_SEED ?? 1);
 const TIMEOUT_MS = 60_000 + PROGRAMS * 2000;
 const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true, minInsnsPerVisit: 0 };
-/** Differ by what is told to the translator; `op` and `page` mean nothing while an address is still to be fetched from. */
-const IGNORED = new Set([
-  ...['mcycle', 'minstret', 'mtime', 'traceInterval', 'traceDue', 'later', 'traceLeft', 'regionsRemoved', 'op', 'page'],
-  ...[0, 1, 2, 3, 4, 5].map((i) => `regionExits${i}`),
-]);
+const IGNORED = new Set(['mcycle', 'minstret', 'mtime', ...TRANSLATOR_STATE]);
 
 interface Translated {
   readonly machine: InterpreterMachine;

@@ -1,7 +1,7 @@
 /** The WebAssembly interpreter as a machine of the lockstep harness: RAM of one program region, the test finisher. */
 import { readFileSync } from 'node:fs';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
-import { ARENA, EXIT, type FieldName, HART_FIELDS, PENDING } from '../../src/hart/state.ts';
+import { ARENA, EXIT, type Field, type FieldName, HART_FIELDS, PENDING } from '../../src/hart/state.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
 import type { LoadableProgram, Machine, MachineState } from '../lockstep/harness.ts';
 import { FINISHER, REGION_BYTES } from './program-layout.ts';
@@ -79,10 +79,11 @@ export class InterpreterMachine implements Machine {
 
   state(): MachineState {
     const fields: Record<string, bigint> = {};
-    for (const [name, field] of Object.entries(HART_FIELDS) as [FieldName, { type: string; count?: number }][]) {
-      if (field.type === 'u32') fields[name] = BigInt(this.#hart.word(name));
-      else if (field.count === 1) fields[name] = this.#hart.get(name);
-      else for (let i = 0; i < (field.count ?? 1); i++) fields[`${name}${i}`] = this.#hart.get(name, i);
+    for (const [name, { type, count = 1 }] of Object.entries(HART_FIELDS) as [FieldName, Field][]) {
+      for (let i = 0; i < count; i++) {
+        const value = type === 'u32' ? BigInt(this.#hart.word(name, i)) : this.#hart.get(name, i);
+        fields[count === 1 ? name : `${name}${i}`] = value;
+      }
     }
     return { fields };
   }

@@ -5,7 +5,10 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'later',
   'traceLeft',
   'regionsRemoved',
+  // They mean nothing while an address is still to be fetched from.
   'op',
   'page',
   ...[0, 1, 2, 3, 4, 5].map((i) => `regionExits${i}`),
+  // Regions fill the data TLBs in another order, and some of their entries anew.
+  ...[0, 1, 2, 3].map((i) => `tlbFills${i}`),
 ]);

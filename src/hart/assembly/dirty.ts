@@ -18,7 +18,7 @@ import {
   H_DIRTY_BITMAP_BYTES,
   H_DIRTY_CLIENTS,
   H_RAM_HOST,
-  H_USED_TABLES,
+  H_TLB_FILLS,
 } from './layout.generated';
 
 const PAGE_SHIFT: u32 = 12;
@@ -53,9 +53,8 @@ export function isMarked(host: u32): bool {
 
 /** Takes the right to write from all entries of the data TLBs: the next store to each page is seen. */
 export function dropWriteTags(): void {
-  const used = load<u32>(hart, H_USED_TABLES);
   for (let context: u32 = 0; context < DTLB_CONTEXTS; context++) {
-    if (!(used & (1 << context))) continue;
+    if (load<u32>(hart + context * 4, H_TLB_FILLS) === 0) continue;
     const table = hart + ARENA_DTLB + context * ARENA_DTLB_BYTES;
     for (let entry = table; entry < table + ARENA_DTLB_BYTES; entry += DTLB_ENTRY_BYTES) {
       store<u64>(entry, DTLB_EMPTY, DTLB_WRITE_TAG);

@@ -36,6 +36,7 @@ import {
   ARENA_DTLB_BYTES,
   ARENA_FTLB,
   ARENA_FTLB_BYTES,
+  ARENA_TLB_LOG,
   DTLB_ADDEND,
   DTLB_CONTEXTS,
   DTLB_EMPTY,
@@ -62,9 +63,11 @@ import {
   H_RAM_BYTES,
   H_RAM_HOST,
   H_SATP,
-  H_USED_TABLES,
+  H_TLB_FILLS,
   H_WALK_TABLES,
   H_WALK_TAGS,
+  TLB_LOG_ENTRIES,
+  TLB_LOG_TABLES,
 } from './layout.generated';
 import { pmpAllows, pmpUniform } from './pmp';
 
@@ -100,10 +103,12 @@ const WALK_REACH_BITS: u64 = 21;
 
 const MACHINE_DATA_CONTEXT: u32 = 3;
 const MACHINE_FETCH_CONTEXT: u32 = 2;
-/** Fetch contexts in usedTables start here. */
+/** Fetch contexts come behind the data contexts where tables are numbered. */
 const FETCH_BIT: u32 = DTLB_CONTEXTS;
 /** As a fill byte: every tag has its low bit set, so no page address equals it. */
 const EMPTY_BYTE: u8 = 1;
+/** What an entry of either kind begins with: its tags, of DTLB two; in FTLB the page of none is behind the tag. */
+const TAG_BYTES: u32 = 16;
 
 // What `translate` found.
 
@@ -252,7 +257,7 @@ export function fillData(va: u64, privilege: u32): void {
   const mayWrite = isWritable && (permissions & WRITE) !== 0 && isMarked(gpaToHost(page));
   store<u64>(entry, mayWrite ? tag : DTLB_EMPTY, DTLB_WRITE_TAG);
   store<u32>(entry, gpaToHost(page) - <u32>tag, DTLB_ADDEND);
-  noteUse((table - hart - ARENA_DTLB) / ARENA_DTLB_BYTES, va);
+  noteFill((table - hart - ARENA_DTLB) / ARENA_DTLB_BYTES, entry, va);
 }
 
 /** Enters a decoded page for the page of va, just translated, into the fetch TLB. */
@@ -261,17 +266,24 @@ export function fillFetch(va: u64, decodedPage: u32): void {
   const entry = table + (<u32>(va >> 12) & (FTLB_ENTRIES - 1)) * FTLB_ENTRY_BYTES;
   store<u64>(entry, va & PAGE_MASK, FTLB_TAG);
   store<u32>(entry, decodedPage, FTLB_PAGE);
-  noteUse(FETCH_BIT + (table - hart - ARENA_FTLB) / ARENA_FTLB_BYTES, va);
+  noteFill(FETCH_BIT + (table - hart - ARENA_FTLB) / ARENA_FTLB_BYTES, entry, va);
 }
 
-/** Marks a table as used, and keeps the range of the larger pages, which sfence.vma of one address must flush whole. */
-function noteUse(table: u32, va: u64): void {
-  store<u32>(hart, load<u32>(hart, H_USED_TABLES) | (1 << table), H_USED_TABLES);
+/** Notes a filled entry, and keeps the range of the larger pages, which sfence.vma of one address must flush whole. */
+function noteFill(table: u32, entry: u32, va: u64): void {
+  const fills = load<u32>(hart + table * 4, H_TLB_FILLS);
+  if (fills < TLB_LOG_ENTRIES) store<u32>(logged(table, fills), entry, ARENA_TLB_LOG);
+  if (fills <= TLB_LOG_ENTRIES) store<u32>(hart + table * 4, fills + 1, H_TLB_FILLS);
   if (leafBits === 12) return;
   const half = hart + <u32>(va >> 63) * 8;
   const offsetMask = ((<u64>1) << leafBits) - 1;
   store<u64>(half, min(load<u64>(half, H_LARGE_LOW), va & ~offsetMask), H_LARGE_LOW);
   store<u64>(half, max(load<u64>(half, H_LARGE_HIGH), va | offsetMask), H_LARGE_HIGH);
+}
+
+/** Where a table's log (less ARENA_TLB_LOG) has its i-th entry. */
+function logged(table: u32, i: u32): u32 {
+  return hart + (table * TLB_LOG_ENTRIES + i) * 4;
 }
 
 /** Sets the current tables from priv and mstatus. To be called when either has changed. */
@@ -290,18 +302,31 @@ export function fetchChanged(): void {
   store<u64>(hart, load<u64>(hart, H_FETCH_EPOCH) + 1, H_FETCH_EPOCH);
 }
 
-/** Empties those of the tables named by bits (as in usedTables) that may hold anything. */
+/** Empties those of the tables named by bits. */
 function flushTables(tables: u32): void {
-  const used = load<u32>(hart, H_USED_TABLES);
   for (let i: u32 = 0; i < DTLB_CONTEXTS; i++) {
-    if (used & tables & (1 << i)) memory.fill(hart + ARENA_DTLB + i * ARENA_DTLB_BYTES, EMPTY_BYTE, ARENA_DTLB_BYTES);
+    if (tables & (1 << i)) emptyTable(i, hart + ARENA_DTLB + i * ARENA_DTLB_BYTES, ARENA_DTLB_BYTES);
   }
   for (let i: u32 = 0; i < FTLB_CONTEXTS; i++) {
-    if (!(used & tables & (1 << (FETCH_BIT + i)))) continue;
-    memory.fill(hart + ARENA_FTLB + i * ARENA_FTLB_BYTES, EMPTY_BYTE, ARENA_FTLB_BYTES);
-    fetchChanged();
+    if (!(tables & (1 << (FETCH_BIT + i)))) continue;
+    if (emptyTable(FETCH_BIT + i, hart + ARENA_FTLB + i * ARENA_FTLB_BYTES, ARENA_FTLB_BYTES)) fetchChanged();
   }
-  store<u32>(hart, used & ~tables, H_USED_TABLES);
+}
+
+/** @returns whether it held anything */
+function emptyTable(table: u32, at: u32, lengthBytes: u32): bool {
+  const fills = load<u32>(hart + table * 4, H_TLB_FILLS);
+  if (fills === 0) return false;
+  store<u32>(hart + table * 4, 0, H_TLB_FILLS);
+  if (fills > TLB_LOG_ENTRIES) {
+    memory.fill(at, EMPTY_BYTE, lengthBytes);
+    return true;
+  }
+  for (let i: u32 = 0; i < fills; i++) {
+    const entry = load<u32>(logged(table, i), ARENA_TLB_LOG);
+    memory.fill(entry, EMPTY_BYTE, TAG_BYTES);
+  }
+  return true;
 }
 
 /** For a flush of all addresses: the ranges of larger pages, and the page walk cache. */
@@ -315,7 +340,7 @@ function forgetTables(): void {
 
 /** Empties all TLBs, whatever they were before. */
 export function flushTlb(): void {
-  store<u32>(hart, ~0, H_USED_TABLES);
+  for (let i: u32 = 0; i < TLB_LOG_TABLES; i++) store<u32>(hart + i * 4, TLB_LOG_ENTRIES + 1, H_TLB_FILLS);
   flushTables(~0);
   forgetTables();
 }

@@ -10,6 +10,7 @@ import {
   type FieldName,
   FTLB,
   HART_OFFSETS,
+  JUMP_CACHE,
   OP,
   PENDING,
   REGION,
@@ -78,7 +79,7 @@ class RunLoop {
   readonly #callees: Callees;
   readonly #hart = 0;
   readonly #turns: number;
-  /** `remaining` at which the doorbell and the clock are looked at again. */
+  /** `remaining` at which the doorbell and the clock are looked at again, not negative. */
   readonly #quantumEnd: number;
   readonly #status: number;
   readonly #reason: number;
@@ -143,7 +144,8 @@ class RunLoop {
   /** The instruction whose access is under way comes before any interrupt: its result belongs to it. */
   #interrupts(): void {
     const code = this.#code;
-    this.#load('remaining').i32(QUANTUM).op('i32.sub').set(this.#quantumEnd);
+    this.#load('remaining').i32(QUANTUM).op('i32.sub').tee(this.#quantumEnd).i32(0);
+    code.get(this.#quantumEnd).i32(0).op('i32.gt_s', 'select').set(this.#quantumEnd);
     this.#load('pendingState').i32(PENDING.none).op('i32.eq').if();
     this.#clearStatus();
     this.#call(code, 'interrupts');
@@ -184,15 +186,9 @@ class RunLoop {
     code.end(); // slow
   }
 
-  /** The smaller of what is left of the quantum and of the whole. */
+  /** What is left of the quantum. */
   #takeSlice(outer: Label): void {
-    const code = this.#code;
-    const slice = this.#slice;
-    this.#load('remaining').get(this.#quantumEnd).op('i32.sub').tee(slice).i32(0).op('i32.le_s').brIf(outer);
-    this.#load('remaining').i32(0).op('i32.le_s').brIf(outer);
-    code.get(slice);
-    this.#load('remaining').get(slice);
-    this.#load('remaining').op('i32.lt_s', 'select').set(slice);
+    this.#load('remaining').get(this.#quantumEnd).op('i32.sub').tee(this.#slice).i32(0).op('i32.le_s').brIf(outer);
   }
 
   /** So that a trace begins wherever it is due, and not only behind what ends a slice: that would be the same place often. */
@@ -286,53 +282,30 @@ class RunLoop {
    */
   #runRegions(slow: Label, { outer, refetch, inner }: Record<'outer' | 'refetch' | 'inner', Label>): void {
     const code = this.#code;
-    const hart = this.#hart;
-    const [record, budget, status, before] = [
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-    ];
-    const { regions, regionType } = this.#callees;
+    const [record, next, status] = [code.local('i32'), code.local('i32'), code.local('i32')];
     const original = code.block();
     const dispatch = code.loop();
     this.#takeSlice(outer);
-    this.#load('op').memory('i32.load', OP.imm).get(hart).op('i32.add').i32(ARENA.regions).op('i32.add').tee(record);
-    code.memory('i32.load', REGION.minBudget).tee(budget).get(this.#slice).op('i32.gt_s').if();
-    // Only of the quantum, perhaps: then the next one begins early.
-    code.get(budget).i32(QUANTUM).op('i32.le_s').get(budget);
-    this.#load('remaining').op('i32.le_s', 'i32.and');
-    this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(outer);
-    code.i32(NO_BUDGET).set(status);
-    this.#countExit(status);
-    code.br(original).end();
-    this.#pushIsElsewhere(record);
-    code.if();
-    code.get(record);
-    this.#call(code, 'regionIsInPlace');
-    code.op('i32.eqz').if();
-    code.i32(REGION_STATUS.refused).set(status);
-    this.#countExit(status);
-    this.#addTo(record, REGION.refusals, () => code.i32(1));
-    code.br(original).end();
+    this.#load('op')
+      .memory('i32.load', OP.imm)
+      .get(this.#hart)
+      .op('i32.add')
+      .i32(ARENA.regions)
+      .op('i32.add')
+      .set(record);
+    this.#checkRegion(record, status, { outer, original });
+    this.#findInJumpCache(next);
+    this.#fillJumpCache(next, record);
+    const again = code.loop();
+    this.#visit(next, record, status);
+    // State.op and state.page are of no use to the next region, and are not set in front of it.
+    code.get(status).op('i32.eqz').if();
+    this.#takeSlice(outer);
+    this.#findInJumpCache(next);
+    this.#pushIsInJumpCache(next);
+    code.get(next).memory('i32.load', JUMP_CACHE.record).set(record).brIf(again);
     code.end();
-    code.get(hart);
-    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
-    code.get(hart).get(this.#slice).get(record).memory('i32.load', REGION.entry);
-    code.get(record).memory('i32.load', REGION.slot).callIndirect(regionType, regions);
-    code.set(status);
-    this.#countExit(status);
-    this.#addTo(record, REGION.visits, () => code.i32(1));
-    this.#addTo(record, REGION.insns, () => {
-      code.get(before);
-      this.#load('remaining').op('i32.sub');
-    });
-    code.get(status).i32(REGION_STATUS.missed).op('i32.eq').if();
-    this.#addTo(record, REGION.misses, () => code.i32(1));
-    code.end();
-    code.get(status).i32(REGION_STATUS.gated).op('i32.eq').if();
-    this.#addTo(record, REGION.gated, () => code.i32(1));
-    code.end();
+    code.end(); // again
     this.#lookUp(outer, refetch);
     code.get(status).if();
     // The interpreter may not have met it yet.
@@ -351,6 +324,94 @@ class RunLoop {
     this.#leaveIfRung(outer);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
+  }
+
+  /** Goes to `original`, with a status, where a region (local with its record) is not to be entered. */
+  #checkRegion(record: number, status: number, { outer, original }: Record<'outer' | 'original', Label>): void {
+    const code = this.#code;
+    const budget = code.local('i32');
+    code.get(record).memory('i32.load', REGION.minBudget).tee(budget).get(this.#slice).op('i32.gt_s').if();
+    // Only of the quantum, perhaps: then the next one begins early.
+    code.get(budget).i32(QUANTUM).op('i32.le_s').get(budget);
+    this.#load('remaining').op('i32.le_s', 'i32.and');
+    this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(outer);
+    code.i32(NO_BUDGET).set(status);
+    this.#countExit(status);
+    code.br(original).end();
+    this.#pushIsElsewhere(record);
+    code.if();
+    code.get(record);
+    this.#call(code, 'regionIsInPlace');
+    code.op('i32.eqz').if();
+    code.i32(REGION_STATUS.refused).set(status);
+    this.#countExit(status);
+    this.#addTo(record, REGION.refusals, () => code.i32(1));
+    code.br(original).end();
+    code.end();
+  }
+
+  /** One visit, through an entry of the jump cache; sets the status. */
+  #visit(entry: number, record: number, status: number): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    const before = code.local('i32');
+    const { regions, regionType } = this.#callees;
+    code.get(hart);
+    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
+    code.get(hart).get(this.#slice).get(entry).memory('i32.load', JUMP_CACHE.entry);
+    code.get(entry).memory('i32.load16_u', JUMP_CACHE.slot).callIndirect(regionType, regions);
+    code.set(status);
+    this.#countExit(status);
+    this.#addTo(record, REGION.visits, () => code.i32(1));
+    this.#addTo(record, REGION.insns, () => {
+      code.get(before);
+      this.#load('remaining').op('i32.sub');
+    });
+    code.get(status).i32(REGION_STATUS.missed).op('i32.eq').if();
+    this.#addTo(record, REGION.misses, () => code.i32(1));
+    code.end();
+    code.get(status).i32(REGION_STATUS.gated).op('i32.eq').if();
+    this.#addTo(record, REGION.gated, () => code.i32(1));
+    code.end();
+  }
+
+  /** Sets a local to where the region at the pc is in the jump cache, if it is there. */
+  #findInJumpCache(entry: number): void {
+    const code = this.#code;
+    const pc = code.local('i32');
+    const shift = Math.log2(JUMP_CACHE.entryBytes) - 1;
+    this.#load('pc').tee(pc).i32(shift).op('i32.shl');
+    code
+      .get(pc)
+      .i32(JUMP_CACHE.foldBits - shift)
+      .op('i32.shr_u', 'i32.xor');
+    code.i32((JUMP_CACHE.entries - 1) * JUMP_CACHE.entryBytes).op('i32.and');
+    code.get(this.#hart).op('i32.add').i32(ARENA.jumpCache).op('i32.add').set(entry);
+  }
+
+  /** Pushes whether the region at the pc is there, in place, and may be entered with what is left of the quantum. */
+  #pushIsInJumpCache(entry: number): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    code.get(entry).memory('i64.load', JUMP_CACHE.pc).get(hart).memory('i64.load', HART_OFFSETS.pc).op('i64.eq');
+    code.get(entry).memory('i64.load', JUMP_CACHE.epoch).get(hart).memory('i64.load', HART_OFFSETS.fetchEpoch);
+    code.op('i64.eq', 'i32.and').get(entry).memory('i32.load', JUMP_CACHE.ftlb);
+    this.#load('ftlb').op('i32.eq', 'i32.and');
+    code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).get(this.#slice).op('i32.le_s', 'i32.and');
+  }
+
+  /** From the record of the region at the pc, just found in its place. */
+  #fillJumpCache(entry: number, record: number): void {
+    const code = this.#code;
+    const hart = this.#hart;
+    code.get(entry).get(hart).memory('i64.load', HART_OFFSETS.pc).memory('i64.store', JUMP_CACHE.pc);
+    code.get(entry).get(hart).memory('i64.load', HART_OFFSETS.fetchEpoch).memory('i64.store', JUMP_CACHE.epoch);
+    code.get(entry);
+    this.#load('ftlb').memory('i32.store', JUMP_CACHE.ftlb);
+    code.get(entry).get(record).memory('i32.store', JUMP_CACHE.record);
+    code.get(entry).get(record).memory('i32.load', REGION.entry).memory('i32.store', JUMP_CACHE.entry);
+    code.get(entry).get(record).memory('i32.load', REGION.slot).memory('i32.store16', JUMP_CACHE.slot);
+    code.get(entry).get(record).memory('i32.load', REGION.minBudget).memory('i32.store16', JUMP_CACHE.minBudget);
   }
 
   /** Pushes whether a region's pages may be in other places than when that was last looked at. */

@@ -126,7 +126,10 @@ export const HART_FIELDS = {
   traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
   traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),
   traceLeft: exec('u32', 'instructions of the trace under way that are still to come'),
-  fetchEpoch: exec('u64', 'counts whatever may have changed which decoded pages addresses have'),
+  fetchEpoch: exec(
+    'u64',
+    'counts whatever may have changed which decoded pages addresses have, or where regions begin; never 0',
+  ),
   regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
   regionExits: exec(
     'u64',
@@ -351,6 +354,27 @@ export const REGION = {
   count: 4096,
 } as const;
 
+/**
+ * Where regions begin that control lately came to out of others, by a hash of the pc: all that entering one takes, in
+ * half a cache line. An entry holds while its epoch is the hart's fetchEpoch.
+ */
+export const JUMP_CACHE = {
+  entries: 2048,
+  entryBytes: 32,
+  /** Bits of the pc from bit 1 on are the hash, xor those so many further up. */
+  foldBits: 10,
+  /** u64 pc, u64 fetchEpoch, u32 ftlb: as in REGION. */
+  pc: 0,
+  epoch: 8,
+  ftlb: 16,
+  /** u32: host offset of the region's record. */
+  record: 20,
+  /** u32, u16, u16: as in the record. */
+  entry: 24,
+  slot: 28,
+  minBudget: 30,
+} as const;
+
 /** What a region answers. The state is exact in each case. */
 export const REGION_STATUS = {
   /** Go on at state.pc. */
@@ -384,8 +408,22 @@ export const ARENA = (() => {
   const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
   const regions = align(guardedPage + DECODED_PAGE.lengthBytes, 64);
   const trace = regions + REGION.lengthBytes * REGION.count;
-  const lengthBytes = align(trace + TRACE.length * TRACE.entryBytes, 65536);
+  const jumpCache = align(trace + TRACE.length * TRACE.entryBytes, 64);
+  const lengthBytes = align(jumpCache + JUMP_CACHE.entries * JUMP_CACHE.entryBytes, 65536);
   return {
-    ...{ dtlb, dtlbBytes, ftlb, ftlbBytes, tlbLog, pageHash, pages, guardedPage, regions, trace, lengthBytes },
+    ...{
+      dtlb,
+      dtlbBytes,
+      ftlb,
+      ftlbBytes,
+      tlbLog,
+      pageHash,
+      pages,
+      guardedPage,
+      regions,
+      trace,
+      jumpCache,
+      lengthBytes,
+    },
   } as const;
 })();

@@ -107,9 +107,11 @@ const TRACES_PER_PARDON = 1024;
 const TELLING_VISITS = 512;
 /**
  * A region that executes fewer instructions than this between two misses of the TLB fills it itself; one between two exits
- * for NX computes exact results itself.
+ * for NX computes exact results itself. But to translate it anew costs as much as so many of them: two hot pages that
+ * share an entry of the TLB for a while are met in a hundred regions.
  */
 const INSNS_PER_EXIT = 400;
+const MIN_EXITS = 2048;
 
 export class RegionTranslator implements Translator {
   readonly statistics: TranslatorStatistics = {
@@ -243,8 +245,11 @@ export class RegionTranslator implements Translator {
     if (visits + refusals < TELLING_VISITS && minInsnsPerVisit > 0) return true;
     this.#takeCounters(at);
     unit.executed += insns;
-    if (misses * INSNS_PER_EXIT > insns && this.#choose(this.#refilling, unit)) return false;
-    if (gated * INSNS_PER_EXIT > insns && this.#choose(this.#checking, unit)) return false;
+    unit.misses += misses;
+    unit.gated += gated;
+    const isOften = (now: number, all: number): boolean => now * INSNS_PER_EXIT > insns && all >= MIN_EXITS;
+    if (isOften(misses, unit.misses) && this.#choose(this.#refilling, unit)) return false;
+    if (isOften(gated, unit.gated) && this.#choose(this.#checking, unit)) return false;
     if (insns >= (visits + refusals) * minInsnsPerVisit) return true;
     this.statistics.unprofitable += 1;
     this.#ban(entry.op, UNPROFITABLE);

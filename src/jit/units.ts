@@ -42,6 +42,9 @@ export interface Unit {
   readonly entries: Set<UnitEntry>;
   /** Instructions executed in it, as of the last look; older ones count less. */
   executed: number;
+  /** Visits to it that ended as REGION.misses and REGION.gated say, as of the last look. */
+  misses: number;
+  gated: number;
 }
 
 /** Host offset of the op at some bytes from a region's first entry, in a page of the region's; 0 for another. */
@@ -133,7 +136,17 @@ export class Units {
     const [first] = entries;
     if (first === undefined) return;
     const slot = first.record / REGION.lengthBytes;
-    const placed = { op: opAt(region, 0), lo, slot, covers, module, entries, executed: FRESH_INSNS };
+    const placed = {
+      op: opAt(region, 0),
+      lo,
+      slot,
+      covers,
+      module,
+      entries,
+      executed: FRESH_INSNS,
+      misses: 0,
+      gated: 0,
+    };
     this.#place.table.set(slot, run);
     for (const entry of entries) {
       view.setUint32(this.recordAt(entry) + REGION.slot, slot, true);
@@ -207,8 +220,13 @@ export class Units {
   }
 
   #tellRemoved(): void {
-    const removed = this.#place.arena + HART_OFFSETS.regionsRemoved;
-    this.#view.setUint32(removed, this.#view.getUint32(removed, true) + 1, true);
+    const view = this.#view;
+    const { arena } = this.#place;
+    const removed = arena + HART_OFFSETS.regionsRemoved;
+    view.setUint32(removed, view.getUint32(removed, true) + 1, true);
+    // For the jump cache.
+    const epoch = arena + HART_OFFSETS.fetchEpoch;
+    view.setBigUint64(epoch, view.getBigUint64(epoch, true) + 1n, true);
   }
 }
 

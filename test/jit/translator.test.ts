@@ -1,7 +1,7 @@
 /** The translator on small programs: exact counts, changed code, code seen at two addresses, bounds, what it costs. */
 import { describe, expect, it } from 'vitest';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
-import { REGION_STATUS } from '../../src/hart/state.ts';
+import { DTLB, REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
 import { betterEntry, RegionFormer } from '../../src/jit/region.ts';
@@ -54,6 +54,20 @@ const load = (machine: InterpreterMachine, source: string): InterpreterMachine =
   machine.load({ image: assemble(source, { base: Number(BASE) }).bytes, base: BASE });
   return machine;
 };
+
+/** Sv39, in S mode: the first two megabytes, and once more so many megabytes further up. */
+function mapAgain(machine: InterpreterMachine, megabytes: number): void {
+  const [root, leaves] = [0x3_0000, 0x3_1000];
+  const ram = machine.writableMemory();
+  const entryFor = (address: bigint, bits: bigint): bigint => (address >> 2n) | bits;
+  ram.setBigUint64(root + 2 * 8, entryFor(BASE + BigInt(leaves), 1n), true);
+  for (const index of [0, megabytes / 2]) ram.setBigUint64(leaves + index * 8, entryFor(BASE, 0xcfn), true);
+  machine.hart.set('satp', (8n << 60n) | ((BASE + BigInt(root)) >> 12n));
+  machine.hart.set('pmpaddr', (1n << 54n) - 1n);
+  machine.hart.set('pmpcfg', 0x1fn);
+  machine.hart.setWord('priv', 1);
+  machine.hart.fence('sfence.vma');
+}
 
 function expectSame(a: InterpreterMachine, b: InterpreterMachine): void {
   expect(compareStates(a.state(), b.state(), TRANSLATOR_STATE)).toEqual([]);
@@ -318,17 +332,7 @@ describe('the translator', () => {
       ret
     `,
     );
-    const [root, megabytes] = [0x3_0000, 0x3_1000];
-    const ram = machine.writableMemory();
-    const entryFor = (address: bigint, bits: bigint): bigint => (address >> 2n) | bits;
-    // Sv39: the first two megabytes twice.
-    ram.setBigUint64(root + 2 * 8, entryFor(BASE + BigInt(megabytes), 1n), true);
-    for (const index of [0, 1]) ram.setBigUint64(megabytes + index * 8, entryFor(BASE, 0xcfn), true);
-    machine.hart.set('satp', (8n << 60n) | ((BASE + BigInt(root)) >> 12n));
-    machine.hart.set('pmpaddr', (1n << 54n) - 1n);
-    machine.hart.set('pmpcfg', 0x1fn);
-    machine.hart.setWord('priv', 1);
-    machine.hart.fence('sfence.vma');
+    mapAgain(machine, 2);
     machine.step(40_000);
     translator.review();
     const { visits, executed } = translator.statistics;
@@ -337,6 +341,54 @@ describe('the translator', () => {
     expect(machine.hart.get('x', 8)).toBeGreaterThan(9000n);
     expect(machine.hart.get('x', 9)).toBeGreaterThanOrEqual(machine.hart.get('x', 8));
     expect((translator.statistics.executed - executed) / (translator.statistics.visits - visits)).toBeGreaterThan(500);
+  });
+
+  it.each([
+    [600, 'stays as it is', false],
+    [40_000, 'is translated anew', true],
+  ])('a region that misses the TLB %i times %s', (times, _, isAnew) => {
+    // What is outside the inner loop stays interpreted, and traced.
+    const { machine, translator } = translating({ threshold: 1000, urgent: 1000, traceInterval: 13 });
+    // Two pages that share an entry, since the TLB has as many.
+    const apart = DTLB.entries * 4096;
+    load(
+      machine,
+      `
+      li t0, 0x80040000
+      mv t1, t0
+      li t3, 100
+      call sums
+      li t1, 0x80040000 + ${apart}
+      li t3, ${times / 200}
+      call sums
+    rest:
+      wfi
+      j rest
+    sums:
+      li t2, 100
+    again:
+      ld a0, 0(t0)
+      add s0, s0, a0
+      ld a1, 0(t1)
+      add s1, s1, a1
+      addi t2, t2, -1
+      bnez t2, again
+      addi t3, t3, -1
+      xori t4, t3, 5
+      addi t4, t4, 3
+      xori t4, t4, 7
+      bnez t3, sums
+      ret
+    `,
+    );
+    mapAgain(machine, apart / 2 ** 20);
+    machine.step(50_000);
+    const { regions } = translator.statistics;
+    machine.step(times * 4 + 50_000);
+    const missed = Number(machine.hart.get('regionExits', REGION_STATUS.missed));
+    expect(missed).toBeGreaterThan(isAnew ? 2000 : times / 2);
+    expect(missed).toBeLessThan(10_000);
+    expect(translator.statistics.regions > regions).toBe(isAnew);
   });
 
   it('removes regions that are left at once', () => {

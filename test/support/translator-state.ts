@@ -5,6 +5,7 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'later',
   'traceLeft',
   'regionsRemoved',
+  'fetchEpoch',
   // They mean nothing while an address is still to be fetched from.
   'op',
   'page',

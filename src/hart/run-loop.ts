@@ -519,9 +519,15 @@ class RunLoop {
     this.#load('op');
     this.#call(code, 'fetchCrossing');
     this.#load('status').op('i32.eqz').if();
-    code.get(hart).i32(HART_OFFSETS.scratchOps).op('i32.add').tee(scratch);
+    code.get(hart).i32(HART_OFFSETS.scratchOps).op('i32.add').set(scratch);
+    this.#load('crossingWord');
+    this.#load('trapValue').op('i32.ne').if();
+    code.get(scratch);
     this.#load('trapValue');
     this.#call(code, 'decodeWord');
+    code.get(hart);
+    this.#load('trapValue').memory('i32.store', HART_OFFSETS.crossingWord);
+    code.end();
     code.get(hart).get(scratch).get(scratch).memory('i32.load16_u', OP.handler).callIndirect(this.#callees.slowType);
     this.#load('status').op('i32.eqz').if();
     retire(code, hart);

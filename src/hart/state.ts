@@ -136,6 +136,7 @@ export const HART_FIELDS = {
     'times that regions answered, by REGION_STATUS; at 4 those not entered for want of budget',
     6,
   ),
+  crossingWord: exec('u32', 'encoding that scratchOps was decoded from; 0: none'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
 

@@ -37,17 +37,18 @@ export class GuestCode {
     return hits ? view.getUint32(entry + FTLB.page, true) : 0;
   }
 
-  /** The encoding at an offset in a decoded page, 16 or 32 bits; null for what lies over the page's end. */
-  wordAt(page: number, offset: number): number | null {
+  /** The encoding at an offset in a decoded page, 16 or 32 bits; null for what goes on in a next page that is 0. */
+  wordAt(page: number, offset: number, next = 0): number | null {
     const source = page + DECODED_PAGE.source + offset;
     const low = this.#view.getUint16(source, true);
     if ((low & 3) !== 3) return low;
-    return offset + 4 > PAGE_BYTES ? null : this.#view.getUint32(source, true);
+    if (offset + 4 <= PAGE_BYTES) return this.#view.getUint32(source, true);
+    return next === 0 ? null : (low | (this.#view.getUint16(next + DECODED_PAGE.source, true) << 16)) >>> 0;
   }
 
-  /** The instruction at an offset in a decoded page; null for what is illegal, or lies over the page's end. */
-  instruction(page: number, offset: number): Decoded | null {
-    const word = this.wordAt(page, offset);
+  /** The instruction there; null for what is illegal too. */
+  instruction(page: number, offset: number, next = 0): Decoded | null {
+    const word = this.wordAt(page, offset, next);
     return word === null ? null : decode(word);
   }
 
@@ -64,6 +65,12 @@ export class GuestCode {
     const { kind } = flowOf(decoded);
     if (kind === 'indirect') return 'computed';
     return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
+  }
+
+  /** Whether an op is of an instruction that goes on in the next page. */
+  isCrossing(op: number): boolean {
+    const page = this.pageOfOp(op);
+    return op - page === (DECODED_PAGE.ops - 1) * DECODED_PAGE.opBytes && this.lengthAt(page, op) === 4;
   }
 
   /** Whether a region begins at an op. */

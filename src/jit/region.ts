@@ -208,6 +208,11 @@ export class RegionFormer {
     return { page, offset: from - distance * PAGE_BYTES };
   }
 
+  /** The decoded page in which an instruction (its op) ends that begins in another; 0 where none does. */
+  #nextPage(at: number, op: number): number {
+    return this.#code.isCrossing(op) ? (this.#place(at + 2)?.page ?? 0) : 0;
+  }
+
   #heat(at: number): number {
     const place = this.#place(at);
     return place === null ? 0 : this.#profile.heat(place.page + place.offset * 4);
@@ -228,7 +233,7 @@ export class RegionFormer {
       if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op)) return [];
       const isCold = this.#profile.heat(op) === 0;
       if (isCold && this.#cold >= MAX_COLD_INSNS) return [];
-      const decoded = this.#code.instruction(place.page, place.offset);
+      const decoded = this.#code.instruction(place.page, place.offset, this.#nextPage(at, op));
       if (decoded === null || !isTranslatable(decoded)) {
         this.#bails.add(at);
         const behind = at + (decoded?.insn.length ?? 0);
@@ -304,9 +309,11 @@ export class RegionFormer {
     const used = new Map<number, number>();
     const { offset } = this.#entry;
     for (const block of blocks.values()) {
-      for (const { at } of block.insns) {
-        const distance = Math.floor((offset + at) / PAGE_BYTES);
-        used.set(distance, this.#pages.get(distance) ?? 0);
+      for (const { at, decoded } of block.insns) {
+        for (const byte of [at, at + decoded.insn.length - 1]) {
+          const distance = Math.floor((offset + byte) / PAGE_BYTES);
+          used.set(distance, this.#pages.get(distance) ?? 0);
+        }
       }
     }
     return used;

@@ -389,7 +389,8 @@ export class RegionTranslator implements Translator {
     return [...region.blocks.values()].every(({ insns }) =>
       insns.every(({ at, decoded }) => {
         const place = placeIn(region, at);
-        return place !== null && this.#code.wordAt(place.page, place.offset) === decoded.word;
+        const next = placeIn(region, at + decoded.insn.length - 1)?.page;
+        return place !== null && this.#code.wordAt(place.page, place.offset, next) === decoded.word;
       }),
     );
   }

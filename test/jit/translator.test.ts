@@ -343,6 +343,49 @@ describe('the translator', () => {
     expect((translator.statistics.executed - executed) / (translator.statistics.visits - visits)).toBeGreaterThan(500);
   });
 
+  it('translates an instruction that goes over to the next page, and sees either half change', () => {
+    const at = 0xffe;
+    // Compressed, as the assembler writes them: the long one is the first that is not aligned.
+    const source = (long: string): string => `
+      j again
+    .org ${at - 8}
+    again:
+      c.addi s0, 1
+      c.nop
+      c.nop
+      c.nop
+      ${long}
+      addi s3, s3, 1
+      j again
+    `;
+    const { machine, translator } = translating();
+    const other = new InterpreterMachine();
+    for (const one of [machine, other]) load(one, source('addi s1, s1, 257'));
+    for (const long of ['addi s1, s1, 513', 'addi s2, s2, 513']) {
+      machine.step(4000);
+      translator.review();
+      const { visits, executed } = translator.statistics;
+      machine.step(6000);
+      translator.review();
+      expect((translator.statistics.executed - executed) / (translator.statistics.visits - visits)).toBeGreaterThan(
+        500,
+      );
+      other.step(10_000);
+      expectSame(machine, other);
+      // First the half in the second page, then both.
+      const { bytes } = assemble(source(long), { base: Number(BASE) });
+      for (const one of [machine, other]) {
+        const ram = one.writableMemory();
+        for (let i = at; i < at + 4; i++) ram.setUint8(i, bytes[i] ?? 0);
+        one.hart.fence('fence.i');
+      }
+    }
+    machine.step(5000);
+    other.step(5000);
+    expectSame(machine, other);
+    expect(machine.hart.get('x', 18)).not.toBe(0n);
+  });
+
   it.each([
     [2000, 'stays as it is', 1600, 2000],
     [40_000, 'is translated anew', 2000, 10_000],

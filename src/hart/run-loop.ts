@@ -2,6 +2,7 @@
 import type { Code, Label } from '../wasm/code.ts';
 import type { FunctionType, Module } from '../wasm/module.ts';
 import { SPECIAL } from './handlers.ts';
+import { JumpCache } from './jump-cache.ts';
 import { retire } from './lower-slow.ts';
 import {
   ARENA,
@@ -56,9 +57,6 @@ export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fa
   module.export('run', index);
 }
 
-/** Beside the values of REGION_STATUS. */
-const NO_BUDGET = 4;
-
 /**
  * `region(hart, count, entry) -> REGION_STATUS`: runs at most `count` instructions, from one of its entries (REGION.entry)
  * on; gives back the rest as `fast` does.
@@ -88,6 +86,7 @@ class RunLoop {
   readonly #before: number;
   /** LEFT. */
   readonly #left: number;
+  readonly #jumpCache: JumpCache;
 
   constructor(code: Code, call: Call, callees: Callees) {
     this.#code = code;
@@ -100,6 +99,7 @@ class RunLoop {
     this.#slice = code.local('i32');
     this.#before = code.local('i32');
     this.#left = code.local('i32');
+    this.#jumpCache = new JumpCache(code, this.#hart);
   }
 
   emit(): void {
@@ -294,15 +294,15 @@ class RunLoop {
       .op('i32.add')
       .set(record);
     this.#checkRegion(record, status, { outer, original });
-    this.#findInJumpCache(next);
-    this.#fillJumpCache(next, record);
+    this.#jumpCache.find(next);
+    this.#jumpCache.fill(next, record);
     const again = code.loop();
     this.#visit(next, record, status);
     // State.op and state.page are of no use to the next region, and are not set in front of it.
     code.get(status).op('i32.eqz').if();
     this.#takeSlice(outer);
-    this.#findInJumpCache(next);
-    this.#pushIsInJumpCache(next);
+    this.#jumpCache.find(next);
+    this.#jumpCache.pushHits(next, this.#slice);
     code.get(next).memory('i32.load', JUMP_CACHE.record).set(record).brIf(again);
     code.end();
     code.end(); // again
@@ -335,7 +335,7 @@ class RunLoop {
     code.get(budget).i32(QUANTUM).op('i32.le_s').get(budget);
     this.#load('remaining').op('i32.le_s', 'i32.and');
     this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(outer);
-    code.i32(NO_BUDGET).set(status);
+    code.i32(REGION_STATUS.noBudget).set(status);
     this.#countExit(status);
     code.br(original).end();
     this.#pushIsElsewhere(record);
@@ -373,45 +373,6 @@ class RunLoop {
     code.get(status).i32(REGION_STATUS.gated).op('i32.eq').if();
     this.#addTo(record, REGION.gated, () => code.i32(1));
     code.end();
-  }
-
-  /** Sets a local to where the region at the pc is in the jump cache, if it is there. */
-  #findInJumpCache(entry: number): void {
-    const code = this.#code;
-    const pc = code.local('i32');
-    const shift = Math.log2(JUMP_CACHE.entryBytes) - 1;
-    this.#load('pc').tee(pc).i32(shift).op('i32.shl');
-    code
-      .get(pc)
-      .i32(JUMP_CACHE.foldBits - shift)
-      .op('i32.shr_u', 'i32.xor');
-    code.i32((JUMP_CACHE.entries - 1) * JUMP_CACHE.entryBytes).op('i32.and');
-    code.get(this.#hart).op('i32.add').i32(ARENA.jumpCache).op('i32.add').set(entry);
-  }
-
-  /** Pushes whether the region at the pc is there, in place, and may be entered with what is left of the quantum. */
-  #pushIsInJumpCache(entry: number): void {
-    const code = this.#code;
-    const hart = this.#hart;
-    code.get(entry).memory('i64.load', JUMP_CACHE.pc).get(hart).memory('i64.load', HART_OFFSETS.pc).op('i64.eq');
-    code.get(entry).memory('i64.load', JUMP_CACHE.epoch).get(hart).memory('i64.load', HART_OFFSETS.fetchEpoch);
-    code.op('i64.eq', 'i32.and').get(entry).memory('i32.load', JUMP_CACHE.ftlb);
-    this.#load('ftlb').op('i32.eq', 'i32.and');
-    code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).get(this.#slice).op('i32.le_s', 'i32.and');
-  }
-
-  /** From the record of the region at the pc, just found in its place. */
-  #fillJumpCache(entry: number, record: number): void {
-    const code = this.#code;
-    const hart = this.#hart;
-    code.get(entry).get(hart).memory('i64.load', HART_OFFSETS.pc).memory('i64.store', JUMP_CACHE.pc);
-    code.get(entry).get(hart).memory('i64.load', HART_OFFSETS.fetchEpoch).memory('i64.store', JUMP_CACHE.epoch);
-    code.get(entry);
-    this.#load('ftlb').memory('i32.store', JUMP_CACHE.ftlb);
-    code.get(entry).get(record).memory('i32.store', JUMP_CACHE.record);
-    code.get(entry).get(record).memory('i32.load', REGION.entry).memory('i32.store', JUMP_CACHE.entry);
-    code.get(entry).get(record).memory('i32.load', REGION.slot).memory('i32.store16', JUMP_CACHE.slot);
-    code.get(entry).get(record).memory('i32.load', REGION.minBudget).memory('i32.store16', JUMP_CACHE.minBudget);
   }
 
   /** Pushes whether a region's pages may be in other places than when that was last looked at. */

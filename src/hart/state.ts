@@ -131,11 +131,7 @@ export const HART_FIELDS = {
     'counts whatever may have changed which decoded pages addresses have, or where regions begin; never 0',
   ),
   regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
-  regionExits: exec(
-    'u64',
-    'times that regions answered, by REGION_STATUS; at 4 those not entered for want of budget',
-    6,
-  ),
+  regionExits: exec('u64', 'times that regions answered, by REGION_STATUS', 6),
   crossingWord: exec('u32', 'encoding that scratchOps was decoded from; 0: none'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
@@ -376,16 +372,18 @@ export const JUMP_CACHE = {
   minBudget: 30,
 } as const;
 
-/** What a region answers. The state is exact in each case. */
+/** What a region answers, or the run loop for it. The state is exact in each case. */
 export const REGION_STATUS = {
   /** Go on at state.pc. */
   left: 0,
   /** The instruction at state.pc needs its slow form. */
   bailed: 1,
-  /** Nothing was executed: a page of the region is not where it was. */
+  /** It was not entered: a page of it is not where it was. */
   refused: 2,
   /** As bailed, because the data TLB does not have the page of an access. */
   missed: 3,
+  /** It was not entered: fewer instructions may be executed than it needs. */
+  noBudget: 4,
   /** As bailed, because FP_GATE.fast is clear. */
   gated: 5,
 } as const;

@@ -94,8 +94,11 @@ const STRAIGHT_ENTRY_BYTES = 512;
 const MAX_CHANGES = 8;
 /** What the counters in the hart's regionExits count. */
 const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
-/** What an entry that did not pay counts as: it is tried again, but not soon, as what it does seldom changes. */
-const UNPROFITABLE = MAX_CHANGES * 2 ** 20;
+/**
+ * What an entry that did not pay counts as, in changes. At first its region may have been formed from too few traces, and
+ * it is soon tried again; the next time that takes four halvings more.
+ */
+const UNPROFITABLE = { first: 2 * MAX_CHANGES, growth: 16, most: MAX_CHANGES * 2 ** 20 } as const;
 /** Jobs that may be under way. */
 export const MAX_JOBS = 4;
 /** Entries that may wait; when there are more all are forgotten. */
@@ -142,6 +145,8 @@ export class RegionTranslator implements Translator {
   readonly #checking = new Set<number>();
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
+  /** How often an entry did not pay. */
+  readonly #unprofitable = new Map<number, number>();
 
   constructor(
     place: TranslatorPlace,
@@ -252,7 +257,7 @@ export class RegionTranslator implements Translator {
     if (isOften(gated, unit.gated) && this.#choose(this.#checking, unit)) return false;
     if (insns >= (visits + refusals) * minInsnsPerVisit) return true;
     this.statistics.unprofitable += 1;
-    this.#ban(entry.op, UNPROFITABLE);
+    this.#banUnprofitable(entry.op);
     const isLast = unit.entries.size === 1;
     this.#units.removeEntry(unit, entry);
     return !isLast;
@@ -286,6 +291,13 @@ export class RegionTranslator implements Translator {
   #ban(op: number, times: number): void {
     if (this.#changes.size > REGION.count) this.#changes.clear();
     this.#changes.set(op, (this.#changes.get(op) ?? 0) + times);
+  }
+
+  #banUnprofitable(op: number): void {
+    if (this.#unprofitable.size > REGION.count) this.#unprofitable.clear();
+    const times = this.#unprofitable.get(op) ?? 0;
+    this.#unprofitable.set(op, times + 1);
+    this.#ban(op, Math.min(UNPROFITABLE.first * UNPROFITABLE.growth ** times, UNPROFITABLE.most));
   }
 
   #pardon(): void {

@@ -11,8 +11,6 @@ import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { TRANSLATOR_STATE } from '../support/translator-state.ts';
 
 const BASE = 0x8000_0000n;
-/** Beside REGION_STATUS in the hart's regionExits. */
-const FOR_WANT_OF_BUDGET = 4;
 const EAGER: Partial<TranslatorOptions> = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, minInsnsPerVisit: 0 };
 /** Sums an array of eight doublewords, for ever, by a function that a loop calls. */
 const SUMS = `
@@ -459,7 +457,7 @@ describe('the translator', () => {
     const [left = 0, bailed = 0] = [0, 1].map((i) => Number(machine.hart.get('regionExits', i)));
     expect({ regions, bailed }).toEqual({ regions: 1, bailed: 0 });
     // What a quantum has no room for begins the next one: only the end of the whole is interpreted.
-    expect(Number(machine.hart.get('regionExits', FOR_WANT_OF_BUDGET))).toBeLessThan(10);
+    expect(Number(machine.hart.get('regionExits', REGION_STATUS.noBudget))).toBeLessThan(10);
     expect(bytes / insns).toBeLessThan(60);
     // Each quantum ends a visit.
     expect(left).toBeLessThan(1.1 * (1_000_000 / 8192));

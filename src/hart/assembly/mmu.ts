@@ -107,8 +107,6 @@ const MACHINE_FETCH_CONTEXT: u32 = 2;
 const FETCH_BIT: u32 = DTLB_CONTEXTS;
 /** As a fill byte: every tag has its low bit set, so no page address equals it. */
 const EMPTY_BYTE: u8 = 1;
-/** What an entry of either kind begins with: its tags, of DTLB two; in FTLB the page of none is behind the tag. */
-const TAG_BYTES: u32 = 16;
 
 // What `translate` found.
 
@@ -322,9 +320,11 @@ function emptyTable(table: u32, at: u32, lengthBytes: u32): bool {
     memory.fill(at, EMPTY_BYTE, lengthBytes);
     return true;
   }
+  // An entry of either kind begins with its tags: of DTLB two, in FTLB the page of none is behind the tag.
   for (let i: u32 = 0; i < fills; i++) {
     const entry = load<u32>(logged(table, i), ARENA_TLB_LOG);
-    memory.fill(entry, EMPTY_BYTE, TAG_BYTES);
+    store<u64>(entry, DTLB_EMPTY, DTLB_READ_TAG);
+    store<u64>(entry, DTLB_EMPTY, DTLB_WRITE_TAG);
   }
   return true;
 }

@@ -112,7 +112,7 @@ class RunLoop {
     this.#fetch(outer);
     const inner = code.loop();
     this.#runFast(outer, refetch, inner);
-    this.#runSlow(outer, inner);
+    this.#runSlow(outer, refetch, inner);
     code.end(); // inner
     code.end(); // refetch
     code.end(); // outer
@@ -221,11 +221,15 @@ class RunLoop {
     this.#load('remaining').get(this.#before).op('i32.eq', 'i32.and').brIf(outer);
   }
 
-  /** With nothing left to execute a fetch, and its fault, belong to the next slice. */
   #fetchIfAsked(outer: Label, refetch: Label): void {
     this.#code.get(this.#reason).i32(FAST.fetch).op('i32.eq').if();
-    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
+    this.#goAndFetch(outer, refetch);
     this.#code.end();
+  }
+
+  /** With nothing left to execute a fetch, and its fault, belong to the next slice. */
+  #goAndFetch(outer: Label, refetch: Label): void {
+    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
   }
 
   /**
@@ -286,13 +290,8 @@ class RunLoop {
     const original = code.block();
     const dispatch = code.loop();
     this.#takeSlice(outer);
-    this.#load('op')
-      .memory('i32.load', OP.imm)
-      .get(this.#hart)
-      .op('i32.add')
-      .i32(ARENA.regions)
-      .op('i32.add')
-      .set(record);
+    this.#load('op').memory('i32.load', OP.imm);
+    code.get(this.#hart).op('i32.add').i32(ARENA.regions).op('i32.add').set(record);
     this.#checkRegion(record, status, { outer, original });
     this.#jumpCache.find(next);
     this.#jumpCache.fill(next, record);
@@ -367,12 +366,11 @@ class RunLoop {
       code.get(before);
       this.#load('remaining').op('i32.sub');
     });
-    code.get(status).i32(REGION_STATUS.missed).op('i32.eq').if();
-    this.#addTo(record, REGION.misses, () => code.i32(1));
-    code.end();
-    code.get(status).i32(REGION_STATUS.gated).op('i32.eq').if();
-    this.#addTo(record, REGION.gated, () => code.i32(1));
-    code.end();
+    for (const [reason, counter] of [['missed', REGION.misses] as const, ['gated', REGION.gated] as const]) {
+      code.get(status).i32(REGION_STATUS[reason]).op('i32.eq').if();
+      this.#addTo(record, counter, () => code.i32(1));
+      code.end();
+    }
   }
 
   /** Pushes whether a region's pages may be in other places than when that was last looked at. */
@@ -432,7 +430,7 @@ class RunLoop {
       .tee(entry)
       .memory('i64.load', FTLB.tag);
     code.get(hart).memory('i64.load', HART_OFFSETS.pc).i64(-4096n).op('i64.and', 'i64.ne').if();
-    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
+    this.#goAndFetch(outer, refetch);
     code.end();
     code.get(hart).get(entry).memory('i32.load', FTLB.page).memory('i32.store', HART_OFFSETS.page);
     code.get(hart);
@@ -444,7 +442,7 @@ class RunLoop {
     code.op('i32.shl', 'i32.add').memory('i32.store', HART_OFFSETS.op);
   }
 
-  #runSlow(outer: Label, inner: Label): void {
+  #runSlow(outer: Label, refetch: Label, inner: Label): void {
     const code = this.#code;
     const hart = this.#hart;
     const [handler, op] = [code.local('i32'), code.local('i32')];
@@ -460,7 +458,7 @@ class RunLoop {
     code.tee(op).memory('i32.load16_u', OP.handler).set(handler);
     code.end();
     code.get(handler).i32(SPECIAL.crossing).op('i32.eq').if();
-    this.#runCrossing(outer);
+    this.#runCrossing(outer, refetch);
     code.else();
     code.get(hart).get(op).get(handler).callIndirect(this.#callees.slowType);
     this.#load('status').op('i32.eqz').if();
@@ -472,8 +470,11 @@ class RunLoop {
     this.#load('exitReason').op('return');
   }
 
-  /** An instruction over the end of its page runs from the scratch op, in its slow form. */
-  #runCrossing(outer: Label): void {
+  /**
+   * An instruction over the end of its page runs from the scratch op, in its slow form. The quantum goes on: it does in
+   * translated code, too, and the clock is to be looked at behind the same instructions.
+   */
+  #runCrossing(outer: Label, refetch: Label): void {
     const code = this.#code;
     const hart = this.#hart;
     const scratch = code.local('i32');
@@ -492,7 +493,7 @@ class RunLoop {
     code.get(hart).get(scratch).get(scratch).memory('i32.load16_u', OP.handler).callIndirect(this.#callees.slowType);
     this.#load('status').op('i32.eqz').if();
     retire(code, hart);
-    code.br(outer);
+    this.#goAndFetch(outer, refetch);
     code.end();
     code.end();
   }

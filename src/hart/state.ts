@@ -17,8 +17,11 @@ export interface Field {
 const arch = (type: FieldType, doc: string, count = 1): Field => ({ type, count, kind: 'arch', doc });
 const exec = (type: FieldType, doc: string, count = 1): Field => ({ type, count, kind: 'exec', doc });
 
-/** Of TLBs: four data contexts, three fetch contexts (DTLB, FTLB). */
-const TLB_TABLES = 7;
+/** Tables of the data TLB: U, S with SUM clear, S with SUM set, M or bare, in this order. */
+const DATA_CONTEXTS = 4;
+/** Tables of the fetch TLB: U, S, M. */
+const FETCH_CONTEXTS = 3;
+const TLB_TABLES = DATA_CONTEXTS + FETCH_CONTEXTS;
 
 export const HART_FIELDS = {
   x: arch('u64', 'integer registers; x[0] is always 0', 32),
@@ -128,7 +131,7 @@ export const HART_FIELDS = {
   traceLeft: exec('u32', 'instructions of the trace under way that are still to come'),
   fetchEpoch: exec(
     'u64',
-    'counts whatever may have changed which decoded pages addresses have, or where regions begin; never 0',
+    'counts whatever may have changed which decoded pages addresses have, or where regions begin',
   ),
   regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
   regionExits: exec('u64', 'times that regions answered, by REGION_STATUS', 6),
@@ -245,11 +248,10 @@ export const DTLB = {
   addend: 16,
   /** No page address has a low bit set. */
   empty: 1n,
-  /** Contexts, in the order of their tables: U, S with SUM clear, S with SUM set, M or bare. */
-  contexts: 4,
+  contexts: DATA_CONTEXTS,
 } as const;
 
-/** The fetch TLB: virtual page -> decoded page, direct-mapped, one table per context (U, S, M). */
+/** The fetch TLB: virtual page -> decoded page, direct-mapped, one table per context. */
 export const FTLB = {
   entries: 4096,
   entryBytes: 16,
@@ -257,12 +259,12 @@ export const FTLB = {
   /** u32: host offset of the decoded page's first op. */
   page: 8,
   empty: 1n,
-  contexts: 3,
+  contexts: FETCH_CONTEXTS,
 } as const;
 
 /**
- * For each table the entries that were filled: an address space is left after some dozens as a rule, and emptying those
- * takes a tenth of the time that emptying the table does.
+ * For each table the entries that were filled: an address space is left after some dozens as a rule, and only those are
+ * emptied.
  */
 export const TLB_LOG = { tables: TLB_TABLES, entries: 512 } as const;
 

@@ -78,7 +78,7 @@ const JOINING_INSNS = 100;
  * which it calls libraries, go over megabytes.
  */
 const REACH = 2 ** 30;
-const MAX_PAGES = Math.min(6, REGION.maxPages);
+const MAX_PAGES = 1 + REGION.maxPages;
 const MAX_GUESSES = 12;
 const MAX_RETURNS = 4;
 /** Instructions taken in along paths that no trace has seen. */

@@ -133,7 +133,6 @@ export const HART_FIELDS = {
     'u64',
     'counts whatever may have changed which decoded pages addresses have, or where regions begin',
   ),
-  regionsRemoved: exec('u32', 'counts regions that were put out of their places'),
   regionExits: exec('u64', 'times that regions answered, by REGION_STATUS', 6),
   crossingWord: exec('u32', 'encoding that scratchOps was decoded from; 0: none'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),

@@ -219,13 +219,10 @@ export class Units {
     view.setBigUint64(op, isStale ? 0n : original, true);
   }
 
+  /** To who has found a region in its place before. */
   #tellRemoved(): void {
     const view = this.#view;
-    const { arena } = this.#place;
-    const removed = arena + HART_OFFSETS.regionsRemoved;
-    view.setUint32(removed, view.getUint32(removed, true) + 1, true);
-    // For the jump cache.
-    const epoch = arena + HART_OFFSETS.fetchEpoch;
+    const epoch = this.#place.arena + HART_OFFSETS.fetchEpoch;
     view.setBigUint64(epoch, view.getBigUint64(epoch, true) + 1n, true);
   }
 }

@@ -4,7 +4,6 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'traceDue',
   'later',
   'traceLeft',
-  'regionsRemoved',
   'fetchEpoch',
   // They mean nothing while an address is still to be fetched from.
   'op',

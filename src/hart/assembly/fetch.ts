@@ -40,7 +40,6 @@ import {
   H_PAGE,
   H_PC,
   H_PRIV,
-  H_REGIONS_REMOVED,
   H_TRAP_VALUE,
   REGION_EPOCH,
   REGION_FTLB,
@@ -127,16 +126,16 @@ function refillToExecute(va: u64): void {
  */
 export function regionIsInPlace(record: u32): u32 {
   const pc = load<u64>(hart, H_PC);
-  const removed = load<u32>(hart, H_REGIONS_REMOVED);
+  const epoch = load<u64>(hart, H_FETCH_EPOCH);
   const end = record + load<u32>(record, REGION_PAGES) * REGION_PAGE_BYTES;
   for (let at = record; at < end; at += REGION_PAGE_BYTES) {
     const va = (pc & PAGE_MASK) + <i64>load<i32>(at, REGION_PAGE);
     const page = load<u32>(at, REGION_PAGE + 4);
     if (pageInTlb(va) === page) continue;
     refillToExecute(va);
-    if (pageInTlb(va) !== page || load<u32>(hart, H_REGIONS_REMOVED) !== removed) return 0;
+    if (pageInTlb(va) !== page || load<u64>(hart, H_FETCH_EPOCH) !== epoch) return 0;
   }
-  store<u64>(record, load<u64>(hart, H_FETCH_EPOCH), REGION_EPOCH);
+  store<u64>(record, epoch, REGION_EPOCH);
   store<u64>(record, pc, REGION_PC);
   store<u32>(record, load<u32>(hart, H_FTLB), REGION_FTLB);
   return 1;

@@ -20,5 +20,6 @@ export { ExpectTimeoutError, VmConsole } from './vm-console.ts';
 export type { RunGoal, VmDeterministic } from './vm-deterministic.ts';
 export type { VmMemory } from './vm-memory.ts';
 export type { VmOptions } from './vm-options.ts';
+export { prepareVm } from './vm-prepare.ts';
 export { SEED_MAX } from './vm-recording.ts';
 export type { SaveOptions } from './vm-save.ts';

@@ -1,5 +1,5 @@
 /** Where the threads of a machine are: here each vCPU has a worker thread, and the main loop turns in libuv. */
-import { spawnWorker } from '../../src/actor/index.ts';
+import { prepareWorker, spawnWorker } from '../../src/actor/index.ts';
 import { type Thread, type ThreadKind, type ThreadWiring, wireServer } from '../../src/channel/threads.ts';
 import { type DeliveryObserver, type EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
@@ -32,16 +32,25 @@ export interface Placement {
   startTranslator?(wiring: ThreadWiring, onEnd: (error: ErrorRecord | null) => void): RunningThread;
 }
 
+/** The first modules of threads. */
+const VCPU = moduleAt('./virt-vcpu');
+const TRANSLATOR = moduleAt('../cpu/translator-thread');
+
+/** Starts threads of vCPUs ahead of time: the next machine takes them. */
+export function prepareVcpuThreads(count: number): void {
+  for (let i = 0; i < count; i++) prepareWorker(VCPU);
+}
+
 export const onThreads: Placement = {
   mainKind: 'libuv',
   clock: () => HostClock.stopped(),
   observerOf: () => undefined,
   driveMain: runInLibuv,
   startVcpu: (parameters, wiring, onEnd) => {
-    return spawnWorker({ module: moduleAt('./virt-vcpu'), exportName: 'virtVcpuMain', parameters }, wiring, onEnd);
+    return spawnWorker({ module: VCPU, exportName: 'virtVcpuMain', parameters }, wiring, onEnd);
   },
   startTranslator: (wiring, onEnd) => {
-    const code = { module: moduleAt('../cpu/translator-thread'), exportName: 'translatorMain', parameters: null };
+    const code = { module: TRANSLATOR, exportName: 'translatorMain', parameters: null };
     return spawnWorker(code, wiring, onEnd);
   },
 };

@@ -1,11 +1,11 @@
-/** The first module of every worker: loads the named code, runs it, and reports what it throws. */
+/** The first module of every worker: loads the named code, now or ahead of time, runs it, and reports what it throws. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Thread } from '../channel/threads.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { toErrorRecord } from '../util/errors.ts';
-import type { WorkerCode, WorkerFailure, WorkerMain, WorkerStart } from './worker.ts';
+import type { WorkerCode, WorkerFailure, WorkerMain, WorkerPreparation, WorkerStart } from './worker.ts';
 
-const start = workerData as WorkerStart;
+const given = workerData as WorkerStart | WorkerPreparation;
 
 function fail(thrown: unknown): void {
   parentPort?.postMessage({ type: 'worker.failed', error: toErrorRecord(thrown) } satisfies WorkerFailure);
@@ -32,7 +32,15 @@ async function load(code: WorkerCode): Promise<WorkerMain<unknown>> {
   return main as WorkerMain<unknown>;
 }
 
+function run({ code, wiring }: WorkerStart): void {
+  load(code)
+    .then((main) => main(code.parameters, new Thread(wiring)))
+    .catch(fail);
+}
+
 process.on('uncaughtException', fail);
-load(start.code)
-  .then((main) => main(start.code.parameters, new Thread(start.wiring)))
-  .catch(fail);
+if ('prepare' in given) {
+  parentPort?.once('message', run);
+  // That it cannot be loaded is told when it is asked for: nobody listens before.
+  import(given.prepare).catch(() => {});
+} else run(given);

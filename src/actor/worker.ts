@@ -25,10 +25,15 @@ export interface WorkerCode {
  */
 export type WorkerMain<P> = (parameters: P, thread: Thread) => void;
 
-/** What the worker's first module is handed. */
+/** What the worker's first module is handed: at once, or posted to it when it has been prepared. */
 export interface WorkerStart {
   readonly code: WorkerCode;
   readonly wiring: ThreadWiring;
+}
+
+/** What a worker that is prepared is handed instead: the module that it will need. */
+export interface WorkerPreparation {
+  readonly prepare: string;
 }
 
 /** What a worker posts before it dies of an error. */
@@ -48,6 +53,30 @@ export interface WorkerHandle {
   end(graceMs: number): Promise<void>;
   /** Ends the thread wherever it is. @returns settles when it has ended */
   terminate(): Promise<void>;
+}
+
+/** Workers that were prepared and not yet asked for, by their modules. */
+const prepared = new Map<string, Worker[]>();
+
+/**
+ * Starts a thread ahead of time, which loads a module and waits. The next spawnWorker() of that module takes it; as long
+ * as none does, it does not keep the process alive.
+ */
+export function prepareWorker(module: string): void {
+  const url = workerEntry(module);
+  const worker = newWorker({ workerData: { prepare: url } satisfies WorkerPreparation });
+  worker.unref();
+  const waiting = prepared.get(url) ?? [];
+  prepared.set(url, [...waiting, worker]);
+  worker.once('exit', () => void takePrepared(url, worker));
+}
+
+/** @param which left out: the first there is */
+function takePrepared(url: string, which?: Worker): Worker | undefined {
+  const waiting = prepared.get(url) ?? [];
+  const worker = which ?? waiting[0];
+  prepared.set(url, waiting.filter((one) => one !== worker));
+  return worker;
 }
 
 /**
@@ -114,20 +143,17 @@ export function workerExecArgv(execArgv: readonly string[]): readonly string[] |
 /** V8 would let each thread's grow to 48 MB, before it looks which of that is still used: hardly any. */
 const YOUNG_GENERATION_MB = 8;
 
+/** @throws ConfigError */
 function startWorker(start: WorkerStart): Worker {
-  const main = workerEntry(
-    new URL(`./worker-main${import.meta.url.endsWith('.js') ? '.js' : '.ts'}`, import.meta.url).href,
-  );
-  const options = {
-    name: start.wiring.name,
-    workerData: start,
-    transferList: portsOf(start.wiring),
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-  };
-  const execArgv = workerExecArgv(process.execArgv);
+  const transferList = portsOf(start.wiring);
+  const ready = takePrepared(start.code.module);
   try {
-    return newWorker(new URL(main), execArgv === undefined ? options : { ...options, execArgv: [...execArgv] });
+    if (ready === undefined) return newWorker({ name: start.wiring.name, workerData: start, transferList });
+    ready.ref();
+    ready.postMessage(start, transferList);
+    return ready;
   } catch (error) {
+    void ready?.terminate();
     throw new ConfigError(
       `thread ${start.wiring.name}`,
       `its parameters cannot be handed to a worker: ${toErrorRecord(error).message}`,
@@ -136,9 +162,14 @@ function startWorker(start: WorkerStart): Worker {
   }
 }
 
-function newWorker(main: URL, options: WorkerOptions): Worker {
+function newWorker(given: WorkerOptions): Worker {
+  const main = new URL(
+    workerEntry(new URL(`./worker-main${import.meta.url.endsWith('.js') ? '.js' : '.ts'}`, import.meta.url).href),
+  );
+  const options = { ...given, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } };
+  const execArgv = workerExecArgv(process.execArgv);
   try {
-    return new Worker(main, options);
+    return new Worker(main, execArgv === undefined ? options : { ...options, execArgv: [...execArgv] });
   } catch (error) {
     // Options of V8 and of the process can be inherited but not named; they hold for all of its threads anyway.
     if (!(error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_INVALID_EXEC_ARGV')) throw error;

@@ -7,7 +7,7 @@ import { defaultGuest } from '../guest/default-guest.ts';
 import { lineProgress } from '../guest/progress.ts';
 import { loadImages } from './images.ts';
 import { openLog, openSink } from './log.ts';
-import { helpText, parseOptions } from './options.ts';
+import { helpText, type Options, parseOptions } from './options.ts';
 import { type Machine, type MachineOptions, machineOptions, runMachine } from './run.ts';
 import { createSaving, saveOnSignal } from './saving.ts';
 import { openSerial } from './serial.ts';
@@ -20,6 +20,8 @@ export interface Host {
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly createVm: (options: MachineOptions) => Promise<Machine>;
+  /** Begins with what a machine needs before its images are read. */
+  readonly prepareVm?: (options: { readonly harts: number }) => void;
 }
 
 /** Errors that say to the user what is wrong, and what to do. */
@@ -46,6 +48,7 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
   if (options.help) host.stdout.write(helpText());
   if (options.version) host.stdout.write(`bottomhalf ${packageVersion()}\n`);
   if (options.help || options.version) return 0;
+  if (isThreaded(options)) host.prepareVm?.(options);
   const images = await loadImages(options, () =>
     defaultGuest({ env: host.env, progress: lineProgress(host.stderr), signal: ending.signal }),
   );
@@ -75,6 +78,11 @@ async function command(args: readonly string[], host: Host, ending: Ending): Pro
     log.close();
     record?.close();
   }
+}
+
+/** Whether the machine will have threads. A saved one says itself how many. */
+function isThreaded({ seed, record, replay, restore }: Options): boolean {
+  return [seed, record, replay, restore].every((option) => option === undefined);
 }
 
 /** How the user ends the command before the guest does. */

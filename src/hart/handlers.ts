@@ -217,24 +217,21 @@ const built = build();
 export const HANDLERS: readonly Handler[] = built.handlers;
 export const HANDLER_COUNT: number = FIRST_INSTRUCTION + built.handlers.length;
 
-/** Writes the op of an instruction at host offset `at`. @param word the instruction's bits */
-export function writeOp(view: DataView, at: number, insn: Insn, word: number): void {
+/** The op of an instruction, as two words; from OP.imm on stands the second. @param word the instruction's bits */
+export function packOp(insn: Insn, word: number): { readonly op: number; readonly imm: number } {
   const family = built.families.get(insn);
   if (family === undefined) throw new Error(`${insn.name} has no handler`);
   const rdIsZero = family.rd !== null && extractOperand(family.rd, word) === 0;
-  const writer = rdIsZero && !family.pure ? choose(family, family.rdZero, word) : choose(family, family.plain, word);
-  let low = writer.handler;
-  let high = 0;
-  if (rdIsZero && family.pure) low = insn.length === 2 ? SPECIAL.nop2 : SPECIAL.nop4;
-  else {
-    for (const packer of writer.packers) {
-      const value = extractOperand(packer.operand, word) << packer.shift;
-      if (packer.word === 0) low |= value;
-      else high |= value;
-    }
+  if (rdIsZero && family.pure) return { op: insn.length === 2 ? SPECIAL.nop2 : SPECIAL.nop4, imm: 0 };
+  const writer = choose(family, rdIsZero ? family.rdZero : family.plain, word);
+  let op = writer.handler;
+  let imm = 0;
+  for (const packer of writer.packers) {
+    const value = extractOperand(packer.operand, word) << packer.shift;
+    if (packer.word === 0) op |= value;
+    else imm |= value;
   }
-  view.setInt32(at + OP.imm, high, true);
-  view.setInt32(at, low, true);
+  return { op, imm };
 }
 
 function choose(family: Family, writers: readonly OpWriter[], word: number): OpWriter {

@@ -10,9 +10,14 @@ import { flowOf, linkOf } from './instructions.ts';
 
 export const PAGE_BYTES = 4096;
 
+type JumpKind = 'computed' | 'call' | 'other';
+/** Instruction words of which it is kept what kind of jump they are. */
+const MAX_KINDS = 4096;
+
 export class GuestCode {
   readonly #view: DataView;
   readonly #arena: number;
+  readonly #kinds = new Map<number, JumpKind>();
 
   constructor(memory: WebAssembly.Memory, arena: number) {
     this.#view = new DataView(memory.buffer);
@@ -22,8 +27,8 @@ export class GuestCode {
   /** The decoded page in which an op of the pool lies; 0 for one that is no such op. */
   pageOfOp(op: number): number {
     const pages = this.#arena + ARENA.pages;
-    const index = Math.floor((op - pages) / DECODED_PAGE.lengthBytes);
-    if (index < 0 || index >= DECODED_PAGE.pool) return 0;
+    if (op < pages || op >= pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes) return 0;
+    const index = ((op - pages) / DECODED_PAGE.lengthBytes) | 0;
     const page = pages + index * DECODED_PAGE.lengthBytes;
     return op - page < DECODED_PAGE.endOp ? page : 0;
   }
@@ -59,12 +64,15 @@ export class GuestCode {
   }
 
   /** What kind of jump the instruction of an op is: one to where a register says, a call, or any other. */
-  kindOfJump(page: number, op: number): 'computed' | 'call' | 'other' {
-    const decoded = page === 0 ? null : this.instruction(page, (op - page) / (DECODED_PAGE.opBytes / 2));
-    if (decoded === null) return 'other';
-    const { kind } = flowOf(decoded);
-    if (kind === 'indirect') return 'computed';
-    return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
+  kindOfJump(page: number, op: number): JumpKind {
+    const word = page === 0 ? null : this.wordAt(page, (op - page) / (DECODED_PAGE.opBytes / 2));
+    if (word === null) return 'other';
+    const known = this.#kinds.get(word);
+    if (known !== undefined) return known;
+    const kind = kindOf(decode(word));
+    if (this.#kinds.size >= MAX_KINDS) this.#kinds.clear();
+    this.#kinds.set(word, kind);
+    return kind;
   }
 
   /** Whether an op is of an instruction that goes on in the next page. */
@@ -83,4 +91,11 @@ export class GuestCode {
     const handler = this.#view.getUint16(op + OP.handler, true);
     return handler > SPECIAL.region || handler === SPECIAL.nop2 || handler === SPECIAL.nop4;
   }
+}
+
+function kindOf(decoded: Decoded | null): JumpKind {
+  if (decoded === null) return 'other';
+  const { kind } = flowOf(decoded);
+  if (kind === 'indirect') return 'computed';
+  return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
 }

@@ -82,10 +82,10 @@ export interface TranslatorStatistics {
 
 /** An instruction of a trace: low halves of where it begins and ends, its op, and its decoded page. */
 interface Step {
-  readonly lo: number;
-  readonly op: number;
-  readonly page: number;
-  readonly end: number;
+  lo: number;
+  op: number;
+  page: number;
+  end: number;
 }
 
 /** A trace without a jump is of long straight code: what begins a piece of so many bytes is an entry, or the trace. */
@@ -140,9 +140,13 @@ export class RegionTranslator implements Translator {
   readonly #jobs: (readonly Plan[])[] = [];
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
+  /** Whether one of them may be urgent. */
+  #mayBeUrgent = false;
   /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
   readonly #refilling = new Set<number>();
   readonly #checking = new Set<number>();
+  /** Of the trace that is looked at: two instructions that follow each other. */
+  readonly #steps: [Step, Step] = [newStep(), newStep()];
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
   /** How often an entry did not pay. */
@@ -189,30 +193,34 @@ export class RegionTranslator implements Translator {
     const base = this.#place.arena + ARENA.trace;
     const { everything, leftWeight } = this.#options;
     this.statistics.traces += 1;
-    let previous: Step | null = null;
-    let onTheWay: Step | null = null;
-    let isStraight = true;
+    // There are thousands of traces a second: nothing is allocated for a step.
+    let [step, previous] = this.#steps;
+    let onTheWay = 0;
+    let isStraight = length === TRACE.length;
     for (let i = 0; i < length; i++) {
       const lo = view.getUint32(base + i * TRACE.entryBytes, true);
       const op = view.getUint32(base + i * TRACE.entryBytes + 4, true);
       const page = this.#code.pageOfOp(op);
       if (page === 0) return;
       this.#profile.see(op);
-      const step: Step = { lo, op, page, end: (lo + this.#code.lengthAt(page, op)) >>> 0 };
-      if (previous === null) {
+      step.lo = lo;
+      step.op = op;
+      step.page = page;
+      step.end = (lo + this.#code.lengthAt(page, op)) >>> 0;
+      if (i === 0) {
         // In the middle of a loop, say: one more region of the same loop would be entered there, and be a worse one.
         const isBetween = left === LEFT.aside && atRegion;
         if ((left !== LEFT.not && !isBetween) || everything) this.#arrive(op, lo, leftWeight);
-        onTheWay = step;
       } else if (lo !== previous.end) {
         isStraight = false;
         this.#jumped(previous, step);
-      } else if (((lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = step;
-      previous = step;
+      } else if (((lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = i;
+      [step, previous] = [previous, step];
     }
-    // A piece of a trace shows nothing straight.
-    if (length < TRACE.length) isStraight = false;
-    if (isStraight && onTheWay !== null) this.#arrive(onTheWay.op, onTheWay.lo, leftWeight);
+    if (isStraight) {
+      const at = base + onTheWay * TRACE.entryBytes;
+      this.#arrive(view.getUint32(at + 4, true), view.getUint32(at, true), leftWeight);
+    }
     this.#compileIfDue();
     this.#install();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
@@ -276,6 +284,7 @@ export class RegionTranslator implements Translator {
 
   #wait(op: number, lo: number, arrivals: number): void {
     if (this.#waiting.size >= MAX_WAITING) this.#waiting.clear();
+    this.#mayBeUrgent ||= arrivals >= this.#options.urgent;
     this.#waiting.set(op, { lo, arrivals });
   }
 
@@ -328,9 +337,11 @@ export class RegionTranslator implements Translator {
   #compileIfDue(): void {
     const { batch, urgent } = this.#options;
     if (this.#waiting.size === 0 || this.#jobs.length >= MAX_JOBS) return;
+    if (this.#waiting.size < batch && !this.#mayBeUrgent) return;
     // The others are of another address space or mode, whose turn will come.
     const here = [...this.#waiting].filter(([op, { lo }]) => this.#isHere(op, lo));
     const isUrgent = here.some(([, { arrivals }]) => arrivals >= urgent);
+    if (here.length === this.#waiting.size) this.#mayBeUrgent = isUrgent;
     if (here.length >= batch || isUrgent) this.#compile(here.map(([op, { lo }]) => ({ op, lo })));
   }
 
@@ -434,6 +445,10 @@ export class RegionTranslator implements Translator {
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
     return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form(other);
   }
+}
+
+function newStep(): Step {
+  return { lo: 0, op: 0, page: 0, end: 0 };
 }
 
 /** For HartOptions.translator. @param compiler where to compile; left out: here, at once */

@@ -69,6 +69,8 @@ export class ProcessConsole {
   #tail = '';
   #errors = '';
   #waiter: Waiter | null = null;
+  /** It may end while nobody waits. */
+  #ended: string | null = null;
 
   constructor([program, ...args]: readonly [string, ...string[]]) {
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -78,8 +80,13 @@ export class ProcessConsole {
     });
     // Killed in the middle of a write: nobody reads any more.
     this.#child.stdin?.on('error', () => {});
-    this.#child.on('error', (error) => this.#waiter?.failed(error.message));
-    this.#child.on('exit', (code) => this.#waiter?.failed(`the process ended with ${code}`));
+    this.#child.on('error', (error) => this.#end(error.message));
+    this.#child.on('exit', (code) => this.#end(`the process ended with ${code}`));
+  }
+
+  #end(how: string): void {
+    this.#ended = how;
+    this.#waiter?.failed(how);
   }
 
   /** Undefined where the program could not be started. */
@@ -116,6 +123,7 @@ export class ProcessConsole {
       // What is there already counts as having come just now.
       this.#tail = '';
       this.#receive(this.#pieces.splice(0).join(''));
+      if (this.#ended !== null) this.#waiter?.failed(this.#ended);
     });
   }
 

@@ -71,8 +71,14 @@ export interface Entry {
 }
 
 const MAX_INSNS = 400;
-/** From so many on a region ends where another begins: long straight code is translated once, not from each entry. */
-const JOINING_INSNS = 100;
+/**
+ * What traces have met less often than the entry, by more than this factor, is left to a side exit: to compile an
+ * instruction costs as much as to interpret it thousands of times. But the cases of a computed jump are taken in however
+ * many they are: an interpreter's loop is one region.
+ */
+const LEAST_SHARE = 16;
+/** From so many on a region ends where another begins, unless it is such a case: what both reach is translated once. */
+const JOINING_INSNS = 30;
 /**
  * Bytes from the first entry, either way, that are looked at: a large program's calls, and those to the stubs through
  * which it calls libraries, go over megabytes.
@@ -81,8 +87,6 @@ const REACH = 2 ** 30;
 const MAX_PAGES = 1 + REGION.maxPages;
 const MAX_GUESSES = 12;
 const MAX_RETURNS = 4;
-/** Instructions taken in along paths that no trace has seen. */
-const MAX_COLD_INSNS = 120;
 const MAX_ENTRIES = 16;
 /**
  * A loop of no more instructions is not entered elsewhere than at its head, which is met soon: with another entry it
@@ -137,9 +141,10 @@ export class RegionFormer {
   readonly #pages = new Map<number, number>();
   /** Where computed jumps went, from the entry. */
   readonly #targets = new Map<number, readonly number[]>();
+  /** Those that neither calls nor returns went to: the cases of a `switch`. */
+  readonly #cases = new Set<number>();
   /** Behind a call, and where it goes. */
   readonly #calls: [behind: number, callee: number][] = [];
-  #cold = 0;
 
   constructor(code: GuestCode, entry: Entry, profile: RegionProfile) {
     this.#code = code;
@@ -155,11 +160,8 @@ export class RegionFormer {
       hot.push(other);
       this.#resumes.add(other);
     }
-    const cold: number[] = [];
-    for (;;) {
-      const next = hot.shift() ?? cold.shift();
-      if (next === undefined || this.#insns.size >= MAX_INSNS) break;
-      for (const target of this.#walk(next)) (this.#isHot(target) ? hot : cold).push(target);
+    for (let next = hot.shift(); next !== undefined && this.#insns.size < MAX_INSNS; next = hot.shift()) {
+      for (const target of this.#walk(next)) if (this.#isTaken(target)) hot.push(target);
     }
     const blocks = new Map<number, Block>();
     const starts = [...this.#leaders].filter((at) => this.#insns.has(at));
@@ -222,6 +224,12 @@ export class RegionFormer {
     return this.#heat(at) > 0;
   }
 
+  /** Whether control goes to a target often enough. */
+  #isTaken(target: number): boolean {
+    const heat = this.#heat(target);
+    return heat > 0 && (this.#cases.has(target) || heat * LEAST_SHARE >= this.#heat(0));
+  }
+
   /** Takes in instructions from `start` on until control may go elsewhere. @returns where to */
   #walk(start: number): number[] {
     this.#leaders.add(start);
@@ -230,9 +238,7 @@ export class RegionFormer {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;
-      if (this.#insns.size >= JOINING_INSNS && this.#code.isRegion(op)) return [];
-      const isCold = this.#profile.heat(op) === 0;
-      if (isCold && this.#cold >= MAX_COLD_INSNS) return [];
+      if (this.#insns.size >= JOINING_INSNS && !this.#cases.has(at) && this.#code.isRegion(op)) return [];
       const decoded = this.#code.instruction(place.page, place.offset, this.#nextPage(at, op));
       if (decoded === null || !isTranslatable(decoded)) {
         this.#bails.add(at);
@@ -241,7 +247,6 @@ export class RegionFormer {
         this.#resumes.add(behind);
         return [behind];
       }
-      if (isCold) this.#cold += 1;
       const flow = flowOf(decoded);
       this.#insns.set(at, { decoded, flow });
       const behind = at + decoded.insn.length;
@@ -256,6 +261,7 @@ export class RegionFormer {
       if (flow.kind === 'indirect') {
         const known = this.#profile.targets(op).map((distance) => at + distance);
         this.#targets.set(at, known);
+        if (link === 0 && !this.#isReturn(decoded)) for (const target of known) this.#cases.add(target);
         if (link === 0) return known;
         this.#resumes.add(behind);
         return [...known, behind];
@@ -297,12 +303,16 @@ export class RegionFormer {
 
   /** Where a computed jump may go within the region: behind its calls, if it returns, and where it went before. */
   #guesses(at: number, decoded: Decoded): number[] {
-    const [operand] = registersOf(decoded.insn.body).x;
-    const register = operand === undefined ? 0 : bodyOperand(decoded, operand);
-    const isReturn = linkOf(decoded) === 0 && RETURN_REGISTERS.includes(register);
+    const isReturn = this.#isReturn(decoded);
     const known = this.#targets.get(at) ?? [];
     const guesses = new Set(isReturn ? [...known.slice(0, MAX_RETURNS), ...this.#returns] : known);
     return [...guesses].filter((to) => this.#insns.has(to)).slice(0, isReturn ? 2 * MAX_RETURNS : MAX_GUESSES);
+  }
+
+  #isReturn(decoded: Decoded): boolean {
+    const [operand] = registersOf(decoded.insn.body).x;
+    const register = operand === undefined ? 0 : bodyOperand(decoded, operand);
+    return linkOf(decoded) === 0 && RETURN_REGISTERS.includes(register);
   }
 
   #usedPages(blocks: ReadonlyMap<number, Block>): Map<number, number> {

@@ -15,7 +15,7 @@ import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.
 import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Profile } from './profile.ts';
-import { betterEntry, placeIn, type Region, RegionFormer } from './region.ts';
+import { betterEntry, placeIn, type Region, RegionFormer, type RegionProfile } from './region.ts';
 import { isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
 export interface TranslatorOptions {
@@ -134,6 +134,8 @@ export class RegionTranslator implements Translator {
   readonly #view: DataView;
   readonly #code: GuestCode;
   readonly #profile = new Profile();
+  /** Where everything is translated: as if all ways had been taken. */
+  readonly #taken: RegionProfile = { heat: () => 1, targets: (op) => this.#profile.targets(op) };
   readonly #units: Units;
   readonly #compiler: RegionCompiler;
   /** What the compiler has, in its order. */
@@ -443,7 +445,8 @@ export class RegionTranslator implements Translator {
     const page = this.#code.pageOfOp(op);
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
-    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, this.#profile).form(other);
+    const profile = this.#options.everything ? this.#taken : this.#profile;
+    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, profile).form(other);
   }
 }
 

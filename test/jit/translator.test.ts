@@ -437,7 +437,7 @@ describe('the translator', () => {
       addi t1, t1, 1
       j again
     `;
-    const { machine, translator } = translating({ minInsnsPerVisit: 8 });
+    const { machine, translator } = translating({ minInsnsPerVisit: 8, everything: true });
     load(machine, source);
     machine.step(100_000);
     // Reviews come with traces, and here only slow forms run between two visits.

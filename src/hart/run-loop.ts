@@ -234,8 +234,8 @@ class RunLoop {
 
   /**
    * Every so many interpreted instructions the next ones are executed one at a time, and noted for the translator. At a
-   * region, and where the hot loop returns for anything but its count, the translator gets what there is; the rest
-   * follows when the hot loop goes on.
+   * region, which is noted as well, and where the hot loop returns for anything but its count, the translator gets what
+   * there is; the rest follows when the hot loop goes on.
    */
   #traceIfDue(outer: Label, refetch: Label, inner: Label): void {
     const code = this.#code;
@@ -256,12 +256,12 @@ class RunLoop {
     code.get(entry);
     this.#load('op').memory('i32.store', 4);
     this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq').brIf(done);
+    code.get(length);
+    this.#load('traceLeft').op('i32.ge_s').brIf(done);
     this.#callFast(one);
     this.#leaveIfRung(outer);
     code.get(length).i32(1).op('i32.add').set(length);
-    code.get(this.#reason).i32(FAST.outOfBudget).op('i32.ne').brIf(done);
-    code.get(length);
-    this.#load('traceLeft').op('i32.lt_s').brIf(step);
+    code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(step);
     code.end(); // step
     code.end(); // done
     code.get(hart);

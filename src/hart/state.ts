@@ -389,7 +389,10 @@ export const REGION_STATUS = {
   gated: 5,
 } as const;
 
-/** A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}. */
+/**
+ * A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}, and behind them what
+ * comes next, where the hot loop went on as far.
+ */
 export const TRACE = { length: 128, entryBytes: 8 } as const;
 
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
@@ -408,7 +411,7 @@ export const ARENA = (() => {
   const guardedPage = pages + DECODED_PAGE.pool * DECODED_PAGE.lengthBytes;
   const regions = align(guardedPage + DECODED_PAGE.lengthBytes, 64);
   const trace = regions + REGION.lengthBytes * REGION.count;
-  const jumpCache = align(trace + TRACE.length * TRACE.entryBytes, 64);
+  const jumpCache = align(trace + (TRACE.length + 1) * TRACE.entryBytes, 64);
   const lengthBytes = align(jumpCache + JUMP_CACHE.entries * JUMP_CACHE.entryBytes, 65536);
   return {
     ...{

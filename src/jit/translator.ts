@@ -47,7 +47,7 @@ const DEFAULTS: TranslatorOptions = {
   batch: 8,
   urgent: 256,
   everything: false,
-  minInsnsPerVisit: 8,
+  minInsnsPerVisit: 2,
   maxBytes: 10 * 2 ** 20,
 };
 
@@ -191,8 +191,6 @@ export class RegionTranslator implements Translator {
   }
 
   trace(length: number, left: number, atRegion: boolean): void {
-    const view = this.#view;
-    const base = this.#place.arena + ARENA.trace;
     const { everything, leftWeight } = this.#options;
     this.statistics.traces += 1;
     // There are thousands of traces a second: nothing is allocated for a step.
@@ -200,33 +198,36 @@ export class RegionTranslator implements Translator {
     let onTheWay = 0;
     let isStraight = length === TRACE.length;
     for (let i = 0; i < length; i++) {
-      const lo = view.getUint32(base + i * TRACE.entryBytes, true);
-      const op = view.getUint32(base + i * TRACE.entryBytes + 4, true);
-      const page = this.#code.pageOfOp(op);
-      if (page === 0) return;
-      this.#profile.see(op);
-      step.lo = lo;
-      step.op = op;
-      step.page = page;
-      step.end = (lo + this.#code.lengthAt(page, op)) >>> 0;
+      if (!this.#readStep(step, i)) return;
+      this.#profile.see(step.op);
       if (i === 0) {
         // In the middle of a loop, say: one more region of the same loop would be entered there, and be a worse one.
         const isBetween = left === LEFT.aside && atRegion;
-        if ((left !== LEFT.not && !isBetween) || everything) this.#arrive(op, lo, leftWeight);
-      } else if (lo !== previous.end) {
+        if ((left !== LEFT.not && !isBetween) || everything) this.#arrive(step.op, step.lo, leftWeight);
+      } else if (step.lo !== previous.end) {
         isStraight = false;
         this.#jumped(previous, step);
-      } else if (((lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = i;
+      } else if (((step.lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = i;
       [step, previous] = [previous, step];
     }
-    if (isStraight) {
-      const at = base + onTheWay * TRACE.entryBytes;
-      this.#arrive(view.getUint32(at + 4, true), view.getUint32(at, true), leftWeight);
-    }
+    // Where the jump went that leads into a region.
+    if (atRegion && length > 0 && this.#readStep(step, length) && step.lo !== previous.end) this.#jumped(previous, step);
+    if (isStraight && this.#readStep(step, onTheWay)) this.#arrive(step.op, step.lo, leftWeight);
     this.#compileIfDue();
     this.#install();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
     if (this.statistics.traces % TRACES_PER_PARDON === 0) this.#pardon();
+  }
+
+  /** @returns whether it is of a decoded page */
+  #readStep(step: Step, index: number): boolean {
+    const at = this.#place.arena + ARENA.trace + index * TRACE.entryBytes;
+    step.lo = this.#view.getUint32(at, true);
+    step.op = this.#view.getUint32(at + 4, true);
+    step.page = this.#code.pageOfOp(step.op);
+    if (step.page === 0) return false;
+    step.end = (step.lo + this.#code.lengthAt(step.page, step.op)) >>> 0;
+    return true;
   }
 
   /** Into another page, or back: a loop or a call. Forward jumps within a page seldom are. */

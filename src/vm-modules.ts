@@ -13,9 +13,14 @@ export function loadHartModules(): Promise<HartModules> {
   return compiled;
 }
 
+/** Cores that the host lends to this process. */
+export function hostCores(): number {
+  return availableParallelism();
+}
+
 /** Whether the host has a core beside the vCPUs': the compile thread shares it with V8's compiler. */
 export function hasCoreBeside(vcpus: number): boolean {
-  return availableParallelism() > vcpus;
+  return hostCores() > vcpus;
 }
 
 /** V8's major versions whose flags for WebAssembly these are: it says so where it does not know one. */

@@ -1,7 +1,6 @@
 /** What a machine needs before its first instruction and that does not depend on its images. */
-import { availableParallelism } from 'node:os';
 import { prepareVcpuThreads } from '../actors/board/placement.ts';
-import { loadHartModules } from './vm-modules.ts';
+import { hostCores, loadHartModules } from './vm-modules.ts';
 
 /**
  * Starts the threads of vCPUs and compiles what they run, while the caller still reads images or asks the user: a machine
@@ -10,7 +9,7 @@ import { loadHartModules } from './vm-modules.ts';
  * @param harts as in VmOptions; threads beyond the host's cores would only be in each other's way, and start later
  */
 export function prepareVm({ harts = 1 }: { readonly harts?: number | undefined } = {}): void {
-  prepareVcpuThreads(Math.min(harts, availableParallelism()));
+  prepareVcpuThreads(Math.min(harts, hostCores()));
   // What fails is told by createVm().
   loadHartModules().catch(() => {});
 }

@@ -75,7 +75,10 @@ export function prepareWorker(module: string): void {
 function takePrepared(url: string, which?: Worker): Worker | undefined {
   const waiting = prepared.get(url) ?? [];
   const worker = which ?? waiting[0];
-  prepared.set(url, waiting.filter((one) => one !== worker));
+  prepared.set(
+    url,
+    waiting.filter((one) => one !== worker),
+  );
   return worker;
 }
 

@@ -211,7 +211,8 @@ export class RegionTranslator implements Translator {
       [step, previous] = [previous, step];
     }
     // Where the jump went that leads into a region.
-    if (atRegion && length > 0 && this.#readStep(step, length) && step.lo !== previous.end) this.#jumped(previous, step);
+    if (atRegion && length > 0 && this.#readStep(step, length) && step.lo !== previous.end)
+      this.#jumped(previous, step);
     if (isStraight && this.#readStep(step, onTheWay)) this.#arrive(step.op, step.lo, leftWeight);
     this.#compileIfDue();
     this.#install();

@@ -8,6 +8,7 @@ import {
   Inspection,
   type InspectionEvent,
   Link,
+  prepareWorker,
   setup,
   spawnWorker,
   type WorkerHandle,
@@ -62,6 +63,23 @@ describe('a worker', () => {
     const error = await start(exportName).ended;
     expect(error).toMatchObject(cause);
     if (exportName.startsWith('throws')) expect(error?.stack).toMatch(/test-workers/);
+  });
+
+  it('may have been prepared: it has loaded its module, and is told what to run', async () => {
+    prepareWorker(WORKERS);
+    expect(await start('returnsAtOnce').ended).toBe(null);
+    await cleanUp?.();
+    prepareWorker(WORKERS);
+    expect(await start('throwsAtOnce').ended).toMatchObject({ message: 'thrown in main', where: ['worker0'] });
+    // That was the only one.
+    await cleanUp?.();
+    expect(await start('returnsAtOnce').ended).toBe(null);
+  });
+
+  it('that was prepared with a module that cannot be loaded says so when it is asked for', async () => {
+    const module = new URL('./no-such-module.js', import.meta.url).href;
+    prepareWorker(module);
+    expect(await start('x', module).ended).toMatchObject({ message: expect.stringMatching(/cannot be loaded/) });
   });
 
   it('says what to do when its module cannot be loaded', async () => {
@@ -163,6 +181,13 @@ describe("a worker's options for Node", () => {
       expect(execFileSync(process.execPath, words, { encoding: 'utf8' })).toBe('null\n');
     },
   );
+});
+
+it('a worker that was prepared and not asked for keeps no process alive', () => {
+  const built = new URL('../../dist/src/actor/worker.js', import.meta.url).href;
+  const program = `import { prepareWorker } from '${built}'; prepareWorker('${WORKERS}'); console.log('done');`;
+  const words = ['--input-type=module', '-e', program];
+  expect(execFileSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 })).toBe('done\n');
 });
 
 describe('workerEntry', () => {

@@ -1,0 +1,120 @@
+/** Which code a region takes in, from what traces have shown; and what traces show. */
+import { describe, expect, it } from 'vitest';
+import { SPECIAL } from '../../src/hart/handlers.ts';
+import type { TranslatorPlace } from '../../src/hart/hart.ts';
+import { ARENA, OP, TRACE } from '../../src/hart/state.ts';
+import { assemble } from '../../src/isa/asm.ts';
+import { GuestCode } from '../../src/jit/guest-code.ts';
+import { RegionFormer } from '../../src/jit/region.ts';
+import { RegionTranslator } from '../../src/jit/translator.ts';
+import { InterpreterMachine } from '../support/program-interpreter.ts';
+
+const BASE = 0x8000_0000;
+const OPS_PER_BYTE = 4;
+
+/** Runs a program that begins with its hot loop for a while. @returns its code, and the op and address of a label */
+function running(source: string) {
+  let place: TranslatorPlace | null = null;
+  const machine = new InterpreterMachine('none', (at) => {
+    place = at;
+    return new RegionTranslator(at);
+  });
+  const { bytes, symbols } = assemble(source, { base: BASE });
+  machine.load({ image: bytes, base: BigInt(BASE) });
+  machine.step(1000);
+  const { memory, arena } = (place ?? expect.fail('no translator was made')) as TranslatorPlace;
+  const code = new GuestCode(memory, arena);
+  const page = code.pageOfAddress(BASE, 0);
+  const offsetOf = (label: string): number => Number(symbols.get(label) ?? expect.fail(label)) - BASE;
+  return { memory, code, page, offsetOf, opOf: (label: string) => page + offsetOf(label) * OPS_PER_BYTE };
+}
+
+type Running = ReturnType<typeof running>;
+
+/** The labels at which the region from the program's beginning has blocks. */
+function taken(
+  { code, page, offsetOf, opOf }: Running,
+  labels: readonly string[],
+  { rare, heat, targets = {} }: { rare: string; heat: number; targets?: Readonly<Record<string, readonly string[]>> },
+): string[] {
+  const profile = {
+    heat: (op: number) => (op === opOf(rare) ? heat : 160),
+    targets: (op: number) => {
+      const from = Object.keys(targets).find((label) => opOf(label) === op);
+      return from === undefined ? [] : (targets[from] ?? []).map((label) => offsetOf(label) - offsetOf(from));
+    },
+  };
+  const region = new RegionFormer(code, { page, offset: 0, lo: BASE, hi: 0 }, profile).form();
+  return labels.filter((label) => region?.blocks.has(offsetOf(label)));
+}
+
+describe('a region', () => {
+  const BRANCHES = `
+    loop: addi a0, a0, 1; andi a1, a0, 7; beqz a1, rare
+    on: addi a2, a2, 1; j loop
+    rare: addi a3, a3, 1; j on
+  `;
+
+  it.each([
+    [10, ['on', 'rare']],
+    [9, ['on']],
+    [0, ['on']],
+  ])('takes in what traces met at least a sixteenth as often as its entry: %d of 160', (heat, wanted) => {
+    expect(taken(running(BRANCHES), ['on', 'rare'], { rare: 'rare', heat })).toEqual(wanted);
+  });
+
+  const CASES = `
+    loop: addi a0, a0, 1; andi a1, a0, 4; la a5, first; add a5, a5, a1; add a5, a5, a1
+    jump: jr a5
+    first: addi a2, a2, 1; j loop
+    rare: addi a3, a3, 1; j loop
+  `;
+
+  it.each([
+    ['a case that is met at all', 1, ['first', 'rare']],
+    ['no case that is not', 0, ['first']],
+  ])('takes in %s', (_, heat, wanted) => {
+    const targets = { jump: ['first', 'rare'] };
+    expect(taken(running(CASES), ['first', 'rare'], { rare: 'rare', heat, targets })).toEqual(wanted);
+  });
+
+  const long = 'addi a0, a0, 1;'.repeat(40);
+  const JOINING = `loop: ${long} j other; .balign 4; other: ${long} j loop`;
+
+  it('ends where another begins, once it has 30 instructions', () => {
+    const program = running(JOINING);
+    const labels = { rare: 'loop', heat: 160 };
+    expect(taken(program, ['other'], labels)).toEqual(['other']);
+    new DataView(program.memory.buffer).setUint16(program.opOf('other') + OP.handler, SPECIAL.region, true);
+    expect(taken(program, ['other'], labels)).toEqual([]);
+  });
+});
+
+describe('a trace', () => {
+  it('names the region that it ends at, and the op that control goes to there', () => {
+    const ends: boolean[] = [];
+    const source = 'la s0, loop; loop: addi a0, a0, 1; andi a1, a0, 63; bnez a1, loop; addi a2, a2, 1; jr s0';
+    const machine = new InterpreterMachine('none', (place) => {
+      const options = { traceInterval: 1, threshold: 8, batch: 1, urgent: 8, minInsnsPerVisit: 0 };
+      const translator = new RegionTranslator(place, options);
+      const view = new DataView(place.memory.buffer);
+      const entry = (index: number, at: number): number =>
+        view.getUint32(place.arena + ARENA.trace + index * TRACE.entryBytes + at, true);
+      return {
+        traceInterval: 1,
+        modules: 0,
+        report: () => '',
+        trace(length: number, left: number, atRegion: boolean) {
+          const isNamed = view.getUint16(entry(length, 4) + OP.handler, true) === SPECIAL.region;
+          if (atRegion) ends.push(isNamed && BigInt.asUintN(32, machine.hart.get('pc')) === BigInt(entry(length, 0)));
+          translator.trace(length, left, atRegion);
+        },
+        codeChanged: (page: number, offset: number) => translator.codeChanged(page, offset),
+      };
+    });
+    machine.load({ image: assemble(source, { base: BASE }).bytes, base: BigInt(BASE) });
+    machine.step(20_000);
+    expect(ends.length).toBeGreaterThan(10);
+    expect(ends).not.toContain(false);
+  });
+});

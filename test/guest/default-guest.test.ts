@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -161,6 +161,14 @@ describe('the cache', () => {
     const mended = await defaultGuest({ env: env(mirror.url) });
     expect(Buffer.compare(mended.kernel, whole.kernel)).toBe(0);
     expect(Buffer.compare(await readFile(join(path, 'initrd.cpio')), whole.initrd)).toBe(0);
+  });
+
+  it('is as good with other times, as a copy has them', async () => {
+    const whole = await defaultGuest({ env: env((await start(mirrorFiles())).url) });
+    for (const name of ['Image', 'initrd.cpio']) {
+      await utimes(join(directory, 'bottomhalf', entryName(), name), 1, 1);
+    }
+    expect(Buffer.compare((await defaultGuest({ env: env() })).kernel, whole.kernel)).toBe(0);
   });
 
   it('is rid of what a killed process left', async () => {

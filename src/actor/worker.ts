@@ -69,6 +69,8 @@ export function prepareWorker(module: string): void {
   const waiting = prepared.get(url) ?? [];
   prepared.set(url, [...waiting, worker]);
   worker.once('exit', () => void takePrepared(url, worker));
+  // Whoever asks for it hears of its end; until then nobody misses it.
+  worker.on('error', () => {});
 }
 
 /** @param which left out: the first there is */

@@ -56,7 +56,7 @@ export interface WorkerHandle {
 }
 
 /** Workers that were prepared and not yet asked for, by their modules. */
-const prepared = new Map<string, Worker[]>();
+const prepared = new Map<string, Set<Worker>>();
 
 /**
  * Starts a thread ahead of time, which loads a module and waits. The next spawnWorker() of that module takes it; as long
@@ -66,21 +66,17 @@ export function prepareWorker(module: string): void {
   const url = workerEntry(module);
   const worker = newWorker({ workerData: { prepare: url } satisfies WorkerPreparation });
   worker.unref();
-  const waiting = prepared.get(url) ?? [];
-  prepared.set(url, [...waiting, worker]);
-  worker.once('exit', () => void takePrepared(url, worker));
+  const waiting = prepared.get(url) ?? new Set();
+  prepared.set(url, waiting.add(worker));
+  worker.once('exit', () => waiting.delete(worker));
   // Whoever asks for it hears of its end; until then nobody misses it.
   worker.on('error', () => {});
 }
 
-/** @param which left out: the first there is */
-function takePrepared(url: string, which?: Worker): Worker | undefined {
-  const waiting = prepared.get(url) ?? [];
-  const worker = which ?? waiting[0];
-  prepared.set(
-    url,
-    waiting.filter((one) => one !== worker),
-  );
+function takePrepared(url: string): Worker | undefined {
+  const waiting = prepared.get(url);
+  const [worker] = waiting ?? [];
+  if (worker !== undefined) waiting?.delete(worker);
   return worker;
 }
 

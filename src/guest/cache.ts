@@ -48,9 +48,12 @@ export async function readEntry(cache: string, entry: string): Promise<GuestImag
   const read = async (part: keyof GuestImages): Promise<Uint8Array | undefined> => {
     const path = join(directory, fileNames[part]);
     const wanted = manifest?.files[fileNames[part]];
-    const [info, body] = await Promise.all([stat(path), readFile(path)]).catch(() => []);
-    if (info === undefined || body === undefined || body.length !== wanted?.lengthBytes) return undefined;
-    return info.mtimeMs === wanted.mtimeMs || sha256(body) === wanted.sha256 ? body : undefined;
+    const body = await readFile(path).catch(() => undefined);
+    if (body === undefined || body.length !== wanted?.lengthBytes) return undefined;
+    // Behind the reading: what was changed meanwhile has another time.
+    const info = await stat(path).catch(() => undefined);
+    const isAsWritten = info !== undefined && info.mtimeMs === wanted.mtimeMs;
+    return isAsWritten || sha256(body) === wanted.sha256 ? body : undefined;
   };
   const [kernel, initrd] = await Promise.all([read('kernel'), read('initrd')]);
   return kernel === undefined || initrd === undefined ? 'damaged' : { kernel, initrd };

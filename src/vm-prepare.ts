@@ -9,7 +9,7 @@ import { hostCores, loadHartModules } from './vm-modules.ts';
  * @param harts as in VmOptions; threads beyond the host's cores would only be in each other's way, and start later
  */
 export function prepareVm({ harts = 1 }: { readonly harts?: number | undefined } = {}): void {
-  prepareVcpuThreads(Math.min(harts, hostCores()));
-  // What fails is told by createVm().
+  // First, because it sets flags of V8, which a thread had better find set. What fails is told by createVm().
   loadHartModules().catch(() => {});
+  prepareVcpuThreads(Math.min(harts, hostCores()));
 }

@@ -4,7 +4,7 @@ import { type Thread, type ThreadKind, type ThreadWiring, wireServer } from '../
 import { type DeliveryObserver, type EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 import type { ActorState } from '../cpu/messages.ts';
-import { TRANSLATOR_THREAD } from '../cpu/names.ts';
+import { TRANSLATOR_THREAD, vcpuThreadName } from '../cpu/names.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface RunningThread {
@@ -38,7 +38,7 @@ const TRANSLATOR = moduleAt('../cpu/translator-thread');
 
 /** Starts threads of vCPUs ahead of time: the next machine takes them. */
 export function prepareVcpuThreads(count: number): void {
-  for (let i = 0; i < count; i++) prepareWorker(VCPU);
+  for (let hart = 0; hart < count; hart++) prepareWorker(VCPU, vcpuThreadName(hart));
 }
 
 export const onThreads: Placement = {

@@ -60,11 +60,12 @@ const prepared = new Map<string, Set<Worker>>();
 
 /**
  * Starts a thread ahead of time, which loads a module and waits. The next spawnWorker() of that module takes it; as long
- * as none does, it does not keep the process alive.
+ * as none does, it does not keep the process alive. Those of one module are taken in the order in which they were started.
+ * @param name what the wiring will call it, for debuggers
  */
-export function prepareWorker(module: string): void {
+export function prepareWorker(module: string, name: string): void {
   const url = workerEntry(module);
-  const worker = newWorker({ workerData: { prepare: url } satisfies WorkerPreparation });
+  const worker = newWorker({ name, workerData: { prepare: url } satisfies WorkerPreparation });
   worker.unref();
   const waiting = prepared.get(url) ?? new Set();
   prepared.set(url, waiting.add(worker));

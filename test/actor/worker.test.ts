@@ -66,10 +66,10 @@ describe('a worker', () => {
   });
 
   it('may have been prepared: it has loaded its module, and is told what to run', async () => {
-    prepareWorker(WORKERS);
+    prepareWorker(WORKERS, 'worker0');
     expect(await start('returnsAtOnce').ended).toBe(null);
     await cleanUp?.();
-    prepareWorker(WORKERS);
+    prepareWorker(WORKERS, 'worker0');
     expect(await start('throwsAtOnce').ended).toMatchObject({ message: 'thrown in main', where: ['worker0'] });
     // That was the only one.
     await cleanUp?.();
@@ -78,7 +78,7 @@ describe('a worker', () => {
 
   it('that was prepared with a module that cannot be loaded says so when it is asked for', async () => {
     const module = new URL('./no-such-module.js', import.meta.url).href;
-    prepareWorker(module);
+    prepareWorker(module, 'worker0');
     expect(await start('x', module).ended).toMatchObject({ message: expect.stringMatching(/cannot be loaded/) });
   });
 
@@ -185,7 +185,7 @@ describe("a worker's options for Node", () => {
 
 it('a worker that was prepared and not asked for keeps no process alive', () => {
   const built = new URL('../../dist/src/actor/worker.js', import.meta.url).href;
-  const program = `import { prepareWorker } from '${built}'; prepareWorker('${WORKERS}'); console.log('done');`;
+  const program = `import { prepareWorker } from '${built}'; prepareWorker('${WORKERS}', 'worker0'); console.log('done');`;
   const words = ['--input-type=module', '-e', program];
   expect(execFileSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 })).toBe('done\n');
 });

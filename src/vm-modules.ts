@@ -23,23 +23,41 @@ export function hasCoreBeside(vcpus: number): boolean {
   return hostCores() > vcpus;
 }
 
-/** V8's major versions whose flags for WebAssembly these are: it says so where it does not know one. */
-const KNOWN_TO_V8 = { first: 11, last: 13 } as const;
+/** V8's versions that know a flag: it says so where it does not. */
+interface Versions {
+  readonly first: Version;
+  readonly last: Version;
+}
+/** Major and minor. */
+type Version = readonly [number, number];
+/** Whose flags for tiering and hints these are. */
+const TIERING: Versions = { first: [11, 0], last: [13, 99] };
+/** That have relaxed vector instructions, but as an experiment: Node 20's. */
+const RELAXED_IS_EXPERIMENT: Versions = { first: [11, 0], last: [11, 3] };
 /** Bytes of code, more or less, that a region executes before V8 optimises it; its own figure is 1.8 or 13 million. */
 const REGION_TIERING_BUDGET = 32_000_000;
 
 /** For the whole process, also for workers; changes how fast code is, not what it means. */
-function setFlag(flag: string): void {
-  const major = Number.parseInt(process.versions.v8 ?? '', 10);
-  if (major >= KNOWN_TO_V8.first && major <= KNOWN_TO_V8.last) setFlagsFromString(flag);
+function setFlag(flag: string, { first, last }: Versions): void {
+  const [major = 0, minor = 0] = (process.versions.v8 ?? '').split('.').map(Number);
+  const rank = (version: Version): number => 1000 * version[0] + version[1];
+  const here = rank([major, minor]);
+  if (here >= rank(first) && here <= rank(last)) setFlagsFromString(flag);
+}
+
+/** What code is compiled with from here on. */
+export function setEngineFlags(): void {
+  // What is hardly ever executed moves out of the way.
+  setFlag('--experimental-wasm-branch-hinting', TIERING);
+  // A multiplication and an addition rounded once.
+  setFlag('--experimental-wasm-relaxed-simd', RELAXED_IS_EXPERIMENT);
 }
 
 async function compileBoth(): Promise<HartModules> {
-  // What is hardly ever executed moves out of the way.
-  setFlag('--experimental-wasm-branch-hinting');
+  setEngineFlags();
   const [runtime, interpreter] = await Promise.all([compile('runtime'), compile('interpreter')]);
   // For what is compiled from here on: of these two each millisecond counts, and a region has to be worth the time.
-  setFlag(`--wasm-tiering-budget=${REGION_TIERING_BUDGET}`);
+  setFlag(`--wasm-tiering-budget=${REGION_TIERING_BUDGET}`, TIERING);
   return { runtime, interpreter };
 }
 

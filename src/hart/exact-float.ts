@@ -47,13 +47,14 @@ export function pushIsProduct(
   code: Code,
   type: Native,
   { a, b, product }: Operands & { readonly product: number },
+  hasFused: boolean,
 ): void {
   if (type === 'f32') {
     code.get(a).op('f64.promote_f32').get(b).op('f64.promote_f32', 'f64.mul');
     code.get(product).op('f64.promote_f32', 'f64.eq');
     return;
   }
-  pushProductError(code, { a, b, product });
+  pushProductError(code, { a, b, product }, hasFused);
   code.f64(0).op('f64.eq');
   code.get(product).op('f64.abs').f64(SMALLEST_PRODUCT).op('f64.ge', 'i32.and');
   isZero(code, type, a);
@@ -66,16 +67,36 @@ export function pushIsProductOf(
   code: Code,
   type: Native,
   { factor, b, a }: Operands & { readonly factor: number },
+  hasFused: boolean,
 ): void {
   const product = code.local(type);
   op(code.get(factor).get(b), type, 'mul').tee(product).get(a);
   op(code, type, 'eq');
-  pushIsProduct(code, type, { a: factor, b, product });
+  pushIsProduct(code, type, { a: factor, b, product }, hasFused);
   code.op('i32.and');
 }
 
+/**
+ * Pushes a*b + c rounded once (WebAssembly specification 3.0, relaxed vector instructions; there it may be rounded twice:
+ * for hosts on which it is not).
+ */
+export function pushFused(code: Code, type: Native, operands: readonly [number, number, number]): void {
+  const shape = type === 'f32' ? 'f32x4' : 'f64x2';
+  for (const operand of operands) code.get(operand).vector(`${shape}.splat`);
+  code.vector(`${shape}.relaxed_madd`, `${shape}.extract_lane`);
+}
+
 /** Pushes a*b - product, of doubles: exact where the product is 2^-969 at least; large operands make NaN of it. */
-export function pushProductError(code: Code, { a, b, product }: Operands & { readonly product: number }): void {
+export function pushProductError(
+  code: Code,
+  { a, b, product }: Operands & { readonly product: number },
+  hasFused: boolean,
+): void {
+  if (hasFused) {
+    const negated = code.local('f64');
+    code.get(product).op('f64.neg').set(negated);
+    return pushFused(code, 'f64', [a, b, negated]);
+  }
   const [aHigh, aLow] = split(code, a);
   const [bHigh, bLow] = split(code, b);
   // aLow*bLow - (((product - aHigh*bHigh) - aLow*bHigh) - aHigh*bLow)

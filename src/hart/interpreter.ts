@@ -292,6 +292,7 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
   return {
     code,
     callRuntime: null,
+    floats: null,
     x: (operand) => fields.x(operand),
     f: (operand) => fields.f(operand),
     imm: (operand) => fields.imm(operand),
@@ -305,6 +306,8 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
       code.get(hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz').brIf(loop.bail);
     },
     isX0: (operand) => fields.isX0(operand),
+    // It is built before the host is known.
+    hasFused: false,
     pc: () => pushPc(loop),
     nextPc: () => {
       pushPc(loop);
@@ -373,6 +376,7 @@ function slowContext(code: Code, handler: Handler, call: (code: Code, name: stri
     hart,
     insnLength: handler.insn.length,
     callRuntime: (name) => call(code, name),
+    floats: null,
     x: (operand) => fields.x(operand),
     f: (operand) => fields.f(operand),
     imm: (operand) => fields.imm(operand),

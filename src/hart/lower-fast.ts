@@ -5,8 +5,8 @@
  */
 import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
 import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
-import { gateOf, lowerFastFloat } from './lower-float.ts';
-import { NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
+import { type GateContext, gateOf, lowerFastFloat } from './lower-float.ts';
+import { NATIVE, NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
 import { DECODED_PAGE, DTLB } from './state.ts';
 
 /** Where the lowering is used: registers, and what happens at the instruction's end. */
@@ -25,6 +25,8 @@ export interface FastContext extends ValueSource {
   requireFp(bit: number): void;
   /** Pushes whether NX is clear: arithmetic must then be exact. Left out: it requires FP_GATE.fast. */
   readonly pushInexactClear?: (() => void) | undefined;
+  /** Whether the host's relaxed_madd rounds once. */
+  readonly hasFused: boolean;
   /** True where the operand is known to be x0. */
   isX0(operand: string): boolean;
   /** True where the rounding of this instance may be the native one (RNE, or dynamic). */
@@ -124,9 +126,11 @@ class FastLowering {
     switch (effect.op) {
       case 'load':
         this.#hostAddress(effect.addr, effect.size, DTLB.readTag);
+        if (this.#loadsNumber(effect)) return;
         code.memory(LOADS[`${effect.size}${effect.signed}`] ?? 'i64.load');
         return this.#values.setResult(effect);
       case 'store': {
+        if (this.#storesNumber(effect)) return;
         const value = this.#values.toLocal(effect.value);
         this.#hostAddress(effect.addr, effect.size, DTLB.writeTag);
         code.get(value).memory(STORES[effect.size] ?? 'i64.store');
@@ -135,7 +139,7 @@ class FastLowering {
       case 'amo':
         return this.#amo(effect);
       case 'requireFp':
-        return this.#context.requireFp(gateOf(this.#context, this.#body));
+        return this.#context.requireFp(gateOf(this.#gateContext(), this.#body));
       case 'system':
         if (!isFence(effect.system)) throw new NeedsCall(effect.system);
         code.atomicFence();
@@ -150,6 +154,34 @@ class FastLowering {
 
   #hostAddress(addr: Node, size: number, tag: number): void {
     this.#context.hostAddress(this.#values.toLocal(addr), size, tag, addr);
+  }
+
+  #gateContext(): GateContext {
+    const { dynamicRounding, pushInexactClear } = this.#context;
+    return { dynamicRounding, checksExact: pushInexactClear !== undefined };
+  }
+
+  /** Behind the host address: a number for an f register does not go through an integer one. */
+  #loadsNumber(effect: Effect & { op: 'load' }): boolean {
+    if (this.#context.floats === null) return false;
+    const [commit] = this.#body.commits;
+    if (commit?.kind !== 'setF' || commit.value.kind !== 'box') return false;
+    const type = NATIVE[commit.value.format];
+    if (type === null) return false;
+    const local = this.#code.local(type);
+    this.#code.memory(`${type}.load`).set(local);
+    this.#values.setNativeResult(effect, local, type);
+    return true;
+  }
+
+  #storesNumber(effect: Effect & { op: 'store' }): boolean {
+    const { addr, size, value } = effect;
+    if (this.#context.floats === null || value.kind !== 'f' || size < 4) return false;
+    this.#hostAddress(addr, size, DTLB.writeTag);
+    this.#values.pushNative(value, 'f64');
+    if (size === 4) this.#code.vector('f64x2.splat', 'f32x4.extract_lane');
+    this.#code.memory(size === 4 ? 'f32.store' : 'f64.store');
+    return true;
   }
 
   #amo(effect: Effect & { op: 'amo' }): void {

@@ -7,10 +7,11 @@
  * between the smallest normal number and infinity: one that was rounded up to exactly the smallest normal number
  * underflowed before (tininess is detected after rounding, but with an unbounded exponent).
  */
-import type { Body, Effect, FpFormat, FpOp } from '../isa/ir.ts';
+import type { Body, Effect, FpOp } from '../isa/ir.ts';
 import type { Code, PlainOp, TruncSatOp } from '../wasm/code.ts';
 import {
   type Native,
+  pushFused,
   pushIsDifference,
   pushIsProduct,
   pushIsProductOf,
@@ -18,17 +19,25 @@ import {
   pushProductError,
 } from './exact-float.ts';
 import type { FastContext } from './lower-fast.ts';
-import type { ValueLowering } from './lower-values.ts';
+import { NATIVE, type ValueLowering } from './lower-values.ts';
 import { FP_GATE } from './state.ts';
 
 type FpEffect = Effect & { readonly op: 'fp' };
 
-const NATIVE: Readonly<Record<FpFormat, Native | null>> = { h: null, s: 'f32', d: 'f64' };
 const SMALLEST_NORMAL = { f32: 2 ** -126, f64: 2 ** -1022 } as const;
+
+/** Bits of a number below its exponent, and the exponent that stands for infinity and NaN: all ones. */
+const ENCODING = {
+  f32: { bits: 'i32.reinterpret_f32', type: 'i32', significandBits: 23, maxExponent: 2 ** 8 - 1 },
+  f64: { bits: 'i64.reinterpret_f64', type: 'i64', significandBits: 52, maxExponent: 2 ** 11 - 1 },
+} as const;
 
 /** The bits of a double below a single's significand, and the pattern in them that lies halfway. */
 const BELOW_SINGLE = 0x1fff_ffffn;
 const BELOW_SINGLE_HALF = 0x1000_0000n;
+
+/** The exponent of the smallest normal number, two significands and a bit more. */
+const CANCELLING_ADDEND = { f32: 2 ** -75, f64: 2 ** -900 } as const;
 
 /** Operations that need rounding to nearest even and NX set; the others are exact or compare. */
 const ROUNDING_OPS: ReadonlySet<FpOp> = new Set(['add', 'sub', 'mul', 'div', 'sqrt', 'fma', 'fromInt', 'toInt', 'cvt']);
@@ -41,14 +50,22 @@ const TRUNCATIONS = {
   lu: { above: -1, below: 2 ** 64, suffix: '_u', type: 'i64' },
 } as const;
 
+/** What decides with its body which gate an instruction has. */
+export interface GateContext {
+  /** As in FastContext. */
+  readonly dynamicRounding: boolean;
+  /** With NX clear, results that are exact are computed too. */
+  readonly checksExact: boolean;
+}
+
 /** The FP_GATE bit a body must find set to run in its fast form. */
-export function gateOf(context: FastContext, body: Body): number {
+export function gateOf(context: GateContext, body: Body): number {
   const rounds = body.effects.some((effect) => effect.op === 'fp' && needsFastGate(context, effect));
-  if (rounds) return context.pushInexactClear === undefined ? FP_GATE.fast : FP_GATE.exact;
+  if (rounds) return context.checksExact ? FP_GATE.exact : FP_GATE.fast;
   return body.commits.some((commit) => commit.kind === 'setF') ? FP_GATE.dirty : FP_GATE.on;
 }
 
-function needsFastGate(context: FastContext, effect: FpEffect): boolean {
+function needsFastGate(context: Pick<GateContext, 'dynamicRounding'>, effect: FpEffect): boolean {
   if (!ROUNDING_OPS.has(effect.fp)) return false;
   const isExact =
     (effect.fp === 'cvt' && effect.format === 'd') ||
@@ -93,7 +110,7 @@ class FloatLowering {
       case 'sqrt':
         return this.#squareRoot();
       case 'fma':
-        return this.#type === 'f32' ? this.#fusedSingle() : this.#fusedDouble();
+        return this.#fused();
       case 'eq':
       case 'lt':
       case 'le':
@@ -114,9 +131,9 @@ class FloatLowering {
   #operand(i: number, type: Native = this.#type): number {
     const node = this.#effect.args[i];
     if (node === undefined) throw new Error(`${this.#effect.fp} has no operand ${i}`);
-    this.#values.push(node);
     const local = this.#code.local(type);
-    this.#code.op(type === 'f64' ? 'f64.reinterpret_i64' : 'f32.reinterpret_i32').set(local);
+    this.#values.pushNative(node, type);
+    this.#code.set(local);
     return local;
   }
 
@@ -163,6 +180,7 @@ class FloatLowering {
    */
   #arithmetic(fp: 'add' | 'sub' | 'mul' | 'div'): boolean {
     const code = this.#code;
+    const { hasFused } = this.#context;
     const a = this.#operand(0);
     const b = this.#operand(1);
     const result = code.local(this.#type);
@@ -177,23 +195,19 @@ class FloatLowering {
       });
       return this.#finish(result);
     }
-    this.#isInside(result);
-    code.op('i32.eqz').if();
-    // Zero times or over a finite number: the operands say that the zero is exact, the result that the other is finite.
-    code.get(result);
-    this.#constant(0);
-    this.#op('eq');
-    this.#isZero(a);
-    if (fp === 'mul') {
-      this.#isZero(b);
-      code.op('i32.or');
-    }
-    code.op('i32.and', 'i32.eqz');
-    this.#context.bailIf();
-    code.end();
+    this.#requireInside(result, () => {
+      // Zero times or over a finite number: the operands say that the zero is exact, the result that the other is finite.
+      this.#isZero(result);
+      this.#isZero(a);
+      if (fp === 'mul') {
+        this.#isZero(b);
+        code.op('i32.or');
+      }
+      code.op('i32.and');
+    });
     this.#checkExact(() => {
-      if (fp === 'mul') pushIsProduct(code, this.#type, { a, b, product: result });
-      else pushIsProductOf(code, this.#type, { factor: result, b, a });
+      if (fp === 'mul') pushIsProduct(code, this.#type, { a, b, product: result }, hasFused);
+      else pushIsProductOf(code, this.#type, { factor: result, b, a }, hasFused);
     });
     return this.#finish(result);
   }
@@ -202,6 +216,27 @@ class FloatLowering {
     this.#code.get(local);
     this.#constant(0);
     this.#op('eq');
+  }
+
+  /** Bails out unless a result is inside, or `pushOtherwise` pushes that it is exact as it is. */
+  #requireInside(result: number, pushOtherwise: () => void): void {
+    const code = this.#code;
+    const { bits, type, significandBits, maxExponent } = ENCODING[this.#type];
+    // By its exponent. The lowest of normal numbers are looked at more closely.
+    code.get(result).op(bits);
+    if (type === 'i64') code.i64(BigInt(significandBits)).op('i64.shr_u', 'i32.wrap_i64');
+    else code.i32(significandBits).op('i32.shr_u');
+    code.i32(maxExponent).op('i32.and').i32(2).op('i32.sub');
+    code
+      .i32(maxExponent - 2)
+      .op('i32.ge_u')
+      .unlikely()
+      .if();
+    this.#isInside(result);
+    pushOtherwise();
+    code.op('i32.or', 'i32.eqz');
+    this.#context.bailIf();
+    code.end();
   }
 
   #isInside(local: number): void {
@@ -217,6 +252,35 @@ class FloatLowering {
     code.op('i32.and');
   }
 
+  #fused(): boolean {
+    // An exact result is told from a rounded one by the error terms.
+    if (this.#context.hasFused && this.#context.pushInexactClear === undefined) return this.#fusedNative();
+    return this.#type === 'f32' ? this.#fusedSingle() : this.#fusedDouble();
+  }
+
+  /**
+   * A zero is exact where a factor is zero, or where the addend is so large that what cannot cancel against it, a unit in
+   * the product's last place, is a normal number.
+   */
+  #fusedNative(): boolean {
+    const code = this.#code;
+    const [a, b, c] = [this.#operand(0), this.#operand(1), this.#operand(2)];
+    const result = code.local(this.#type);
+    pushFused(code, this.#type, [a, b, c]);
+    code.set(result);
+    this.#requireInside(result, () => {
+      this.#isZero(result);
+      this.#isZero(a);
+      this.#isZero(b);
+      code.op('i32.or').get(c);
+      this.#op('abs');
+      this.#constant(CANCELLING_ADDEND[this.#type]);
+      this.#op('ge');
+      code.op('i32.or', 'i32.and');
+    });
+    return this.#finish(result);
+  }
+
   /**
    * In double precision the product of singles is exact. Rounding the sum twice can only err where the first result lies
    * exactly between two singles.
@@ -229,15 +293,8 @@ class FloatLowering {
     const [product, addend] = [code.local('f64'), code.local('f64')];
     code.get(a).op('f64.promote_f32').get(b).op('f64.promote_f32', 'f64.mul').tee(product);
     code.get(c).op('f64.promote_f32').tee(addend).op('f64.add').tee(sum).op('f32.demote_f64').set(result);
-    this.#isInside(result);
-    code
-      .get(sum)
-      .op('i64.reinterpret_f64')
-      .i64(BELOW_SINGLE)
-      .op('i64.and')
-      .i64(BELOW_SINGLE_HALF)
-      .op('i64.ne', 'i32.and');
-    code.get(sum).f64(0).op('f64.eq', 'i32.or', 'i32.eqz');
+    this.#requireInside(result, () => void code.get(sum).f64(0).op('f64.eq'));
+    code.get(sum).op('i64.reinterpret_f64').i64(BELOW_SINGLE).op('i64.and').i64(BELOW_SINGLE_HALF).op('i64.eq');
     this.#context.bailIf();
     // The sum of doubles may have been rounded itself.
     this.#checkExact(() => {
@@ -258,7 +315,7 @@ class FloatLowering {
     const f64 = (): number => code.local('f64');
     const [p, e, s, z, t, w, result] = [f64(), f64(), f64(), f64(), f64(), f64(), f64()];
     code.get(a).get(b).op('f64.mul').set(p);
-    pushProductError(code, { a, b, product: p });
+    pushProductError(code, { a, b, product: p }, this.#context.hasFused);
     code.set(e);
     // s + t = p + c
     code.get(p).get(c).op('f64.add').tee(s).get(p).op('f64.sub').set(z);
@@ -304,7 +361,9 @@ class FloatLowering {
     const result = this.#code.local(this.#type);
     this.#code.set(result);
     this.#bailUnlessFinite(result);
-    this.#checkExact(() => pushIsProductOf(this.#code, this.#type, { factor: result, b: result, a }));
+    this.#checkExact(() =>
+      pushIsProductOf(this.#code, this.#type, { factor: result, b: result, a }, this.#context.hasFused),
+    );
     return this.#finish(result);
   }
 
@@ -423,12 +482,11 @@ class FloatLowering {
       this.#context.bailIf();
       return this.#finish(result);
     }
-    this.#isInside(result);
-    code.get(value);
-    this.#constant(0, from);
-    this.#op('eq', from);
-    code.op('i32.or', 'i32.eqz');
-    this.#context.bailIf();
+    this.#requireInside(result, () => {
+      code.get(value);
+      this.#constant(0, from);
+      this.#op('eq', from);
+    });
     this.#checkExact(() => {
       code.get(result).op('f64.promote_f32').get(value).op('f64.eq');
     });

@@ -3,7 +3,7 @@
  * first use and kept in a local. Where operands, the pc and slow helpers come from is the caller's affair, so that the
  * interpreter's two kinds of handlers and the translator share this.
  */
-import type { Body, Effect, Node } from '../isa/ir.ts';
+import type { Body, Effect, FpFormat, Node } from '../isa/ir.ts';
 import { childrenOf, nodesOf } from '../isa/walk.ts';
 import type { Code, PlainOp, ValueType } from '../wasm/code.ts';
 import { extendedAnew, isNarrowLogic, type NarrowFacts } from './narrow.ts';
@@ -19,7 +19,25 @@ export interface ValueSource {
   readonly callRuntime: ((name: string) => void) | null;
   /** What is known of the operands; left out: nothing. */
   readonly narrow?: NarrowFacts;
+  /** Where f registers are held as numbers; null where they are held as bits. */
+  readonly floats: Floats | null;
 }
+
+/** f registers as numbers, in locals of type f64: a single lies in the lower half of one, boxed. */
+export interface Floats {
+  /** Pushes the single (f32) that a register holds, or leaves where it holds none. */
+  single(operand: string): void;
+  /** Whether two operands are the same register. */
+  areSame(a: string, b: string): boolean;
+}
+
+/** The types of numbers that the host has instructions for, by format. */
+export const NATIVE: Readonly<Record<FpFormat, 'f32' | 'f64' | null>> = { h: null, s: 'f32', d: 'f64' };
+
+const SIGN: Readonly<Record<'f32' | 'f64', bigint>> = { f32: 1n << 31n, f64: 1n << 63n };
+const ALL_ONES: typeof SIGN = { f32: 2n ** 32n - 1n, f64: 2n ** 64n - 1n };
+/** A boxed single of zero. */
+const BOX = [0, -1, 0, 0] as const;
 
 /** Thrown while lowering where an instruction has no form without calls. */
 export class NeedsCall extends Error {}
@@ -127,6 +145,22 @@ export class ValueLowering {
     this.#results.set(effect, { local, convert });
   }
 
+  /** Pushes the number that a pattern stands for. */
+  pushNative(node: Node, type: 'f32' | 'f64'): void {
+    const code = this.#code;
+    const { floats } = this.#source;
+    const isNegation = node.kind === 'binary' && node.op === 'xor' && isConst(node.b, SIGN[type]);
+    if (isNegation && floats !== null) {
+      this.pushNative(node.a, type);
+      code.op(`${type}.neg`);
+    } else if (floats !== null && node.kind === 'unbox' && node.format === 's' && node.a.kind === 'f') {
+      floats.single(node.a.operand);
+    } else {
+      this.push(node);
+      code.op(type === 'f64' ? 'f64.reinterpret_i64' : 'f32.reinterpret_i32');
+    }
+  }
+
   #compute(node: Node): void {
     const code = this.#code;
     switch (node.kind) {
@@ -164,13 +198,7 @@ export class ValueLowering {
       case 'unbox':
         return this.#unbox(node);
       case 'box':
-        this.push(node.a);
-        if (node.format === 'd') return;
-        code
-          .op('i64.extend_i32_u')
-          .i64(node.format === 's' ? -1n << 32n : -1n << 16n)
-          .op('i64.or');
-        return;
+        return this.#box(node);
       case 'fclass':
         this.push(node.a);
         return this.#call(`${node.format}_fclass`);
@@ -334,9 +362,53 @@ export class ValueLowering {
     code.get(x).i64(32n).op('i64.rotl');
   }
 
+  #box(node: Node & { kind: 'box' }): void {
+    const code = this.#code;
+    const { floats } = this.#source;
+    const type = NATIVE[node.format];
+    const injected = floats !== null && type !== null ? signInjection(node.a, type, floats) : null;
+    const single = floats !== null && node.format === 's' ? this.#singleIn(node.a) : null;
+    if (type !== null && injected !== null) {
+      this.#boxNative(type, () => {
+        this.pushNative(injected.of, type);
+        if (injected.sign !== null) code.op(`${type}.${injected.sign}`);
+      });
+    } else if (single !== null) {
+      this.#boxNative('f32', () => code.get(single));
+    } else {
+      this.push(node.a);
+      if (node.format === 'd') return;
+      code
+        .op('i64.extend_i32_u')
+        .i64(node.format === 's' ? -1n << 32n : -1n << 16n)
+        .op('i64.or');
+    }
+  }
+
+  /** The local of a single that is there as a number: an operation's result, or what was loaded as one. */
+  #singleIn(node: Node): number | null {
+    const from = node.kind === 'unary' && node.op === 'wrap' ? node.a : node;
+    const result = from.kind === 'result' ? this.#results.get(from.effect) : undefined;
+    return result?.convert === 'i32.reinterpret_f32' ? result.local : null;
+  }
+
+  /** Without a way through integer registers, which takes as long as an addition. */
+  #boxNative(type: 'f32' | 'f64', push: () => void): void {
+    const code = this.#code;
+    if (type === 'f32') code.i32x4(BOX);
+    push();
+    if (type === 'f32') code.vector('f32x4.replace_lane', 'f64x2.extract_lane');
+    code.op('i64.reinterpret_f64');
+  }
+
   #unbox(node: Node & { kind: 'unbox' }): void {
     const code = this.#code;
     if (node.format === 'd') return this.push(node.a);
+    if (this.#source.floats !== null && node.format === 's') {
+      this.pushNative(node, 'f32');
+      code.op('i32.reinterpret_f32');
+      return;
+    }
     const bits = node.format === 's' ? 32n : 16n;
     const raw = this.toLocal(node.a);
     code.get(raw).op('i32.wrap_i64');
@@ -352,4 +424,39 @@ export class ValueLowering {
     if (this.#source.callRuntime === null) throw new NeedsCall(name);
     this.#source.callRuntime(name);
   }
+}
+
+function isConst(node: Node, value: bigint): boolean {
+  return node.kind === 'const' && BigInt.asUintN(node.type === 'i64' ? 64 : 32, node.value) === value;
+}
+
+/**
+ * A pattern that is another one with its own sign, changed or taken away: what compiled code has fsgnj, fsgnjn and fsgnjx
+ * for, with the same register twice.
+ */
+function signInjection(
+  node: Node,
+  type: 'f32' | 'f64',
+  floats: Floats,
+): { readonly of: Node; readonly sign: 'neg' | 'abs' | null } | null {
+  if (node.kind !== 'binary' || node.op !== 'or') return null;
+  const [magnitude, sign] = [node.a, node.b];
+  if (magnitude.kind !== 'binary' || magnitude.op !== 'and' || sign.kind !== 'binary' || sign.op !== 'and') return null;
+  if (!isConst(sign.b, SIGN[type])) return null;
+  const of = magnitude.a;
+  const isSame = (other: Node): boolean => {
+    const [a, b] = [registerIn(of), registerIn(other)];
+    return a !== null && b !== null && floats.areSame(a, b);
+  };
+  const { a: from } = sign;
+  if (isSame(from)) return { of, sign: null };
+  if (from.kind !== 'binary' || from.op !== 'xor') return null;
+  if (isSame(from.a) && isSame(from.b)) return { of, sign: 'abs' };
+  return isSame(from.a) && isConst(from.b, ALL_ONES[type]) ? { of, sign: 'neg' } : null;
+}
+
+/** The operand that a pattern comes from as it is. */
+function registerIn(node: Node): string | null {
+  if (node.kind === 'unbox') return registerIn(node.a);
+  return node.kind === 'f' ? node.operand : null;
 }

@@ -227,6 +227,14 @@ export const FP_GATE = {
   exact: 8,
 } as const;
 
+/** What a bit that is set says of the others. */
+export const IMPLIED_GATE: Readonly<Record<number, number>> = {
+  [FP_GATE.on]: FP_GATE.on,
+  [FP_GATE.dirty]: FP_GATE.on | FP_GATE.dirty,
+  [FP_GATE.exact]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact,
+  [FP_GATE.fast]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast,
+};
+
 /**
  * The data TLB: direct-mapped, one table per context. An entry whose tag equals the page of the access hits. A page's
  * slot is the low bits of its number, xor those from bit `foldBits` on: streams a power of two apart do not collide.

@@ -1,5 +1,5 @@
 /** Walking the IR: what a node and an effect are made of. */
-import type { Effect, Node } from './ir.ts';
+import type { Body, Effect, Node } from './ir.ts';
 
 /** The nodes a node is computed from. */
 export function childrenOf(node: Node): readonly Node[] {
@@ -26,5 +26,19 @@ export function nodesOf(effect: Effect): readonly Node[] {
   if (effect.op === 'csr') nodes.push(effect.source);
   if (effect.op === 'sfenceVma') nodes.push(effect.asid);
   if (effect.op === 'fp') nodes.push(...effect.args);
+  return nodes;
+}
+
+/** All nodes of a body, each once. */
+export function nodesIn(body: Body): ReadonlySet<Node> {
+  const nodes = new Set<Node>();
+  for (const effect of body.effects) for (const node of nodesOf(effect)) nodes.add(node);
+  for (const commit of body.commits) {
+    if ('value' in commit) nodes.add(commit.value);
+    if ('cond' in commit) nodes.add(commit.cond);
+    if ('target' in commit) nodes.add(commit.target);
+  }
+  // What is added meanwhile is visited as well.
+  for (const node of nodes) for (const child of childrenOf(node)) nodes.add(child);
   return nodes;
 }

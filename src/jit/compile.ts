@@ -3,6 +3,8 @@
  * CompiledJob are plain data). Whoever asks looks for answers when it likes; regions are installed by the hart's own
  * thread (translator.ts).
  */
+
+import { hasFusedMultiplyAdd } from '../hart/fused.ts';
 import { TRANSLATOR_FUNCTIONS } from '../hart/runtime-functions.ts';
 import { decode } from '../isa/decode.ts';
 import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
@@ -22,7 +24,11 @@ export interface RegionText {
   readonly checksExact: boolean;
   /** Whether it fills the data TLB itself. */
   readonly refills: boolean;
+  /** False: as for a host that cannot multiply and add with one rounding. */
+  readonly mayFuse: boolean;
 }
+
+type RegionKind = Pick<RegionText, 'checksExact' | 'refills' | 'mayFuse'>;
 
 /** Regions to become a module. */
 export type CompileJob = readonly RegionText[];
@@ -42,14 +48,11 @@ export interface RegionCompiler {
   take(): CompiledJob | null;
 }
 
-export function textOf(
-  { entries, blocks }: Region,
-  { checksExact, refills }: Pick<RegionText, 'checksExact' | 'refills'>,
-): RegionText {
+export function textOf({ entries, blocks }: Region, kind: RegionKind): RegionText {
   const texts = [...blocks.values()].map(({ insns, ...block }) => {
     return { ...block, words: insns.map(({ decoded }) => decoded.word) };
   });
-  return { entries, blocks: texts, checksExact, refills };
+  return { entries, blocks: texts, ...kind };
 }
 
 /** @throws Error for a word that is no instruction */
@@ -58,10 +61,11 @@ export function compileJob(job: CompileJob): CompiledJob {
   const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
     module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
   const functions = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
-  const regions = job.map(({ entries, blocks, checksExact, refills }, i) => {
+  const regions = job.map(({ entries, blocks, checksExact, refills, mayFuse }, i) => {
     const region = { entries, blocks: new Map(blocks.map((block) => [block.at, blockOf(block)])) };
     const { index, minBudgets, insns } = emitRegion(module, region, {
       checksExact,
+      hasFused: mayFuse && hasFusedMultiplyAdd(),
       refills: refills ? functions : null,
     });
     module.export(`${i}`, index);

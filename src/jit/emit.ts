@@ -18,9 +18,9 @@ import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
 import { flowOf, roundingOf } from './instructions.ts';
 import { MemoryAccess, type Refills } from './memory-access.ts';
-import { type NarrowRegisters, NONE_NARROW, narrowFacts, narrowRegisters, passNarrow } from './narrow-registers.ts';
 import { type Block, type Region, type RegionInsn, successorsOf } from './region.ts';
 import { entryNode, entryOf, isEntryNode, pushEntryAt, pushEntryIndex } from './region-entry.ts';
+import { type Facts, NO_FACTS, narrowFacts, passFacts, registerFacts } from './register-facts.ts';
 import { planRegisters, type RegisterPlan, readBy } from './register-plan.ts';
 import { fRegister, isFloat, numberOf, type Register, RegisterSet, xRegister } from './register-set.ts';
 import { pushExitAt, pushExitInsns, pushExitStatus, sideExit } from './side-exit.ts';
@@ -39,6 +39,8 @@ export interface Emitted {
 export interface EmitOptions {
   /** With NX clear, floating-point results that are exact are computed here too. */
   readonly checksExact: boolean;
+  /** Whether the host's relaxed_madd rounds once. */
+  readonly hasFused: boolean;
   /** Null where a miss of the data TLB is a side exit. */
   readonly refills: Refills | null;
 }
@@ -87,11 +89,11 @@ class RegionEmitter {
   #dispatcher: Label = { depth: 0 };
   #leave: Label = { depth: 0 };
   #side: Label = { depth: 0 };
-  /** Registers that hold narrow values, where each block begins and now. */
-  readonly #narrowAt: ReadonlyMap<number, NarrowRegisters>;
-  #narrow = NONE_NARROW;
-  /** FP_GATE bits that were found set in this block. */
-  #gate = 0;
+  /** What is known where each block begins, and now. */
+  readonly #factsAt: ReadonlyMap<number, Facts>;
+  #facts = NO_FACTS;
+  /** Of a region that computes with f registers: FP_GATE bits. */
+  readonly #gate: number;
 
   constructor(code: Code, region: RegionCode, options: EmitOptions) {
     this.#code = code;
@@ -118,16 +120,18 @@ class RegionEmitter {
     });
     this.#next = code.local('i32');
     this.#memory = new MemoryAccess(code, options.refills);
+    this.#gate = code.local('i32');
     this.#inexactClear = code.local('i32');
     this.#exit = code.local('i64');
     this.#exitPc = code.local('i64');
     this.#distance = code.local('i64');
     this.#status = code.local('i32');
     this.#measure();
-    this.#narrowAt = narrowRegisters(
+    this.#factsAt = registerFacts(
       [...entries, ...this.#brokenTargets],
       (at) => this.#block(at),
       (at) => this.#successors(at),
+      options.checksExact,
     );
   }
 
@@ -203,8 +207,10 @@ class RegionEmitter {
       code.op('i64.sub').memory('i64.store', HART_OFFSETS.pc);
     }
     this.#memory.begin(HART);
+    // It changes where an instruction writes a CSR, which none does that is translated.
+    if (this.#registers.used.hasFloat) code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).set(this.#gate);
     if (this.#options.checksExact) {
-      code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(FP_GATE.fast).op('i32.and', 'i32.eqz');
+      code.get(this.#gate).i32(FP_GATE.fast).op('i32.and', 'i32.eqz');
       code.set(this.#inexactClear);
     }
   }
@@ -339,8 +345,7 @@ class RegionEmitter {
     this.#available = this.#registers.availableAt(at);
     this.#kept = loop?.written ?? RegisterSet.none;
     this.#dirty = this.#kept;
-    this.#gate = 0;
-    this.#narrow = this.#narrowAt.get(at) ?? NONE_NARROW;
+    this.#facts = this.#factsAt.get(at) ?? NO_FACTS;
     code.get(COUNT).i32(insns.length).op('i32.sub').set(COUNT);
     for (const [i, insn] of insns.entries()) this.#insn(insn, insns.length - i);
     this.#putBackBut(this.#kept);
@@ -400,7 +405,7 @@ class RegionEmitter {
         code.set(this.#exitPc);
       }
     });
-    this.#narrow = passNarrow(insn.decoded, this.#narrow);
+    this.#facts = passFacts(insn.decoded, this.#facts, this.#options.checksExact);
   }
 
   #context({ at, decoded }: RegionInsn, left: number): FastContext {
@@ -420,7 +425,7 @@ class RegionEmitter {
     return {
       code,
       callRuntime: null,
-      narrow: narrowFacts(decoded, this.#narrow),
+      narrow: narrowFacts(decoded, this.#facts),
       x: (operand) => {
         if (number(operand) === 0) code.i64(0);
         else code.get(this.#localOf(xRegister(number(operand))));
@@ -444,22 +449,29 @@ class RegionEmitter {
       },
       hostAddress: (va, size, tag, addr) => this.#memory.pushHostAddress(decoded, { va, size, tag, addr }, missIf),
       requireFp: (bit) => {
-        if ((this.#gate & bit) === bit) return;
-        code.get(HART).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
+        if ((this.#facts.gate & bit) !== 0) return;
+        code.get(this.#gate).i32(bit).op('i32.and', 'i32.eqz');
         leaveIf(sideExit(at, left, bit === FP_GATE.fast ? 'gated' : 'bailed'));
-        this.#gate |= IMPLIED_GATE[bit] ?? bit;
       },
       pushInexactClear: this.#options.checksExact ? () => void code.get(this.#inexactClear) : undefined,
       isX0: (operand) => number(operand) === 0,
+      floats: {
+        single: (operand) => this.#pushSingle(fRegister(number(operand)), bailIf),
+        areSame: (a, b) => number(a) === number(b),
+      },
+      hasFused: this.#options.hasFused,
       ...roundingOf(decoded),
     };
   }
-}
 
-/** What a gate bit that is set says of the others (FP_GATE). */
-const IMPLIED_GATE: Readonly<Record<number, number>> = {
-  [FP_GATE.on]: FP_GATE.on,
-  [FP_GATE.dirty]: FP_GATE.on | FP_GATE.dirty,
-  [FP_GATE.exact]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact,
-  [FP_GATE.fast]: FP_GATE.on | FP_GATE.dirty | FP_GATE.exact | FP_GATE.fast,
-};
+  /** The lower half of its local; the upper half must be all ones. */
+  #pushSingle(register: Register, bailIf: () => void): void {
+    const code = this.#code;
+    const local = this.#localOf(register);
+    if (!this.#facts.registers.has(register)) {
+      code.get(local).op('i64.reinterpret_f64').i64(32).op('i64.shr_u', 'i32.wrap_i64').i32(-1).op('i32.ne');
+      bailIf();
+    }
+    code.get(local).vector('f64x2.splat', 'f32x4.extract_lane');
+  }
+}

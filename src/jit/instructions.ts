@@ -2,8 +2,8 @@
 import { hasFastForm, lowerEffects, relativeOperand } from '../hart/lower-fast.ts';
 import { NeedsCall } from '../hart/lower-values.ts';
 import { bodyOperand, type Decoded, type Insn } from '../isa/insn.ts';
-import type { Body, Node } from '../isa/ir.ts';
-import { childrenOf, nodesOf } from '../isa/walk.ts';
+import type { Body } from '../isa/ir.ts';
+import { nodesIn } from '../isa/walk.ts';
 import { Code } from '../wasm/code.ts';
 
 /** Names of operands that are registers, by file and direction. */
@@ -19,21 +19,13 @@ const known = new WeakMap<Body, RegisterOperands>();
 export function registersOf(body: Body): RegisterOperands {
   const found = known.get(body);
   if (found !== undefined) return found;
-  const [x, f] = [new Set<string>(), new Set<string>()];
-  const visit = (node: Node): void => {
-    if (node.kind === 'x') x.add(node.operand);
-    if (node.kind === 'f') f.add(node.operand);
-    childrenOf(node).forEach(visit);
+  const nodes = [...nodesIn(body)];
+  const reads = (file: 'x' | 'f'): string[] => {
+    return [...new Set(nodes.flatMap((node) => (node.kind === file ? [node.operand] : [])))];
   };
-  for (const effect of body.effects) nodesOf(effect).forEach(visit);
-  for (const commit of body.commits) {
-    if ('value' in commit) visit(commit.value);
-    if ('cond' in commit) visit(commit.cond);
-    if ('target' in commit) visit(commit.target);
-  }
   const writes = (kind: 'setX' | 'setF'): string[] =>
     body.commits.flatMap((commit) => (commit.kind === kind ? [commit.operand] : []));
-  const registers = { x: [...x], f: [...f], writesX: writes('setX'), writesF: writes('setF') };
+  const registers = { x: reads('x'), f: reads('f'), writesX: writes('setX'), writesF: writes('setF') };
   known.set(body, registers);
   return registers;
 }
@@ -85,11 +77,13 @@ function tryLowering(decoded: Decoded): boolean {
         code,
         callRuntime: null,
         ...{ x: value, f: value, imm: value, pc: value, nextPc: value },
+        floats: null,
         bailIf: () => {},
         write: (_file, _operand, pushValue) => push(pushValue),
         hostAddress: () => {},
         requireFp: () => {},
         isX0: () => false,
+        hasFused: false,
         ...roundingOf(decoded),
       },
       body,

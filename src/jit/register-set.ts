@@ -28,9 +28,21 @@ export class RegisterSet {
     return (((isFloat(register) ? this.#f : this.#x) >>> numberOf(register)) & 1) !== 0;
   }
 
+  /** Whether any of them is an f register. */
+  get hasFloat(): boolean {
+    return this.#f !== 0;
+  }
+
   with(register: Register): RegisterSet {
+    if (this.has(register)) return this;
     const bit = 1 << numberOf(register);
     return isFloat(register) ? new RegisterSet(this.#x, this.#f | bit) : new RegisterSet(this.#x | bit, this.#f);
+  }
+
+  without(register: Register): RegisterSet {
+    if (!this.has(register)) return this;
+    const bit = 1 << numberOf(register);
+    return isFloat(register) ? new RegisterSet(this.#x, this.#f & ~bit) : new RegisterSet(this.#x & ~bit, this.#f);
   }
 
   union(other: RegisterSet): RegisterSet {

@@ -370,6 +370,7 @@ export class RegionTranslator implements Translator {
         // Where everything is translated all kinds are met.
         refills: this.#refilling.has(op) || (everything && (op & 8) !== 0),
         checksExact: this.#checking.has(op) || (everything && (op & 16) !== 0),
+        mayFuse: !everything || (op & 32) !== 0,
       }),
     );
     this.#jobs.push(plans);

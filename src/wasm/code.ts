@@ -159,6 +159,19 @@ export const TRUNC_SAT = {
 } as const;
 export type TruncSatOp = keyof typeof TRUNC_SAT;
 
+/** Vector instructions, behind the 0xfd prefix; those that name a lane name the lowest. */
+export const VECTOR = {
+  'v128.const': 0x0c,
+  'f32x4.splat': 0x13,
+  'f64x2.splat': 0x14,
+  'f32x4.extract_lane': 0x1f,
+  'f32x4.replace_lane': 0x20,
+  'f64x2.extract_lane': 0x21,
+  'f32x4.relaxed_madd': 0x105,
+  'f64x2.relaxed_madd': 0x107,
+} as const;
+export type VectorOp = Exclude<keyof typeof VECTOR, 'v128.const'>;
+
 /** Loads and stores; alignment is always given as 1, guest addresses have none. */
 export const MEMORY = {
   'i32.load': 0x28,
@@ -267,6 +280,19 @@ export class Code {
   }
   truncSat(name: TruncSatOp): this {
     this.#bytes.u8(0xfc).u32(TRUNC_SAT[name]);
+    return this;
+  }
+  vector(...names: readonly VectorOp[]): this {
+    for (const name of names) {
+      this.#bytes.u8(0xfd).u32(VECTOR[name]);
+      if (name.endsWith('_lane')) this.#bytes.u8(0);
+    }
+    return this;
+  }
+  /** @param lanes from the lowest on, each an int32 */
+  i32x4(lanes: readonly [number, number, number, number]): this {
+    this.#bytes.u8(0xfd).u32(VECTOR['v128.const']);
+    for (const lane of lanes) for (let shift = 0; shift < 32; shift += 8) this.#bytes.u8((lane >>> shift) & 0xff);
     return this;
   }
   i32(value: number): this {

@@ -47,7 +47,7 @@ function emitted(region: Region, options: EmitOptions): { text: string; bytesPer
   return { text, bytesPerInsn: bytes.length / insns };
 }
 
-const NO_REFILLS: EmitOptions = { refills: null, checksExact: false };
+const NO_REFILLS: EmitOptions = { refills: null, checksExact: false, hasFused: true };
 
 describe('emitted code', () => {
   it.each([
@@ -70,6 +70,9 @@ describe('emitted code', () => {
     ],
     ['a call and its return', 'jal ra, twice\n j end\n twice: slli a0, a0, 1\n ret\n end: ecall', NO_REFILLS],
     ['a sum of doubles', 'fadd.d fa0, fa1, fa2\n fsd fa0, 0(a0)\n ecall', NO_REFILLS],
+    // Nothing is known of fa1; of what was loaded, and of a result, that they are boxed.
+    ['singles', 'flw fa0, 0(a0)\n fmul.s fa0, fa0, fa1\n fneg.s fa0, fa0\n fsw fa0, 0(a0)\n ecall', NO_REFILLS],
+    ['a product and a sum rounded once', 'fmsub.d fa0, fa1, fa2, fa3\n ecall', NO_REFILLS],
   ] as const)('of %s', async (name, source, options) => {
     const { text } = emitted(formed(source, 1), options);
     await expect(text).toMatchFileSnapshot(`emitted/${name.replaceAll(' ', '-')}.txt`);

@@ -85,7 +85,10 @@ export function compareMachines(
     const retiredB = b.step(settings.strideInstructions);
     const lines = compareSettled(a, b, settings.ignore);
     if (retiredA !== retiredB || lines.length > 0) {
-      return { instructions, difference: pinpoint(program, a, b, instructions, settings) };
+      return {
+        instructions,
+        difference: pinpoint(program, a, b, { agreedInstructions: instructions, lines }, settings),
+      };
     }
     instructions += retiredA;
     if (retiredA < settings.strideInstructions) break;
@@ -107,7 +110,7 @@ function pinpoint(
   program: LoadableProgram,
   a: Machine,
   b: Machine,
-  agreedInstructions: number,
+  { agreedInstructions, lines: atStride }: { agreedInstructions: number; lines: readonly string[] },
   settings: CompareOptions,
 ): Difference {
   a.load(program);
@@ -125,7 +128,7 @@ function pinpoint(
     if (retiredA !== retiredB) lines.unshift(`retired: ${a.name} ${retiredA}, ${b.name} ${retiredB}`);
     if (lines.length > 0) return { afterInstructions: done, pc, instruction, lines };
     if (retiredA === 0 || done > agreedInstructions + settings.strideInstructions) {
-      const gone = ['the machines agree when run one instruction at a time'];
+      const gone = ['the machines agree when run one instruction at a time; at the stride:', ...atStride];
       return { afterInstructions: done, pc, instruction, lines: gone };
     }
   }

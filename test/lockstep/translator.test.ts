@@ -5,11 +5,14 @@
  */
 import { describe, expect, it } from 'vitest';
 import { RegionTranslator } from '../../src/jit/translator.ts';
+import { setEngineFlags } from '../../src/vm-modules.ts';
 import { generateProgram, type ProgramOptions } from '../support/program-generator.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { ReferenceMachine } from '../support/program-reference.ts';
 import { TRANSLATOR_STATE } from '../support/translator-state.ts';
 import { compareMachines, type Machine } from './harness.ts';
+
+setEngineFlags();
 
 const PROGRAMS = Number(process.env.BOTTOMHALF_FUZZ_PROGRAMS ?? 16);
 const FIRST_SEED = Number(process.env.BOTTOMHALF_FUZZ_SEED ?? 1);

@@ -9,6 +9,9 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'op',
   'page',
   ...[0, 1, 2, 3, 4, 5].map((i) => `regionExits${i}`),
+  // The last instruction that crossed a page and was not translated.
+  ...['trapValue', 'crossingWord'],
+  ...[0, 1, 2, 3].map((i) => `scratchOps${i}`),
   // Regions fill the data TLBs in another order, and some of their entries anew.
   ...[0, 1, 2, 3].map((i) => `tlbFills${i}`),
 ]);

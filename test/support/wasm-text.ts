@@ -1,11 +1,12 @@
 /** A WebAssembly function body as text, one instruction a line, indented by its blocks: for tests of emitted code. */
-import { ATOMIC, MEMORY, PLAIN, TRUNC_SAT, VALUE_TYPE } from '../../src/wasm/code.ts';
+import { ATOMIC, MEMORY, PLAIN, TRUNC_SAT, VALUE_TYPE, VECTOR } from '../../src/wasm/code.ts';
 
 const byOpcode = (table: Readonly<Record<string, number>>): ReadonlyMap<number, string> =>
   new Map(Object.entries(table).map(([name, opcode]) => [opcode, name]));
 const plain = byOpcode(PLAIN);
 const memory = byOpcode(MEMORY);
 const truncSat = byOpcode(TRUNC_SAT);
+const vector = byOpcode(VECTOR);
 const types = byOpcode(VALUE_TYPE);
 const atomic = new Map(Object.entries(ATOMIC).map(([name, [opcode]]): [number, string] => [opcode, name]));
 
@@ -99,6 +100,14 @@ function instruction(reader: Reader, opcode: number): string {
   if (opcode === 0x43) return `f32.const ${reader.float(4)}`;
   if (opcode === 0x44) return `f64.const ${reader.float(8)}`;
   if (opcode === 0xfc) return truncSat.get(reader.unsigned()) ?? 'unknown';
+  if (opcode === 0xfd) {
+    const name = vector.get(reader.unsigned()) ?? 'unknown';
+    if (name === 'v128.const') {
+      const lanes = Array.from({ length: 16 }, () => reader.byte());
+      return `${name} ${lanes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ')}`;
+    }
+    return name.endsWith('_lane') ? `${name} ${reader.byte()}` : name;
+  }
   if (opcode === 0xfe) {
     const second = reader.byte();
     if (second === 3) {

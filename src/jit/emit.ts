@@ -3,8 +3,8 @@
  *
  * The guest's registers that the region uses are locals (register-plan.ts). The run loop has seen to it that its pages
  * are where they were. `count` is what is left of the slice; a block takes its instructions off it where it begins. At
- * the entries, at each loop's head and where the dispatcher goes along an edge there must be enough left for the longest
- * way to the next such place, or the region is left: so no instruction is executed that the slice does not hold, and none
+ * the entries, once in each round of a loop and where the dispatcher goes along an edge there must be enough left for the
+ * longest way to the next such place, or the region is left: so no instruction is executed that the slice does not hold, and none
  * is counted that was not executed.
  *
  * Each instruction is lowered from its one definition by src/hart/lower-fast.ts; where that bails out, the region is
@@ -82,6 +82,7 @@ class RegionEmitter {
   readonly #labels = new Map<number, Label>();
   /** By their heads, the outermost first. */
   readonly #loops = new Map<number, readonly Label[]>();
+  readonly #checks: ReadonlySet<number>;
   readonly #budgets = new Map<number, number>();
   /** Where the dispatcher goes next: an index of what it dispatches to. */
   readonly #next: number;
@@ -126,7 +127,8 @@ class RegionEmitter {
     this.#exitPc = code.local('i64');
     this.#distance = code.local('i64');
     this.#status = code.local('i32');
-    this.#measure();
+    this.#checks = this.#findChecks();
+    for (const { at } of this.#blocks) this.#measure(at);
     this.#factsAt = registerFacts(
       [...entries, ...this.#brokenTargets],
       (at) => this.#block(at),
@@ -139,7 +141,7 @@ class RegionEmitter {
     return this.#blocks.reduce((sum, { insns }) => sum + insns.length, 0);
   }
 
-  /** Instructions on the longest way from a block to the next loop's head. */
+  /** Instructions on the longest way from a block to where the budget is looked at next. */
   budgetAt(at: number): number {
     return this.#budgets.get(at) ?? 0;
   }
@@ -155,22 +157,38 @@ class RegionEmitter {
     return successorsOf(this.#region.blocks, at);
   }
 
-  /** Whether the budget is looked at where a block begins. */
-  #isChecked(at: number): boolean {
-    return this.#structure.isLoop(at) || this.#brokenTargets.has(at);
+  /**
+   * Where the budget is looked at: once in each round of a loop, and where the dispatcher goes. A region that is left there
+   * is entered anew with the next slice, or another one is, where a region begins: where guest code jumps back to. That is
+   * a loop's head, or, where a loop is entered in its middle, the block in front of it.
+   */
+  #findChecks(): ReadonlySet<number> {
+    const { isBackEdge, isBroken, isLoop } = this.#structure;
+    const checks = new Set(this.#brokenTargets);
+    for (const { at: head } of this.#blocks) {
+      if (!isLoop(head)) continue;
+      const latches = this.#blocks.filter(({ at }) => {
+        return isBackEdge(at, head) && !isBroken(at, head) && this.#successors(at).includes(head);
+      });
+      const [latch] = latches;
+      const isEnteredInside = latches.length === 1 && latch?.end.kind === 'jump' && latch.at < head;
+      checks.add(isEnteredInside ? latch.at : head);
+    }
+    return checks;
   }
 
-  #measure(): void {
-    const { isBackEdge, isBroken } = this.#structure;
-    for (const { at } of this.#blocks.toReversed()) {
-      // The instruction that a block bails out at is executed by the run loop: the slice must hold it as well.
-      let longest = this.#block(at).end.kind === 'bail' ? 1 : 0;
-      for (const to of this.#successors(at)) {
-        if (isBroken(at, to) || isBackEdge(at, to) || this.#isChecked(to)) continue;
-        longest = Math.max(longest, this.budgetAt(to));
-      }
-      this.#budgets.set(at, longest + this.#block(at).insns.length);
+  #measure(at: number): number {
+    const known = this.#budgets.get(at);
+    if (known !== undefined) return known;
+    const { insns, end } = this.#block(at);
+    // The instruction that a block bails out at is executed by the run loop: the slice must hold it as well.
+    let longest = end.kind === 'bail' ? 1 : 0;
+    for (const to of this.#successors(at)) {
+      if (this.#structure.isBroken(at, to) || this.#checks.has(to)) continue;
+      longest = Math.max(longest, this.#measure(to));
     }
+    this.#budgets.set(at, longest + insns.length);
+    return longest + insns.length;
   }
 
   emit(): void {
@@ -298,7 +316,7 @@ class RegionEmitter {
       return code.loop();
     });
     this.#loops.set(at, loops);
-    if (this.#isChecked(at)) {
+    if (this.#checks.has(at)) {
       code.get(COUNT).i32(this.budgetAt(at)).op('i32.lt_s').unlikely().if();
       this.#putBack(this.#registers.tightLoopOf(at)?.written ?? RegisterSet.none);
       this.#leaveFor(at);

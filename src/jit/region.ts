@@ -128,6 +128,12 @@ export function betterEntry({ blocks }: Region): number {
   return isMet ? end.to : 0;
 }
 
+/** What a region executes until it comes to another block. */
+export function firstBlockOf(region: Region): Region {
+  const blocks = new Map([...region.blocks].filter(([at]) => at === 0));
+  return { ...region, entries: [0], blocks, pages: usedPages(blocks, region) };
+}
+
 export class RegionFormer {
   readonly #code: GuestCode;
   readonly #entry: Entry;
@@ -168,7 +174,9 @@ export class RegionFormer {
     for (const at of starts) blocks.set(at, this.#block(at));
     // An empty block is one that bails out at once.
     if ((blocks.get(0)?.insns.length ?? 0) === 0) return null;
-    return { entries: this.#entries(blocks), blocks, pages: this.#usedPages(blocks), entryOffset: this.#entry.offset };
+    const entryOffset = this.#entry.offset;
+    const pages = usedPages(blocks, { pages: this.#pages, entryOffset });
+    return { entries: this.#entries(blocks), blocks, pages, entryOffset };
   }
 
   #entries(blocks: ReadonlyMap<number, Block>): number[] {
@@ -314,18 +322,21 @@ export class RegionFormer {
     const register = operand === undefined ? 0 : bodyOperand(decoded, operand);
     return linkOf(decoded) === 0 && RETURN_REGISTERS.includes(register);
   }
+}
 
-  #usedPages(blocks: ReadonlyMap<number, Block>): Map<number, number> {
-    const used = new Map<number, number>();
-    const { offset } = this.#entry;
-    for (const block of blocks.values()) {
-      for (const { at, decoded } of block.insns) {
-        for (const byte of [at, at + decoded.insn.length - 1]) {
-          const distance = Math.floor((offset + byte) / PAGE_BYTES);
-          used.set(distance, this.#pages.get(distance) ?? 0);
-        }
+/** Those of a region's pages that blocks lie in. */
+function usedPages(
+  blocks: ReadonlyMap<number, Block>,
+  { pages, entryOffset }: Pick<Region, 'pages' | 'entryOffset'>,
+): Map<number, number> {
+  const used = new Map<number, number>();
+  for (const { insns } of blocks.values()) {
+    for (const { at, decoded } of insns) {
+      for (const byte of [at, at + decoded.insn.length - 1]) {
+        const distance = Math.floor((entryOffset + byte) / PAGE_BYTES);
+        used.set(distance, pages.get(distance) ?? 0);
       }
     }
-    return used;
   }
+  return used;
 }

@@ -15,7 +15,7 @@ import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.
 import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Profile } from './profile.ts';
-import { betterEntry, placeIn, type Region, RegionFormer, type RegionProfile } from './region.ts';
+import { betterEntry, firstBlockOf, placeIn, type Region, RegionFormer, type RegionProfile } from './region.ts';
 import { isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
 export interface TranslatorOptions {
@@ -430,11 +430,20 @@ export class RegionTranslator implements Translator {
     if (!this.#code.mayBegin(op)) return null;
     const region = this.#form(from);
     const better = region === null ? 0 : betterEntry(region);
-    if (region !== null && better === 0) return this.#planned(from, region);
-    this.#ban(op, MAX_CHANGES);
-    if (region === null) return null;
-    const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
-    const headed = this.#code.mayBegin(head.op) ? this.#form(head, -better) : null;
+    if (region === null || better !== 0) return this.#planElsewhere(from, region, better);
+    return this.#planned(from, region);
+  }
+
+  /** For a region that had better begin elsewhere, so many bytes on; null for none at all. */
+  #planElsewhere(from: Arrival, region: Region | null, better: number): Plan | null {
+    const head = region && { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
+    if (region !== null && head !== null && this.#code.isRegion(head.op)) {
+      // A few instructions in front of a function, or of a loop, that is translated already: they lead there.
+      return this.#planned(from, firstBlockOf(region));
+    }
+    this.#ban(from.op, MAX_CHANGES);
+    if (head === null || !this.#code.mayBegin(head.op)) return null;
+    const headed = this.#form(head, -better);
     return headed && this.#planned(head, headed);
   }
 

@@ -1,5 +1,5 @@
 /** Code for the jump cache (JUMP_CACHE in state.ts), by which the run loop goes from one region into the next. */
-import type { Code } from '../wasm/code.ts';
+import type { Code, Label } from '../wasm/code.ts';
 import { ARENA, type FieldName, HART_OFFSETS, JUMP_CACHE, REGION } from './state.ts';
 
 export class JumpCache {
@@ -35,14 +35,16 @@ export class JumpCache {
     code.get(this.#hart).op('i32.add').i32(ARENA.jumpCache).op('i32.add').set(entry);
   }
 
-  /** Pushes whether the region at the pc is there, in place, and may be entered with `count` (a local) instructions left. */
-  pushHits(entry: number, count: number): void {
+  /** Goes to `miss` unless the region at the pc is there, in place, and may be entered with `count` (a local) instructions left. */
+  leaveUnlessHit(entry: number, count: number, miss: Label): void {
     const code = this.#code;
     code.get(entry).memory('i64.load', JUMP_CACHE.pc);
-    this.#loadLong('pc').op('i64.eq').get(entry).memory('i64.load', JUMP_CACHE.epoch);
-    this.#loadLong('fetchEpoch').op('i64.eq', 'i32.and').get(entry).memory('i32.load', JUMP_CACHE.ftlb);
-    this.#load('ftlb').op('i32.eq', 'i32.and');
-    code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).get(count).op('i32.le_s', 'i32.and');
+    this.#loadLong('pc').op('i64.ne').brIf(miss);
+    code.get(entry).memory('i64.load', JUMP_CACHE.epoch);
+    this.#loadLong('fetchEpoch').op('i64.ne').brIf(miss);
+    code.get(entry).memory('i32.load', JUMP_CACHE.ftlb);
+    this.#load('ftlb').op('i32.ne').brIf(miss);
+    code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).get(count).op('i32.gt_s').brIf(miss);
   }
 
   /** From the record of the region at the pc, just found in its place. */

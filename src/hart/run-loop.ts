@@ -4,6 +4,7 @@ import type { FunctionType, Module } from '../wasm/module.ts';
 import { SPECIAL } from './handlers.ts';
 import { JumpCache } from './jump-cache.ts';
 import { retire } from './lower-slow.ts';
+import { REGION_TYPE, RegionVisits } from './region-visits.ts';
 import {
   ARENA,
   DECODED_PAGE,
@@ -57,16 +58,11 @@ export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fa
   module.export('run', index);
 }
 
-/**
- * `region(hart, count, entry) -> REGION_STATUS`: runs at most `count` instructions, from one of its entries (REGION.entry)
- * on; gives back the rest as `fast` does.
- */
-export const REGION_TYPE: FunctionType = { parameters: ['i32', 'i32', 'i32'], results: ['i32'] };
-
 /** What the loop calls: `fast`, the slow forms of table 0, and the regions of another table. */
 interface Callees {
   readonly fast: number;
   readonly slowType: number;
+  /** A table, and the type of what is in it. */
   readonly regions: number;
   readonly regionType: number;
 }
@@ -87,6 +83,7 @@ class RunLoop {
   /** LEFT. */
   readonly #left: number;
   readonly #jumpCache: JumpCache;
+  readonly #visits: RegionVisits;
 
   constructor(code: Code, call: Call, callees: Callees) {
     this.#code = code;
@@ -100,6 +97,7 @@ class RunLoop {
     this.#before = code.local('i32');
     this.#left = code.local('i32');
     this.#jumpCache = new JumpCache(code, this.#hart);
+    this.#visits = new RegionVisits(code, this.#hart, callees);
   }
 
   emit(): void {
@@ -296,15 +294,21 @@ class RunLoop {
     this.#jumpCache.find(next);
     this.#jumpCache.fill(next, record);
     const again = code.loop();
-    this.#visit(next, record, status);
+    this.#visits.run(next, record, { slice: this.#slice, status });
+    const out = code.block();
+    code.get(status).brIf(out);
     // State.op and state.page are of no use to the next region, and are not set in front of it.
-    code.get(status).op('i32.eqz').if();
-    this.#takeSlice(outer);
     this.#jumpCache.find(next);
-    this.#jumpCache.pushHits(next, this.#slice);
-    code.get(next).memory('i32.load', JUMP_CACHE.record).set(record).brIf(again);
-    code.end();
+    this.#jumpCache.leaveUnlessHit(next, this.#slice, out);
+    code.get(next).memory('i32.load', JUMP_CACHE.record).set(record).br(again);
+    code.end(); // out
     code.end(); // again
+    code.get(this.#hart).get(this.#quantumEnd).get(this.#slice).op('i32.add');
+    code.memory('i32.store', HART_OFFSETS.remaining);
+    code.get(status).if();
+    this.#visits.countEnd(record, status);
+    code.end();
+    code.get(this.#slice).op('i32.eqz').brIf(outer);
     this.#lookUp(outer, refetch);
     code.get(status).if();
     // The interpreter may not have met it yet.
@@ -335,72 +339,18 @@ class RunLoop {
     this.#load('remaining').op('i32.le_s', 'i32.and');
     this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(outer);
     code.i32(REGION_STATUS.noBudget).set(status);
-    this.#countExit(status);
+    this.#visits.countExit(status);
     code.br(original).end();
-    this.#pushIsElsewhere(record);
+    this.#visits.pushIsElsewhere(record);
     code.if();
     code.get(record);
     this.#call(code, 'regionIsInPlace');
     code.op('i32.eqz').if();
     code.i32(REGION_STATUS.refused).set(status);
-    this.#countExit(status);
-    this.#addTo(record, REGION.refusals, () => code.i32(1));
+    this.#visits.countExit(status);
+    this.#visits.count(record, REGION.refusals);
     code.br(original).end();
     code.end();
-  }
-
-  /** One visit, through an entry of the jump cache; sets the status. */
-  #visit(entry: number, record: number, status: number): void {
-    const code = this.#code;
-    const hart = this.#hart;
-    const before = code.local('i32');
-    const { regions, regionType } = this.#callees;
-    code.get(hart);
-    this.#load('remaining').tee(before).get(this.#slice).op('i32.sub').memory('i32.store', HART_OFFSETS.remaining);
-    code.get(hart).get(this.#slice).get(entry).memory('i32.load', JUMP_CACHE.entry);
-    code.get(entry).memory('i32.load16_u', JUMP_CACHE.slot).callIndirect(regionType, regions);
-    code.set(status);
-    this.#countExit(status);
-    this.#addTo(record, REGION.visits, () => code.i32(1));
-    this.#addTo(record, REGION.insns, () => {
-      code.get(before);
-      this.#load('remaining').op('i32.sub');
-    });
-    for (const [reason, counter] of [['missed', REGION.misses] as const, ['gated', REGION.gated] as const]) {
-      code.get(status).i32(REGION_STATUS[reason]).op('i32.eq').if();
-      this.#addTo(record, counter, () => code.i32(1));
-      code.end();
-    }
-  }
-
-  /** Pushes whether a region's pages may be in other places than when that was last looked at. */
-  #pushIsElsewhere(record: number): void {
-    const code = this.#code;
-    const hart = this.#hart;
-    code
-      .get(record)
-      .memory('i64.load', REGION.epoch)
-      .get(hart)
-      .memory('i64.load', HART_OFFSETS.fetchEpoch)
-      .op('i64.ne');
-    code.get(record).memory('i64.load', REGION.pc).get(hart).memory('i64.load', HART_OFFSETS.pc).op('i64.ne', 'i32.or');
-    code.get(record).memory('i32.load', REGION.ftlb);
-    this.#load('ftlb').op('i32.ne', 'i32.or');
-  }
-
-  #addTo(record: number, offset: number, push: () => void): void {
-    const code = this.#code;
-    code.get(record).get(record).memory('i32.load', offset);
-    push();
-    code.op('i32.add').memory('i32.store', offset);
-  }
-
-  #countExit(status: number): void {
-    const code = this.#code;
-    const counter = code.local('i32');
-    code.get(this.#hart).get(status).i32(8).op('i32.mul', 'i32.add').tee(counter).get(counter);
-    code.memory('i64.load', HART_OFFSETS.regionExits).i64(1n).op('i64.add');
-    code.memory('i64.store', HART_OFFSETS.regionExits);
   }
 
   /** One instruction, the one in whose place a region's op stands, in its fast form if it has one. */

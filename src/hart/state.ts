@@ -133,7 +133,7 @@ export const HART_FIELDS = {
     'u64',
     'counts whatever may have changed which decoded pages addresses have, or where regions begin',
   ),
-  regionExits: exec('u64', 'times that regions answered, by REGION_STATUS', 6),
+  regionExits: exec('u64', 'times that regions answered, by REGION_STATUS; `left` is not counted', 6),
   crossingWord: exec('u32', 'encoding that scratchOps was decoded from; 0: none'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
 } as const satisfies Record<string, Field>;
@@ -396,6 +396,8 @@ export const REGION_STATUS = {
   /** As bailed, because FP_GATE.fast is clear. */
   gated: 5,
 } as const;
+/** What its values fit into. */
+export const REGION_STATUS_BITS = 3;
 
 /**
  * A trace: the instructions that were executed one after the other, {u32 low half of the pc, u32 op}, and behind them what

@@ -1,5 +1,5 @@
 /**
- * A region as a WebAssembly function `(hart, count, entry) -> REGION_STATUS`.
+ * A region as a WebAssembly function (REGION_TYPE).
  *
  * The guest's registers that the region uses are locals (register-plan.ts). The run loop has seen to it that its pages
  * are where they were. `count` is what is left of the slice; a block takes its instructions off it where it begins. At
@@ -11,8 +11,8 @@
  * left in front of the instruction with REGION_STATUS.bailed.
  */
 import { type FastContext, lowerEffects } from '../hart/lower-fast.ts';
-import { REGION_TYPE } from '../hart/run-loop.ts';
-import { FP_GATE, HART_OFFSETS } from '../hart/state.ts';
+import { REGION_TYPE } from '../hart/region-visits.ts';
+import { FP_GATE, HART_OFFSETS, REGION_STATUS_BITS } from '../hart/state.ts';
 import { bodyOperand } from '../isa/insn.ts';
 import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
@@ -209,8 +209,7 @@ class RegionEmitter {
     code.set(this.#status);
     code.end(); // leave
     code.get(HART).get(this.#exitPc).memory('i64.store', HART_OFFSETS.pc);
-    this.#giveBack();
-    code.get(this.#status);
+    code.get(COUNT).i32(REGION_STATUS_BITS).op('i32.shl').get(this.#status).op('i32.or');
   }
 
   // Entry and exit.
@@ -259,12 +258,6 @@ class RegionEmitter {
 
   #localOf(register: Register): number {
     return this.#locals.get(register) ?? 0;
-  }
-
-  #giveBack(): void {
-    const code = this.#code;
-    code.get(HART).get(HART).memory('i32.load', HART_OFFSETS.remaining).get(COUNT).op('i32.add');
-    code.memory('i32.store', HART_OFFSETS.remaining);
   }
 
   /** Leaves with everything done and put back, to go on at an offset from the entry. */

@@ -92,8 +92,8 @@ interface Step {
 const STRAIGHT_ENTRY_BYTES = 512;
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
-/** What the counters in the hart's regionExits count. */
-const EXITS = ['done', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
+/** What the counters in the hart's regionExits count; those that were left for what follows are not among them. */
+const EXITS = ['', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
 /**
  * What an entry that did not pay counts as, in changes. At first its region may have been formed from too few traces, and
  * it is soon tried again; the next time that takes four halvings more.
@@ -183,11 +183,26 @@ export class RegionTranslator implements Translator {
   report(): string {
     const { regions, insns, modules, bytes, invalidated, unprofitable, evicted } = this.statistics;
     const at = this.#place.arena + HART_OFFSETS.regionExits;
-    const exits = EXITS.map((name, i) => `${this.#view.getBigUint64(at + 8 * i, true)} ${name}`);
+    const exits = EXITS.map((name, i) => `${this.#view.getBigUint64(at + 8 * i, true)} ${name}`).slice(1);
+    const { visits, executed } = this.#executed();
     return (
       `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes, ${this.bytes} of them in place; ` +
-      `${invalidated} changed, ${unprofitable} did not pay, ${evicted} made room; exits: ${exits.join(', ')}`
+      `${invalidated} changed, ${unprofitable} did not pay, ${evicted} made room; ` +
+      `${executed} instructions executed in ${visits} visits; exits: ${exits.join(', ')}`
     );
+  }
+
+  /** Up to now; of regions that were removed since the last look, the statistics do not have what they did after it. */
+  #executed(): { visits: number; executed: number } {
+    let { visits, executed } = this.statistics;
+    for (const unit of this.#units) {
+      for (const entry of unit.entries) {
+        const at = this.#units.recordAt(entry);
+        visits += this.#view.getUint32(at + REGION.visits, true);
+        executed += this.#view.getUint32(at + REGION.insns, true);
+      }
+    }
+    return { visits, executed };
   }
 
   trace(length: number, left: number, atRegion: boolean): void {

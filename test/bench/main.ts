@@ -141,6 +141,9 @@ async function main(): Promise<number> {
     return 1;
   }
   const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', remove);
+  endWhenInterrupted();
   try {
     const summary: Context['summary'] = {};
     const rows = await runAll(names, { rounds, directory, cpu, otherNode: node, summary });
@@ -150,8 +153,13 @@ async function main(): Promise<number> {
     }
     return 0;
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    remove();
   }
+}
+
+/** Interrupted, it ends like any other time: with its files and the emulators (process-console.ts) gone. */
+function endWhenInterrupted(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 }
 
 /** The names, each once, with those that they bring. */

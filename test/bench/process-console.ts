@@ -82,6 +82,10 @@ export class ProcessConsole {
     this.#child.stdin?.on('error', () => {});
     this.#child.on('error', (error) => this.#end(error.message));
     this.#child.on('exit', (code) => this.#end(`the process ended with ${code}`));
+    // Whatever ends us: nobody else would end it.
+    const kill = (): void => void this.#child.kill('SIGKILL');
+    process.once('exit', kill);
+    this.#child.once('exit', () => process.off('exit', kill));
   }
 
   #end(how: string): void {

@@ -35,8 +35,8 @@ export class JumpCache {
     code.get(this.#hart).op('i32.add').i32(ARENA.jumpCache).op('i32.add').set(entry);
   }
 
-  /** Goes to `miss` unless the region at the pc is there, in place, and may be entered with `count` (a local) instructions left. */
-  leaveUnlessHit(entry: number, count: number, miss: Label): void {
+  /** Goes to `miss` unless the region at the pc is there, in place. */
+  leaveUnlessHit(entry: number, miss: Label): void {
     const code = this.#code;
     code.get(entry).memory('i64.load', JUMP_CACHE.pc);
     this.#loadLong('pc').op('i64.ne').brIf(miss);
@@ -44,7 +44,6 @@ export class JumpCache {
     this.#loadLong('fetchEpoch').op('i64.ne').brIf(miss);
     code.get(entry).memory('i32.load', JUMP_CACHE.ftlb);
     this.#load('ftlb').op('i32.ne').brIf(miss);
-    code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).get(count).op('i32.gt_s').brIf(miss);
   }
 
   /** From the record of the region at the pc, just found in its place. */

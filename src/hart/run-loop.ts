@@ -43,6 +43,8 @@ export const LEFT = { not: 0, behind: 1, aside: 2 } as const;
 
 /** Instructions between two looks at the clock, and of translated code at the doorbell: about 30 microseconds. */
 const QUANTUM = 8192;
+/** Of translated code, so many behind another without a look at the clock: it executes several times as many a second. */
+const BRIEF_QUANTA = 3;
 /** Turns of the loop after which `run` returns whatever happens: a guest that only traps retires nothing. */
 const MAX_TURNS = 65536;
 
@@ -75,6 +77,8 @@ class RunLoop {
   readonly #turns: number;
   /** `remaining` at which the doorbell and the clock are looked at again, not negative. */
   readonly #quantumEnd: number;
+  /** That may still follow. */
+  readonly #briefQuanta: number;
   readonly #status: number;
   readonly #reason: number;
   readonly #slice: number;
@@ -91,6 +95,7 @@ class RunLoop {
     this.#callees = callees;
     this.#turns = code.local('i32');
     this.#quantumEnd = code.local('i32');
+    this.#briefQuanta = code.local('i32');
     this.#status = code.local('i32');
     this.#reason = code.local('i32');
     this.#slice = code.local('i32');
@@ -142,12 +147,20 @@ class RunLoop {
   /** The instruction whose access is under way comes before any interrupt: its result belongs to it. */
   #interrupts(): void {
     const code = this.#code;
-    this.#load('remaining').i32(QUANTUM).op('i32.sub').tee(this.#quantumEnd).i32(0);
-    code.get(this.#quantumEnd).i32(0).op('i32.gt_s', 'select').set(this.#quantumEnd);
+    this.#load('remaining').set(this.#slice);
+    this.#setQuantumEnd(this.#slice);
+    code.i32(BRIEF_QUANTA).set(this.#briefQuanta);
     this.#load('pendingState').i32(PENDING.none).op('i32.eq').if();
     this.#clearStatus();
     this.#call(code, 'interrupts');
     code.end();
+  }
+
+  /** @param remaining local */
+  #setQuantumEnd(remaining: number): void {
+    const code = this.#code;
+    code.get(remaining).i32(QUANTUM).op('i32.sub').tee(this.#quantumEnd).i32(0);
+    code.get(this.#quantumEnd).i32(0).op('i32.gt_s', 'select').set(this.#quantumEnd);
   }
 
   #fetch(outer: Label): void {
@@ -299,7 +312,8 @@ class RunLoop {
     code.get(status).brIf(out);
     // State.op and state.page are of no use to the next region, and are not set in front of it.
     this.#jumpCache.find(next);
-    this.#jumpCache.leaveUnlessHit(next, this.#slice, out);
+    this.#jumpCache.leaveUnlessHit(next, out);
+    this.#ensureBudget(next, out);
     code.get(next).memory('i32.load', JUMP_CACHE.record).set(record).br(again);
     code.end(); // out
     code.end(); // again
@@ -327,6 +341,26 @@ class RunLoop {
     this.#leaveIfRung(outer);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
     this.#fetchIfAsked(outer, refetch);
+  }
+
+  /**
+   * Goes to `out` where a region that was found in the jump cache needs more instructions than are left. Of the quantum,
+   * perhaps: between two looks at the clock some begin here, with no more than a look at the doorbell. Nothing else brings
+   * an interrupt.
+   */
+  #ensureBudget(entry: number, out: Label): void {
+    const code = this.#code;
+    const budget = code.local('i32');
+    code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).tee(budget).get(this.#slice).op('i32.gt_s');
+    code.unlikely().if();
+    this.#load('exactQuanta').get(this.#briefQuanta).op('i32.eqz', 'i32.or').brIf(out);
+    this.#load('doorbell').atomic('i32.atomic.load').brIf(out);
+    code.get(this.#briefQuanta).i32(1).op('i32.sub').set(this.#briefQuanta);
+    code.get(this.#quantumEnd).get(this.#slice).op('i32.add').set(this.#slice);
+    this.#setQuantumEnd(this.#slice);
+    code.get(this.#slice).get(this.#quantumEnd).op('i32.sub').set(this.#slice);
+    code.get(budget).get(this.#slice).op('i32.gt_s').brIf(out);
+    code.end();
   }
 
   /** Goes to `original`, with a status, where a region (local with its record) is not to be entered. */

@@ -2,31 +2,47 @@
 import { describe, expect, it } from 'vitest';
 import { SPECIAL } from '../../src/hart/handlers.ts';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
+import { LEFT } from '../../src/hart/run-loop.ts';
 import { ARENA, OP, TRACE } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
 import { RegionFormer } from '../../src/jit/region.ts';
-import { RegionTranslator } from '../../src/jit/translator.ts';
+import { RegionTranslator, type TranslatorOptions } from '../../src/jit/translator.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 
 const BASE = 0x8000_0000;
 const OPS_PER_BYTE = 4;
 
+/** What arrives so often is translated; more traces of its own than the first never come. */
+const ARRIVALS = 200;
+const SELDOM = { traceInterval: 2 ** 30, threshold: ARRIVALS, batch: 1, urgent: ARRIVALS };
+
 /** Runs a program that begins with its hot loop for a while. @returns its code, and the op and address of a label */
-function running(source: string) {
+function running(source: string, options: Partial<TranslatorOptions> = {}) {
   let place: TranslatorPlace | null = null;
+  let translator: RegionTranslator | null = null;
   const machine = new InterpreterMachine('none', (at) => {
     place = at;
-    return new RegionTranslator(at);
+    translator = new RegionTranslator(at, options);
+    return translator;
   });
   const { bytes, symbols } = assemble(source, { base: BASE });
   machine.load({ image: bytes, base: BigInt(BASE) });
   machine.step(1000);
   const { memory, arena } = (place ?? expect.fail('no translator was made')) as TranslatorPlace;
+  const made = translator as unknown as RegionTranslator;
   const code = new GuestCode(memory, arena);
   const page = code.pageOfAddress(BASE, 0);
   const offsetOf = (label: string): number => Number(symbols.get(label) ?? expect.fail(label)) - BASE;
-  return { memory, code, page, offsetOf, opOf: (label: string) => page + offsetOf(label) * OPS_PER_BYTE };
+  return {
+    memory,
+    arena,
+    code,
+    page,
+    translator: made,
+    offsetOf,
+    opOf: (label: string) => page + offsetOf(label) * OPS_PER_BYTE,
+  };
 }
 
 type Running = ReturnType<typeof running>;
@@ -116,5 +132,37 @@ describe('a trace', () => {
     machine.step(20_000);
     expect(ends.length).toBeGreaterThan(0);
     expect(ends).not.toContain(false);
+  });
+
+  it('translates what leads to a function that is translated already', () => {
+    const source = `
+      jal function
+    lead:
+      addi a0, a0, 1
+      addi a1, a1, 1
+      jal function
+      ecall
+    function:
+      addi a2, a2, 1
+      andi a3, a2, 15
+      bnez a3, function
+      ret
+    `;
+    const { memory, arena, code, opOf, offsetOf, translator } = running(source, SELDOM);
+    /** A trace of three instructions that begins where a region was left. */
+    const trace = (label: string): void => {
+      const view = new DataView(memory.buffer);
+      for (let i = 0; i < 3; i++) {
+        const at = arena + ARENA.trace + i * TRACE.entryBytes;
+        view.setUint32(at, BASE + offsetOf(label) + 4 * i, true);
+        view.setUint32(at + 4, opOf(label) + 4 * i * OPS_PER_BYTE, true);
+      }
+      translator.trace(3, LEFT.behind, false);
+    };
+    for (const label of ['function', 'lead']) {
+      expect(code.isRegion(opOf(label))).toBe(false);
+      for (let i = 0; i < ARRIVALS; i++) trace(label);
+      expect(code.isRegion(opOf(label)), label).toBe(true);
+    }
   });
 });

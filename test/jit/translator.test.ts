@@ -1,8 +1,7 @@
 /** The translator on small programs: exact counts, changed code, code seen at two addresses, bounds, what it costs. */
 import { describe, expect, it } from 'vitest';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
-import { LEFT } from '../../src/hart/run-loop.ts';
-import { ARENA, DTLB, REGION_STATUS, TRACE } from '../../src/hart/state.ts';
+import { DTLB, REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
 import { betterEntry, RegionFormer } from '../../src/jit/region.ts';
@@ -40,10 +39,9 @@ interface Made {
   readonly translator: RegionTranslator;
 }
 
-function translating(options: Partial<TranslatorOptions> = {}, see = (_: TranslatorPlace): void => {}): Made {
+function translating(options: Partial<TranslatorOptions> = {}): Made {
   let translator: RegionTranslator | null = null;
   const machine = new InterpreterMachine('none', (place) => {
-    see(place);
     translator = new RegionTranslator(place, { ...EAGER, ...options });
     return translator;
   });
@@ -234,48 +232,6 @@ describe('the translator', () => {
     expect(head).toBeGreaterThan(0);
     expect(former(head).form()?.entries).toEqual([0]);
     expect(former(head).form(-head)?.entries).toEqual([0, -head]);
-  });
-
-  it('translates what leads to a function that is translated already', () => {
-    const source = `
-      jal function
-    lead:
-      addi a0, a0, 1
-      addi a1, a1, 1
-      jal function
-      ecall
-    function:
-      addi a2, a2, 1
-      andi a3, a2, 15
-      bnez a3, function
-      ret
-    `;
-    let place: TranslatorPlace | null = null;
-    // Its own traces never come.
-    const { machine, translator } = translating({ traceInterval: 2 ** 30 }, (at) => {
-      place = at;
-    });
-    const { symbols } = assemble(source, { base: Number(BASE) });
-    load(machine, source);
-    machine.step(100);
-    const { memory, arena } = (place as TranslatorPlace | null) ?? expect.fail('no translator was made');
-    const code = new GuestCode(memory, arena);
-    const page = code.pageOfAddress(Number(BASE), 0);
-    const opOf = (label: string): number => page + (Number(symbols.get(label)) - Number(BASE)) * 4;
-    /** A trace of three instructions that begins where a region was left. */
-    const trace = (label: string): void => {
-      const view = new DataView(memory.buffer);
-      for (let i = 0; i < 3; i++) {
-        view.setUint32(arena + ARENA.trace + i * TRACE.entryBytes, Number(symbols.get(label)) + 4 * i, true);
-        view.setUint32(arena + ARENA.trace + i * TRACE.entryBytes + 4, opOf(label) + 16 * i, true);
-      }
-      translator.trace(3, LEFT.behind, false);
-    };
-    for (const label of ['function', 'lead']) {
-      expect(code.isRegion(opOf(label))).toBe(false);
-      for (let i = 0; i < 4; i++) trace(label);
-      expect(code.isRegion(opOf(label)), label).toBe(true);
-    }
   });
 
   it('computes what is exact while NX is clear, and leaves what is not', () => {

@@ -6,6 +6,7 @@
 import type { Body, Effect, FpFormat, Node } from '../isa/ir.ts';
 import { childrenOf, nodesOf } from '../isa/walk.ts';
 import type { Code, PlainOp, ValueType } from '../wasm/code.ts';
+import type { Native } from './exact-float.ts';
 import { extendedAnew, isNarrowLogic, type NarrowFacts } from './narrow.ts';
 
 /** What differs between the users of the lowering. Each method pushes one value. */
@@ -32,9 +33,9 @@ export interface Floats {
 }
 
 /** The types of numbers that the host has instructions for, by format. */
-export const NATIVE: Readonly<Record<FpFormat, 'f32' | 'f64' | null>> = { h: null, s: 'f32', d: 'f64' };
+export const NATIVE: Readonly<Record<FpFormat, Native | null>> = { h: null, s: 'f32', d: 'f64' };
 
-const SIGN: Readonly<Record<'f32' | 'f64', bigint>> = { f32: 1n << 31n, f64: 1n << 63n };
+const SIGN: Readonly<Record<Native, bigint>> = { f32: 1n << 31n, f64: 1n << 63n };
 const ALL_ONES: typeof SIGN = { f32: 2n ** 32n - 1n, f64: 2n ** 64n - 1n };
 /** A boxed single of zero. */
 const BOX = [0, -1, 0, 0] as const;
@@ -140,13 +141,13 @@ export class ValueLowering {
   }
 
   /** An effect's result lies in a local of a native float type. */
-  setNativeResult(effect: Effect, local: number, type: 'f32' | 'f64'): void {
+  setNativeResult(effect: Effect, local: number, type: Native): void {
     const convert = type === 'f64' ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32';
     this.#results.set(effect, { local, convert });
   }
 
   /** Pushes the number that a pattern stands for. */
-  pushNative(node: Node, type: 'f32' | 'f64'): void {
+  pushNative(node: Node, type: Native): void {
     const code = this.#code;
     const { floats } = this.#source;
     const isNegation = node.kind === 'binary' && node.op === 'xor' && isConst(node.b, SIGN[type]);
@@ -393,7 +394,7 @@ export class ValueLowering {
   }
 
   /** Without a way through integer registers, which takes as long as an addition. */
-  #boxNative(type: 'f32' | 'f64', push: () => void): void {
+  #boxNative(type: Native, push: () => void): void {
     const code = this.#code;
     if (type === 'f32') code.i32x4(BOX);
     push();
@@ -436,7 +437,7 @@ function isConst(node: Node, value: bigint): boolean {
  */
 function signInjection(
   node: Node,
-  type: 'f32' | 'f64',
+  type: Native,
   floats: Floats,
 ): { readonly of: Node; readonly sign: 'neg' | 'abs' | null } | null {
   if (node.kind !== 'binary' || node.op !== 'or') return null;

@@ -147,8 +147,9 @@ class RunLoop {
   /** The instruction whose access is under way comes before any interrupt: its result belongs to it. */
   #interrupts(): void {
     const code = this.#code;
-    this.#load('remaining').set(this.#slice);
-    this.#setQuantumEnd(this.#slice);
+    const remaining = code.local('i32');
+    this.#load('remaining').set(remaining);
+    this.#setQuantumEnd(remaining);
     code.i32(BRIEF_QUANTA).set(this.#briefQuanta);
     this.#load('pendingState').i32(PENDING.none).op('i32.eq').if();
     this.#clearStatus();
@@ -350,15 +351,15 @@ class RunLoop {
    */
   #ensureBudget(entry: number, out: Label): void {
     const code = this.#code;
-    const budget = code.local('i32');
+    const [budget, remaining] = [code.local('i32'), code.local('i32')];
     code.get(entry).memory('i32.load16_u', JUMP_CACHE.minBudget).tee(budget).get(this.#slice).op('i32.gt_s');
     code.unlikely().if();
     this.#load('exactQuanta').get(this.#briefQuanta).op('i32.eqz', 'i32.or').brIf(out);
     this.#load('doorbell').atomic('i32.atomic.load').brIf(out);
     code.get(this.#briefQuanta).i32(1).op('i32.sub').set(this.#briefQuanta);
-    code.get(this.#quantumEnd).get(this.#slice).op('i32.add').set(this.#slice);
-    this.#setQuantumEnd(this.#slice);
-    code.get(this.#slice).get(this.#quantumEnd).op('i32.sub').set(this.#slice);
+    code.get(this.#quantumEnd).get(this.#slice).op('i32.add').set(remaining);
+    this.#setQuantumEnd(remaining);
+    code.get(remaining).get(this.#quantumEnd).op('i32.sub').set(this.#slice);
     code.get(budget).get(this.#slice).op('i32.gt_s').brIf(out);
     code.end();
   }

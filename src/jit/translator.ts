@@ -11,7 +11,7 @@
 
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
 import { LEFT } from '../hart/run-loop.ts';
-import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.ts';
+import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, REGION_STATUS, TRACE } from '../hart/state.ts';
 import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Profile } from './profile.ts';
@@ -92,8 +92,14 @@ interface Step {
 const STRAIGHT_ENTRY_BYTES = 512;
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
-/** What the counters in the hart's regionExits count; those that were left for what follows are not among them. */
-const EXITS = ['', 'for a slow form', 'refused', 'for a TLB miss', 'for want of budget', 'for NX'] as const;
+/** What the counters in the hart's regionExits count. */
+const EXITS: readonly (readonly [keyof typeof REGION_STATUS, string])[] = [
+  ['bailed', 'for a slow form'],
+  ['refused', 'refused'],
+  ['missed', 'for a TLB miss'],
+  ['noBudget', 'for want of budget'],
+  ['gated', 'for NX'],
+];
 /**
  * What an entry that did not pay counts as, in changes. At first its region may have been formed from too few traces, and
  * it is soon tried again; the next time that takes four halvings more.
@@ -183,7 +189,9 @@ export class RegionTranslator implements Translator {
   report(): string {
     const { regions, insns, modules, bytes, invalidated, unprofitable, evicted } = this.statistics;
     const at = this.#place.arena + HART_OFFSETS.regionExits;
-    const exits = EXITS.map((name, i) => `${this.#view.getBigUint64(at + 8 * i, true)} ${name}`).slice(1);
+    const count = (status: keyof typeof REGION_STATUS): bigint =>
+      this.#view.getBigUint64(at + 8 * REGION_STATUS[status], true);
+    const exits = EXITS.map(([status, name]) => `${count(status)} ${name}`);
     const { visits, executed } = this.#executed();
     return (
       `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes, ${this.bytes} of them in place; ` +
@@ -444,21 +452,21 @@ export class RegionTranslator implements Translator {
     this.#profile.forget(op);
     if (!this.#code.mayBegin(op)) return null;
     const region = this.#form(from);
-    const better = region === null ? 0 : betterEntry(region);
-    if (region === null || better !== 0) return this.#planElsewhere(from, region, better);
-    return this.#planned(from, region);
+    if (region === null) {
+      this.#ban(op, MAX_CHANGES);
+      return null;
+    }
+    const better = betterEntry(region);
+    return better === 0 ? this.#planned(from, region) : this.#planElsewhere(from, region, better);
   }
 
-  /** For a region that had better begin elsewhere, so many bytes on; null for none at all. */
-  #planElsewhere(from: Arrival, region: Region | null, better: number): Plan | null {
-    const head = region && { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
-    if (region !== null && head !== null && this.#code.isRegion(head.op)) {
-      // A few instructions in front of a function, or of a loop, that is translated already: they lead there.
-      return this.#planned(from, firstBlockOf(region));
-    }
+  /** For a region that had better begin so many bytes on. */
+  #planElsewhere(from: Arrival, region: Region, better: number): Plan | null {
+    const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
+    // A few instructions in front of a function, or of a loop, that is translated already: they lead there.
+    if (this.#code.isRegion(head.op)) return this.#planned(from, firstBlockOf(region));
     this.#ban(from.op, MAX_CHANGES);
-    if (head === null || !this.#code.mayBegin(head.op)) return null;
-    const headed = this.#form(head, -better);
+    const headed = this.#code.mayBegin(head.op) ? this.#form(head, -better) : null;
     return headed && this.#planned(head, headed);
   }
 

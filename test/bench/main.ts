@@ -141,20 +141,15 @@ async function main(): Promise<number> {
     return 1;
   }
   const directory = mkdtempSync(join(tmpdir(), 'bottomhalf-bench-'));
-  const remove = (): void => rmSync(directory, { recursive: true, force: true });
-  process.once('exit', remove);
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   endWhenInterrupted();
-  try {
-    const summary: Context['summary'] = {};
-    const rows = await runAll(names, { rounds, directory, cpu, otherNode: node, summary });
-    if (values.json !== undefined) {
-      const all = { host: hostFacts(), summary, rows: rows.map(toJson) };
-      writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`);
-    }
-    return 0;
-  } finally {
-    remove();
+  const summary: Context['summary'] = {};
+  const rows = await runAll(names, { rounds, directory, cpu, otherNode: node, summary });
+  if (values.json !== undefined) {
+    const all = { host: hostFacts(), summary, rows: rows.map(toJson) };
+    writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`);
   }
+  return 0;
 }
 
 /** Interrupted, it ends like any other time: with its files and the emulators (process-console.ts) gone. */

@@ -1,5 +1,5 @@
 /** What a machine needs before its first instruction and that does not depend on its images. */
-import { prepareVcpuThreads } from '../actors/board/placement.ts';
+import { prepareVcpuThreads } from '../actors/board/thread-modules.ts';
 import { hostCores, loadHartModules } from './vm-modules.ts';
 
 /**

@@ -1,10 +1,11 @@
 /** Where the threads of a machine are: here each vCPU has a worker thread, and the main loop turns in libuv. */
-import { prepareWorker, spawnWorker } from '../../src/actor/index.ts';
+import { spawnWorker } from '../../src/actor/index.ts';
 import { type Thread, type ThreadKind, type ThreadWiring, wireServer } from '../../src/channel/threads.ts';
 import { type DeliveryObserver, type EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 import type { ActorState } from '../cpu/messages.ts';
-import { TRANSLATOR_THREAD, vcpuThreadName } from '../cpu/names.ts';
+import { TRANSLATOR_THREAD } from '../cpu/names.ts';
+import { TRANSLATOR_MODULE, VCPU_MODULE } from './thread-modules.ts';
 import type { VirtVcpuParameters } from './virt-vcpu.ts';
 
 export interface RunningThread {
@@ -32,25 +33,16 @@ export interface Placement {
   startTranslator?(wiring: ThreadWiring, onEnd: (error: ErrorRecord | null) => void): RunningThread;
 }
 
-/** The first modules of threads. */
-const VCPU = moduleAt('./virt-vcpu');
-const TRANSLATOR = moduleAt('../cpu/translator-thread');
-
-/** Starts threads of vCPUs ahead of time: the next machine takes them. */
-export function prepareVcpuThreads(count: number): void {
-  for (let hart = 0; hart < count; hart++) prepareWorker(VCPU, vcpuThreadName(hart));
-}
-
 export const onThreads: Placement = {
   mainKind: 'libuv',
   clock: () => HostClock.stopped(),
   observerOf: () => undefined,
   driveMain: runInLibuv,
   startVcpu: (parameters, wiring, onEnd) => {
-    return spawnWorker({ module: VCPU, exportName: 'virtVcpuMain', parameters }, wiring, onEnd);
+    return spawnWorker({ module: VCPU_MODULE, exportName: 'virtVcpuMain', parameters }, wiring, onEnd);
   },
   startTranslator: (wiring, onEnd) => {
-    const code = { module: TRANSLATOR, exportName: 'translatorMain', parameters: null };
+    const code = { module: TRANSLATOR_MODULE, exportName: 'translatorMain', parameters: null };
     return spawnWorker(code, wiring, onEnd);
   },
 };
@@ -68,8 +60,4 @@ export function startTranslator(
   const { server, clients } = wireServer(TRANSLATOR_THREAD, vcpus);
   const translator = placement.startTranslator(server, (error) => error !== null && onError(error));
   return { translator, vcpus: clients };
-}
-
-function moduleAt(path: string): string {
-  return new URL(`${path}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href;
 }

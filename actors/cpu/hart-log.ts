@@ -41,7 +41,7 @@ export class HartLog {
     this.#send = send;
     const wants = (item: string): boolean => config.items.includes(item);
     this.#wantsTranslations = wants('jit');
-    if (wants('in_asm')) hart.decoder.observer = (offset, word) => this.#instruction(offset, word);
+    if (wants('in_asm')) hart.decodeObserver = (offset, word) => this.#instruction(offset, word);
     if (wants('int')) hart.trapObserver = (cause, pc, tval, toSupervisor) => this.#trap(cause, pc, tval, toSupervisor);
     this.onFault = wants('guest_errors') ? (gpa, size, isWrite) => this.#fault(gpa, size, isWrite) : null;
   }

@@ -34,6 +34,6 @@ export {
 } from './register-window.ts';
 export { type RemoteWindowOptions, remoteRegisterWindow, WindowServer } from './remote-window.ts';
 export { loadThreadWork, type ThreadWork } from './thread-work.ts';
-export { prepareWorker, spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
+export { spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
 export { nodeStripsTypes, workerEntry } from './worker-entry.ts';
 export * from './xstate.ts';

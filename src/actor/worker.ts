@@ -59,19 +59,23 @@ export interface WorkerHandle {
 const prepared = new Map<string, Set<Worker>>();
 
 /**
- * Starts a thread ahead of time, which loads a module and waits. The next spawnWorker() of that module takes it; as long
- * as none does, it does not keep the process alive. Those of one module are taken in the order in which they were started.
- * @param name what the wiring will call it, for debuggers
+ * Starts threads ahead of time, each of which loads a module and waits, until so many wait. The next spawnWorker() of that
+ * module takes one; those that none takes do not keep the process alive. They are taken in the order in which they were
+ * started.
+ * @param nameOf what the wiring will call each, for debuggers
  */
-export function prepareWorker(module: string, name: string): void {
+export function prepareWorkers(module: string, count: number, nameOf: (index: number) => string): void {
   const url = workerEntry(module);
-  const worker = newWorker({ name, workerData: { prepare: url } satisfies WorkerPreparation });
-  worker.unref();
   const waiting = prepared.get(url) ?? new Set();
-  prepared.set(url, waiting.add(worker));
-  worker.once('exit', () => waiting.delete(worker));
-  // Whoever asks for it hears of its end; until then nobody misses it.
-  worker.on('error', () => {});
+  prepared.set(url, waiting);
+  for (let index = waiting.size; index < count; index++) {
+    const worker = newWorker({ name: nameOf(index), workerData: { prepare: url } satisfies WorkerPreparation });
+    worker.unref();
+    waiting.add(worker);
+    worker.once('exit', () => waiting.delete(worker));
+    // Whoever asks for it hears of its end; until then nobody misses it.
+    worker.on('error', () => {});
+  }
 }
 
 function takePrepared(url: string): Worker | undefined {

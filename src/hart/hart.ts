@@ -6,7 +6,7 @@
 import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/dirty-log.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { assert } from '../util/errors.ts';
-import { Decoder } from './decoder.ts';
+import { type DecodeObserver, Decoder } from './decoder.ts';
 import {
   csrOf,
   type FieldValues,
@@ -108,7 +108,7 @@ export class Hart {
   readonly #arena: number;
   readonly #runtime: RuntimeExports;
   readonly #run: (arena: number) => number;
-  readonly decoder: Decoder;
+  readonly #decoder: Decoder;
   /** Null where the hart only interprets. */
   readonly translator: Translator | null;
   #trapObserver: TrapObserver | null = null;
@@ -118,11 +118,13 @@ export class Hart {
     const { memory, arena, ram } = options;
     this.#view = new DataView(memory.buffer);
     this.#arena = arena;
-    this.decoder = new Decoder(memory, arena);
+    this.#decoder = new Decoder(memory, arena);
     const runtime = new WebAssembly.Instance(options.modules.runtime, {
       env: {
         memory,
         mtime: options.mtime,
+        learnWord: (word: number, known: number, pageOffset: number) =>
+          this.#decoder.learn(word, known >>> 0, pageOffset),
         trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap),
         codeChanged: (page: number, offset: number) => this.translator?.codeChanged(page >>> 0, offset),
       },
@@ -135,8 +137,6 @@ export class Hart {
       env: { memory },
       runtime: runtime.exports,
       host: {
-        decode: (op: number) => this.decoder.decodeAt(op >>> 0),
-        decodeWord: (op: number, word: number) => this.decoder.decodeWord(op >>> 0, word),
         trace: (length: number, left: number, atRegion: number) => this.translator?.trace(length, left, atRegion !== 0),
       },
     });
@@ -166,6 +166,12 @@ export class Hart {
   set trapObserver(observer: TrapObserver | null) {
     this.#trapObserver = observer;
     this.setWord('logTraps', observer === null ? 0 : 1);
+  }
+
+  /** Told of every instruction that is decoded from now on; costs nothing while null. */
+  set decodeObserver(observer: DecodeObserver | null) {
+    this.#decoder.observer = observer;
+    this.setWord('logCode', observer === null ? 0 : 1);
   }
 
   /** Runs until something needs the host, at most `count` instructions. @returns an EXIT reason */

@@ -4,6 +4,7 @@
  */
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { DIRTY_CLIENTS } from '../memory/dirty-log.ts';
+import { SPECIAL } from './handlers.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
 import {
   AIA,
@@ -14,6 +15,7 @@ import {
   FP_GATE,
   FTLB,
   HART_OFFSETS,
+  KNOWN_WORDS,
   OP,
   PENDING,
   REGION,
@@ -46,6 +48,8 @@ function constantsText(): string {
     ...constants('REGION_', REGION),
     ...constants('DECODED_PAGE_', DECODED_PAGE),
     ...constants('OP_', OP),
+    ...constants('HANDLER_', SPECIAL),
+    ...constants('KNOWN_WORDS_', KNOWN_WORDS),
     ...constants('ARENA_', ARENA),
     ...constants('CSR_', Object.fromEntries(CSR_NUMBERS)),
     ...constants('INTERRUPT_', INTERRUPT),

@@ -25,13 +25,10 @@ import {
 export const FAST = { outOfBudget: 0, slow: 1, undecoded: 2, fetch: 3, region: 4 } as const;
 
 /**
- * What the host supplies. `decode` and `decodeWord` write the op of an instruction, from RAM or (crossing a page) from
- * its 32-bit word. `trace` is given what was just executed (ARENA.trace): how many, how it began (LEFT), and 1 where a
- * region begins behind it.
+ * What the host supplies. `trace` is given what was just executed (ARENA.trace): how many, how it began (LEFT), and 1
+ * where a region begins behind it.
  */
 export const HOST_IMPORTS: Readonly<Record<string, FunctionType>> = {
-  decode: { parameters: ['i32'], results: [] },
-  decodeWord: { parameters: ['i32', 'i32'], results: [] },
   trace: { parameters: ['i32', 'i32', 'i32'], results: [] },
 };
 

@@ -42,6 +42,8 @@ const MACHINE: Readonly<Record<string, FunctionType>> = {
   sfenceVma: type(['i64', 'i64', 'i32', 'i32', 'i32']),
   fetch: type([], 'i32'),
   fetchCrossing: type(['i32']),
+  decode: type(['i32']),
+  decodeWord: type(['i32', 'i32']),
   regionIsInPlace: type(['i32'], 'i32'),
   interrupts: type([]),
 };

@@ -121,6 +121,7 @@ export const HART_FIELDS = {
   sbi: exec('u32', '1: an ecall from S mode leaves to the built-in SBI'),
   aia: exec('u32', 'AIA: what the hart has of the Advanced Interrupt Architecture'),
   logTraps: exec('u32', '1: the host is told of every trap'),
+  logCode: exec('u32', '1: the host is told of every instruction that is decoded; nothing is decoded ahead'),
   doorbell: exec('u32', 'host offset of the doorbell word that asks the run loop to return'),
   dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
   dirtyBitmap: exec('u32', "host offset of this hart's dirty bitmaps, one behind the other; 0: it has none"),
@@ -321,6 +322,27 @@ export const OP = {
 } as const;
 
 /**
+ * What instruction words were decoded to, by a hash of the word: its product with 2^32 over the golden ratio, of which the
+ * high bits count. A word of 0, as all are before the first, is no instruction.
+ */
+export const KNOWN_WORDS = (() => {
+  const log = 13;
+  return {
+    entries: 2 ** log,
+    entryBytes: 16,
+    hashFactor: 0x9e3779b1,
+    hashShift: 32 - log,
+    word: 0,
+    /** u32: an op's first half. */
+    op: 4,
+    /** u32: its second half. */
+    imm: 8,
+    /** u32: 1 where what stands behind it is likely to be executed. */
+    goesOn: 12,
+  } as const;
+})();
+
+/**
  * An entry of a translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered,
  * and has the offset of this record in ARENA.regions as its immediate.
  */
@@ -422,7 +444,8 @@ export const ARENA = (() => {
   const regions = align(guardedPage + DECODED_PAGE.lengthBytes, 64);
   const trace = regions + REGION.lengthBytes * REGION.count;
   const jumpCache = align(trace + (TRACE.length + 1) * TRACE.entryBytes, 64);
-  const lengthBytes = align(jumpCache + JUMP_CACHE.entries * JUMP_CACHE.entryBytes, 65536);
+  const knownWords = jumpCache + JUMP_CACHE.entries * JUMP_CACHE.entryBytes;
+  const lengthBytes = align(knownWords + KNOWN_WORDS.entries * KNOWN_WORDS.entryBytes, 65536);
   return {
     ...{
       dtlb,
@@ -436,6 +459,7 @@ export const ARENA = (() => {
       regions,
       trace,
       jumpCache,
+      knownWords,
       lengthBytes,
     },
   } as const;

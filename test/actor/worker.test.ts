@@ -8,18 +8,18 @@ import {
   Inspection,
   type InspectionEvent,
   Link,
-  prepareWorker,
   setup,
   spawnWorker,
   type WorkerHandle,
   workerEntry,
 } from '../../src/actor/index.ts';
-import { workerExecArgv } from '../../src/actor/worker.ts';
+import { prepareWorkers, workerExecArgv } from '../../src/actor/worker.ts';
 import { Thread, wireThreads } from '../../src/channel/threads.ts';
 import { attachThread, EventLoop, HostClock, type LoopDriver, runInLibuv } from '../../src/loop/index.ts';
 import type { ErrorRecord } from '../../src/util/errors.ts';
 
 const WORKERS = new URL('./test-workers.js', import.meta.url).href;
+const nameOf = (index: number): string => `worker${index}`;
 
 let cleanUp: (() => Promise<void>) | null = null;
 
@@ -66,10 +66,12 @@ describe('a worker', () => {
   });
 
   it('may have been prepared: it has loaded its module, and is told what to run', async () => {
-    prepareWorker(WORKERS, 'worker0');
+    prepareWorkers(WORKERS, 1, nameOf);
     expect(await start('returnsAtOnce').ended).toBe(null);
     await cleanUp?.();
-    prepareWorker(WORKERS, 'worker0');
+    prepareWorkers(WORKERS, 1, nameOf);
+    // One waits already.
+    prepareWorkers(WORKERS, 1, nameOf);
     expect(await start('throwsAtOnce').ended).toMatchObject({ message: 'thrown in main', where: ['worker0'] });
     // That was the only one.
     await cleanUp?.();
@@ -78,7 +80,7 @@ describe('a worker', () => {
 
   it('that was prepared with a module that cannot be loaded says so when it is asked for', async () => {
     const module = new URL('./no-such-module.js', import.meta.url).href;
-    prepareWorker(module, 'worker0');
+    prepareWorkers(module, 1, nameOf);
     expect(await start('x', module).ended).toMatchObject({ message: expect.stringMatching(/cannot be loaded/) });
   });
 
@@ -185,7 +187,7 @@ describe("a worker's options for Node", () => {
 
 it('a worker that was prepared and not asked for keeps no process alive', () => {
   const built = new URL('../../dist/src/actor/worker.js', import.meta.url).href;
-  const program = `import { prepareWorker } from '${built}'; prepareWorker('${WORKERS}', 'worker0'); console.log('done');`;
+  const program = `import { prepareWorkers } from '${built}'; prepareWorkers('${WORKERS}', 1, () => 'worker0'); console.log('done');`;
   const words = ['--input-type=module', '-e', program];
   expect(execFileSync(process.execPath, words, { encoding: 'utf8', timeout: 20_000 })).toBe('done\n');
 });

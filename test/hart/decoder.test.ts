@@ -15,7 +15,7 @@ function decodedAfter(steps: number, source: string, observe?: (word: number) =>
     seen = place;
     return { traceInterval: 0, trace: () => {}, codeChanged: () => {}, modules: 0, report: () => '' };
   });
-  if (observe !== undefined) machine.hart.decoder.observer = (_, word) => observe(word >>> 0);
+  if (observe !== undefined) machine.hart.decodeObserver = (_, word) => observe(word >>> 0);
   const { bytes, symbols } = assemble(source, { base: BASE });
   machine.load({ image: bytes, base: BigInt(BASE) });
   machine.step(steps);

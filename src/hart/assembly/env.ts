@@ -8,5 +8,8 @@ export declare function mtime(): f64;
  */
 export declare function codeChanged(page: u32, offset: i32): void;
 
+/** Fills in the entry at `known` (KNOWN_WORDS) with what a word is decoded to, which was met at an offset of its page. */
+export declare function learnWord(word: u32, known: u32, pageOffset: u32): void;
+
 /** `-d int`: a trap was taken. Called only while the hart's `logTraps` is set. */
 export declare function trapTaken(cause: u64, pc: u64, tval: u64, toSupervisor: u32): void;

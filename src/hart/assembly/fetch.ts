@@ -41,6 +41,7 @@ import {
   H_PC,
   H_PRIV,
   H_TRAP_VALUE,
+  HANDLER_END_OF_PAGE,
   REGION_EPOCH,
   REGION_FTLB,
   REGION_PAGE,
@@ -52,7 +53,6 @@ import { accessFault, fetchChanged, fillFetch, flushFetch, gpa, gpaToHost, isRam
 import { pmpAllows, pmpUniform, spanHigh, spanLow } from './pmp';
 import { trap } from './trap';
 
-const HANDLER_END_OF_PAGE: u16 = 1;
 /** Bytes of a page that are compared at once. */
 const COMPARED_BYTES: u32 = 64;
 /** Key and decoded page. */
@@ -227,7 +227,7 @@ function lookUp(source: u32): u32 {
 function clearPage(page: u32, source: u32): void {
   if (load<u32>(page, DECODED_PAGE_TRANSLATED) !== 0) codeChanged(page, -1);
   memory.fill(page, 0, DECODED_PAGE_SOURCE);
-  store<u16>(page, HANDLER_END_OF_PAGE, DECODED_PAGE_END_OP);
+  store<u16>(page, <u16>HANDLER_END_OF_PAGE, DECODED_PAGE_END_OP);
   store<u32>(page, source, DECODED_PAGE_HOST);
   store<u32>(page, load<u32>(hart, H_CODE_GENERATION), DECODED_PAGE_GENERATION);
   memory.copy(page + DECODED_PAGE_SOURCE, source, 4096);
@@ -293,7 +293,7 @@ function guardPage(pc: u64, source: u32): u32 {
   for (let i: u32 = 0; i < DECODED_PAGE_OPS; i++) {
     const halfword = first + 2 * i;
     if (halfword >= low && halfword < high) continue;
-    store<u16>(page + i * DECODED_PAGE_OP_BYTES, HANDLER_END_OF_PAGE);
+    store<u16>(page + i * DECODED_PAGE_OP_BYTES, <u16>HANDLER_END_OF_PAGE);
   }
   // An instruction that begins in the last halfword of the span may end outside.
   const last = high - 1;
@@ -304,7 +304,7 @@ function guardPage(pc: u64, source: u32): u32 {
     trap(accessFault(EXECUTE), pc + 2);
     return 0;
   }
-  store<u16>(page + (<u32>(last - first) >> 1) * DECODED_PAGE_OP_BYTES, HANDLER_END_OF_PAGE);
+  store<u16>(page + (<u32>(last - first) >> 1) * DECODED_PAGE_OP_BYTES, <u16>HANDLER_END_OF_PAGE);
   return page;
 }
 

@@ -2,6 +2,7 @@
 
 export { clmul, clmulh, clmulr } from './clmul';
 export { csr } from './csr';
+export { decode, decodeWord } from './decode';
 export { dropWriteTags } from './dirty';
 export { fenceAddresses, sfenceVma } from './fence';
 export { fenceI, fetch, fetchCrossing, instructionAt, regionIsInPlace } from './fetch';

@@ -9,6 +9,17 @@ const MOST = 0xffff;
 const MAX_JUMPS = 4096;
 const MAX_TARGETS = 16;
 
+/** See weightAfter(). */
+const LATER = { traces: 5000, weight: 2 } as const;
+
+/**
+ * What an arrival counts after so many traces: later twice as much. What runs for a second or two, as a small guest's boot
+ * does, is over before code that is not very hot has paid for its translation, and most of all for V8's of the translator.
+ */
+export function weightAfter(traces: number): number {
+  return traces < LATER.traces ? 1 : LATER.weight;
+}
+
 export class Profile {
   readonly #seen = new Uint16Array(ENTRIES);
   readonly #arrivals = new Uint16Array(ENTRIES);

@@ -14,7 +14,7 @@ import { LEFT } from '../hart/run-loop.ts';
 import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, REGION_STATUS, TRACE } from '../hart/state.ts';
 import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
-import { Profile } from './profile.ts';
+import { Profile, weightAfter } from './profile.ts';
 import { betterEntry, firstBlockOf, placeIn, type Region, RegionFormer, type RegionProfile } from './region.ts';
 import { isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
@@ -40,7 +40,7 @@ export interface TranslatorOptions {
 
 const DEFAULTS: TranslatorOptions = {
   // A prime: no loop's length divides it.
-  traceInterval: 65_521,
+  traceInterval: 131_071,
   threshold: 128,
   loopWeight: 2,
   leftWeight: 4,
@@ -353,7 +353,7 @@ export class RegionTranslator implements Translator {
   }
 
   #arrive(op: number, lo: number, weight: number): void {
-    const arrivals = this.#profile.arrive(op, weight);
+    const arrivals = this.#profile.arrive(op, weight * weightAfter(this.statistics.traces));
     if (arrivals < this.#options.threshold) return;
     if ((this.#changes.get(op) ?? 0) >= MAX_CHANGES) return;
     if (this.#jobs.some((plans) => plans.some(({ from }) => from.op === op))) return;

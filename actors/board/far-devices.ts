@@ -1,5 +1,5 @@
 /** Devices of another thread, as a thread reaches them: through its channel to that one. */
-import { remoteRegisterWindow } from '../../src/actor/index.ts';
+import { remoteRegisterWindow, type StandingAnswer } from '../../src/actor/index.ts';
 import type { Region } from '../../src/bus/address-space.ts';
 import type { Channel } from '../../src/channel/channel.ts';
 import type { Aia } from '../cpu/aia.ts';
@@ -35,10 +35,18 @@ export function firstDevices(machine: FirstDevices): RemoteDevice[] {
   });
 }
 
-/** Regions of devices at the other end of a channel. */
-export function farRegions(channel: Channel, devices: readonly RemoteDevice[]): Region[] {
+/**
+ * Regions of devices at the other end of a channel.
+ * @param answers by the name of a device whose answers may stand
+ */
+export function farRegions(
+  channel: Channel,
+  devices: readonly RemoteDevice[],
+  answers: Readonly<Record<string, StandingAnswer>> = {},
+): Region[] {
   return devices.map(({ name, base, lengthBytes, windowId, posted = true }) => {
-    const window = remoteRegisterWindow(channel, windowId, lengthBytes, { posted });
+    const answer = answers[name];
+    const window = remoteRegisterWindow(channel, windowId, lengthBytes, { posted, ...(answer && { answer }) });
     return { name, base, lengthBytes, kind: 'mmio', window };
   });
 }

@@ -51,7 +51,7 @@ export interface PersistParts {
 }
 
 const THREAD_KIND = 'thread';
-const THREAD_VERSION = 1;
+const THREAD_VERSION = 2;
 /** Messages between threads may lead to others: so often each thread says that it has handled all it was sent. */
 const DRAINS = 3;
 /** Rounds of asking a thread that says that something is still under way. */

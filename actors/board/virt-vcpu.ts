@@ -3,7 +3,7 @@
  * registers must not be a thread trip away (interrupt controllers, ACLINT, UART); the others reach those as they reach the devices of the
  * main loop. The worker's main function.
  */
-import { WindowServer } from '../../src/actor/index.ts';
+import { STANDING_ANSWER_NUMBERS, StandingAnswer, WindowServer } from '../../src/actor/index.ts';
 import type { Region } from '../../src/bus/address-space.ts';
 import { StateReader } from '../../src/bus/device-state.ts';
 import { addressSpaceWindow, memoryWindow } from '../../src/bus/window.ts';
@@ -72,7 +72,11 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): Omit<Thre
   const hartWires = new FarWires();
   const wires = startInterrupts(host, { aia, harts, supervisorOnly: start.mode === 'S', hartWires }, msi);
   channel.onWords(WORDS.wire, (source, level) => wires.set(source, level !== 0));
-  const uartPorts = { irq: { set: (level: boolean) => wires.set(uart.source, level) }, char: port };
+  const uartPorts = {
+    irq: { set: (level: boolean) => wires.set(uart.source, level) },
+    char: port,
+    takeBackAnswers: () => thread.doorbell.change(),
+  };
   const uartActor = host.startDevice(uart.name, uart16550, uartPorts, undefined);
   port.listener = {
     readable: () => uartActor.send({ type: 'char.readable' }),
@@ -108,17 +112,20 @@ function startDevices(host: VcpuHost, parameters: VirtVcpuParameters): Omit<Thre
 function reachDevices({ thread }: VcpuHost, parameters: VirtVcpuParameters): Omit<ThreadDevices, 'io'> {
   const first = thread.channel(FIRST);
   const relayed = new RelayedConsole(first);
+  const uartAnswer = new StandingAnswer(thread.bell(FIRST));
   return {
     console: relayed,
-    regions: farRegions(first, firstDevices(parameters)),
+    regions: farRegions(first, firstDevices(parameters), { [parameters.uart.name]: uartAnswer }),
     save: () => {
       const saved = relayed.save();
-      return saved === null ? null : { console: saved };
+      return saved === null ? null : { console: saved, uartAnswer: uartAnswer.save() };
     },
     load(state) {
       const reader = new StateReader(thread.name, state);
+      const answer = reader.uints('uartAnswer', 0xffff_ffff, 0, STANDING_ANSWER_NUMBERS);
       relayed.load(reader.object('console'));
       reader.finish();
+      uartAnswer.load(answer);
     },
   };
 }

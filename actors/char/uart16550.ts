@@ -11,6 +11,7 @@
  * Not modelled: baud rate pacing, parity and framing errors, breaks, modem lines but in loopback, DMA mode.
  */
 import { type AccessSize, type DeviceCore, defineDevice, type IrqLine } from '../../src/actor/device-core.ts';
+import { standing } from '../../src/actor/standing-answer.ts';
 import { StateReader } from '../../src/bus/device-state.ts';
 import { registerTable } from '../../src/bus/register-table.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
@@ -19,6 +20,8 @@ import type { CharEvent, CharPort } from './char-port.ts';
 export interface Uart16550Ports {
   readonly irq: IrqLine;
   readonly char: CharPort;
+  /** What LSR gave others, and said to stand, may do so no longer; left out where nobody is told that. */
+  readonly takeBackAnswers?: () => void;
 }
 
 export type Uart16550Event = CharEvent;
@@ -57,6 +60,10 @@ export const uart16550Registers = registerTable({
 export const UART_CLOCK_HZ = 3_686_400;
 
 const FIFO_BYTES = 16;
+/** Bytes that a driver may send behind one look at LSR (src/actor/standing-answer.ts). */
+const STANDING_BYTES = 255;
+/** Such bytes find room although the back end has none meanwhile: of 64 harts each may have as many on their way. */
+const TRANSMIT_MAX_BYTES = FIFO_BYTES + 64 * STANDING_BYTES;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
 /**
  * A guest that reads LSR this many times in a row, with nothing to send, waits for input although it never enabled the
@@ -77,6 +84,8 @@ const FCR = { enable: 0x01, clearReceiver: 0x02, clearTransmitter: 0x04, kept: 0
 const LCR_DLAB = 0x80;
 const MCR = { loopback: 0x10, out2: 0x08, writable: 0x1f } as const;
 const LSR = { dataReady: 0x01, overrun: 0x02, thrEmpty: 0x20, idle: 0x40 } as const;
+/** Nothing to read, nothing wrong, and room to write. */
+const LSR_OPEN = LSR.thrEmpty | LSR.idle;
 /** CTS, DSR and DCD: somebody is always at the other end. */
 const MSR_CONNECTED = 0xb0;
 
@@ -100,11 +109,13 @@ export interface Uart16550State {
   settleDeadlineNs: number | null;
   /** Reads of LSR in a row; counts no further than POLLING_READS. */
   statusReads: number;
+  /** An answer was said to stand: bytes may be on their way that nobody asks for any more. */
+  hasStood: boolean;
 }
 
 export const uart16550 = defineDevice<Uart16550Ports, void, Uart16550State, Uart16550Event>({
   name: 'uart16550',
-  version: 1,
+  version: 2,
   lengthBytes: 0x100,
   create: (ports) => new Uart16550Core(ports),
 });
@@ -173,9 +184,11 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
         this.#writeFcr(byte);
         break;
       case R.LCR.offset:
+        this.#ports.takeBackAnswers?.();
         state.lcr = byte;
         break;
       case R.MCR.offset:
+        this.#ports.takeBackAnswers?.();
         state.mcr = byte & MCR.writable;
         this.#fill();
         break;
@@ -185,7 +198,15 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
     }
   }
 
+  /** That there is room, and no input, is so until something happens. */
+  standing(offset: number, _size: AccessSize): number {
+    const isOpen = offset === R.LSR.offset && !this.#dlab && !this.#loopback && this.#lineStatus() === LSR_OPEN;
+    this.#state.hasStood ||= isOpen;
+    return isOpen ? standing(R.THR.offset, STANDING_BYTES) : 0;
+  }
+
   reset(): void {
+    this.#ports.takeBackAnswers?.();
     this.#timeout.cancel();
     this.#settle.cancel();
     this.#state = initialState();
@@ -214,10 +235,11 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
       transmitPending: reader.flag('transmitPending'),
       timeoutPending: reader.flag('timeoutPending'),
       receiveFifo: reader.uints('receiveFifo', 0xff, 0, FIFO_BYTES),
-      transmitFifo: reader.uints('transmitFifo', 0xff, 0, FIFO_BYTES),
+      transmitFifo: reader.uints('transmitFifo', 0xff, 0, TRANSMIT_MAX_BYTES),
       timeoutDeadlineNs: reader.timeOrNull('timeoutDeadlineNs'),
       settleDeadlineNs: reader.timeOrNull('settleDeadlineNs'),
       statusReads: reader.uint('statusReads', POLLING_READS),
+      hasStood: reader.flag('hasStood'),
     };
     reader.finish();
     this.#state = loaded;
@@ -280,7 +302,8 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
       state.transmitPending = true;
     } else if (state.transmitFifo.length === 0 && this.#ports.char.write(byte)) {
       state.transmitPending = true;
-    } else if (state.transmitFifo.length < this.#capacityBytes) {
+    } else if (state.transmitFifo.length < (state.hasStood ? TRANSMIT_MAX_BYTES : this.#capacityBytes)) {
+      this.#ports.takeBackAnswers?.();
       state.transmitFifo.push(byte);
     }
     this.#updateIrq();
@@ -342,6 +365,7 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
 
   #receive(byte: number): void {
     const state = this.#state;
+    this.#ports.takeBackAnswers?.();
     if (state.receiveFifo.length < this.#capacityBytes) state.receiveFifo.push(byte);
     else state.overrun = true;
     this.#restartTimeout();
@@ -410,6 +434,7 @@ function initialState(): Uart16550State {
     timeoutDeadlineNs: null,
     settleDeadlineNs: null,
     statusReads: 0,
+    hasStood: false,
   };
 }
 

@@ -11,6 +11,8 @@ export interface DeviceCore<S = unknown, E = never> {
   /** @param offset bytes from the region's start, below the definition's lengthBytes; @returns an unsigned value */
   mmioRead?(offset: number, size: AccessSize): number;
   mmioWrite?(offset: number, value: number, size: AccessSize): void;
+  /** Asked behind mmioRead: whether the answer stands (standing-answer.ts). @returns standing(), or 0 */
+  standing?(offset: number, size: AccessSize): number;
   /** Instead of mmioRead, where the answer may come later. @param done takes an unsigned value, once; later ones are ignored */
   mmioReadLater?(offset: number, size: AccessSize, done: (value: number) => void): void;
   /** Instead of mmioWrite, where a write is not posted: the guest goes on when `done` is called. */

@@ -363,6 +363,10 @@ class CoreRegisters implements RegisterWindow {
     }
   }
 
+  standing(offset: number, size: AccessSize): number {
+    return this.#core?.standing?.(offset, size) ?? 0;
+  }
+
   write(offset: number, value: number, size: AccessSize): number {
     const core = this.#core;
     if (core === null || offset < 0 || offset + size > this.lengthBytes) return BUS_FAULT;

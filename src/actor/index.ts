@@ -33,6 +33,7 @@ export {
   type WriteDone,
 } from './register-window.ts';
 export { type RemoteWindowOptions, remoteRegisterWindow, WindowServer } from './remote-window.ts';
+export { STANDING_ANSWER_NUMBERS, StandingAnswer, standing } from './standing-answer.ts';
 export { loadThreadWork, type ThreadWork } from './thread-work.ts';
 export { spawnWorker, type WorkerCode, type WorkerHandle, type WorkerMain } from './worker.ts';
 export { nodeStripsTypes, workerEntry } from './worker-entry.ts';

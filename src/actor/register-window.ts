@@ -24,6 +24,8 @@ export interface RegisterWindow {
   readonly lengthBytes: number;
   /** @param offset bytes from the window's start; @returns the unsigned value, BUS_FAULT or MUST_WAIT */
   read(offset: number, size: AccessSize): number;
+  /** Behind a read() that gave a value: what the device says of it (standing-answer.ts). @returns standing(), or 0 */
+  standing?(offset: number, size: AccessSize): number;
   /** A posted write: it may fault later than it is accepted. @returns ACCESS_OK, BUS_FAULT, MUST_WAIT or MUST_ASK */
   write(offset: number, value: number, size: AccessSize): number;
   /**

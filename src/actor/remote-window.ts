@@ -10,6 +10,7 @@ import { type Channel, FIRST_WORDS_KIND, REPLY_ABORTED } from '../channel/channe
 import { type AccessOrigin, farOrigin } from './access-origin.ts';
 import type { AccessSize } from './device-core.ts';
 import { ACCESS_OK, BUS_FAULT, MUST_ASK, MUST_WAIT, type ReadDone, type RegisterWindow } from './register-window.ts';
+import type { StandingAnswer } from './standing-answer.ts';
 
 /** Words: window, offset, size and length of the origin's chain, value. */
 const KIND_READ = FIRST_WORDS_KIND;
@@ -80,7 +81,7 @@ export class WindowServer {
   #read(id: number, offset: number, size: AccessSize, token: number): void {
     const window = this.#window(id);
     const result = window.read(offset, size);
-    if (result !== MUST_WAIT) return this.#reply(token, result);
+    if (result !== MUST_WAIT) return this.#reply(token, result, window.standing?.(offset, size));
     this.#readLater(window, this.#owe(id, token), offset, size);
   }
 
@@ -127,10 +128,10 @@ export class WindowServer {
     if (this.#unanswered.delete(request)) this.#reply(request.token, result);
   }
 
-  /** @param result a value, or below 0 for a bus fault */
-  #reply(token: number, result: number): void {
+  /** @param result a value, or below 0 for a bus fault; @param stands as standing() gives it: it takes the place of ACCESS_OK */
+  #reply(token: number, result: number, stands: number = ACCESS_OK): void {
     if (result < 0) this.#channel.replyWords(token, BUS_FAULT, 0);
-    else this.#channel.replyWords(token, ACCESS_OK, result);
+    else this.#channel.replyWords(token, stands, result);
   }
 
   #window(id: number): RegisterWindow {
@@ -143,6 +144,8 @@ export interface RemoteWindowOptions {
   readonly posted: boolean;
   /** Of the loop that makes the accesses, when it does DMA. */
   readonly origin?: AccessOrigin;
+  /** For answers of the device that stand. */
+  readonly answer?: StandingAnswer;
 }
 
 /** The accessing side's window of a device on the thread at the other end of the channel. */
@@ -150,26 +153,34 @@ export function remoteRegisterWindow(
   channel: Channel,
   id: number,
   lengthBytes: number,
-  { posted, origin }: RemoteWindowOptions = { posted: true },
+  { posted, origin, answer }: RemoteWindowOptions = { posted: true },
 ): RegisterWindow {
   const faults = (offset: number, size: number): boolean => offset < 0 || offset + size > lengthBytes || channel.closed;
   const sizeWord = (size: number): number => size | ((origin?.current?.depth ?? 0) << DEPTH_SHIFT);
-  const request = (kind: number, offset: number, value: number, size: number, done: ReadDone): boolean => {
+  const request = (kind: number, offset: number, value: number, size: AccessSize, done: ReadDone): boolean => {
     if (faults(offset, size)) {
       done(BUS_FAULT);
       return true;
     }
+    answer?.ask();
     return channel.requestWords(kind, id, offset, sizeWord(size), value | 0, (status, result) => {
+      if (status > ACCESS_OK) answer?.keep(offset, size, result >>> 0, status);
       done(status === BUS_FAULT || status === REPLY_ABORTED ? BUS_FAULT : result >>> 0);
     });
   };
   const window: RegisterWindow = {
     lengthBytes,
-    read: (offset, size) => (faults(offset, size) ? BUS_FAULT : MUST_WAIT),
+    read: (offset, size) => {
+      if (faults(offset, size)) return BUS_FAULT;
+      const stands = answer?.read(offset, size) ?? -1;
+      return stands < 0 ? MUST_WAIT : stands;
+    },
     write: (offset, value, size) => {
       if (faults(offset, size)) return BUS_FAULT;
       if (!posted) return MUST_ASK;
-      return channel.postWords(KIND_WRITE, id, offset, sizeWord(size), value | 0) ? ACCESS_OK : MUST_WAIT;
+      if (!channel.postWords(KIND_WRITE, id, offset, sizeWord(size), value | 0)) return MUST_WAIT;
+      answer?.wrote(offset);
+      return ACCESS_OK;
     },
     readAsync: (offset, size, done) => request(KIND_READ, offset, 0, size, done),
   };

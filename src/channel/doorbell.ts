@@ -26,7 +26,9 @@ const POSTED = 2;
 const ATTENTION = 3;
 /** Counts the tickets that were drawn. */
 const TICKETS = 4;
-const FIRST_SIGNAL_WORD = 5;
+/** Counts what the owner takes back of what it has told others (src/actor/standing-answer.ts); written by the owner alone. */
+const CHANGES = 5;
+const FIRST_SIGNAL_WORD = 6;
 
 /** Where a doorbell lies: plain data that can be sent to every thread. */
 export interface DoorbellWords {
@@ -88,6 +90,16 @@ export class DoorbellProducer {
     return (Atomics.add(this.#words, TICKETS, 1) << 1) | 1;
   }
 
+  /** How many tickets were drawn, by any thread; 32 bits, signed. */
+  get tickets(): number {
+    return Atomics.load(this.#words, TICKETS);
+  }
+
+  /** How often the owner has said change(); 32 bits, signed. */
+  get changes(): number {
+    return Atomics.load(this.#words, CHANGES);
+  }
+
   /** Sets a signal, and rings if it was not pending already. @param signal 0 to signalWords * 32 - 1 */
   raise(signal: number): void {
     assert(signal >= 0 && signal < this.#signals, `signal ${signal} of ${this.#signals}`);
@@ -118,6 +130,11 @@ export class DoorbellConsumer {
   onSignal(signal: number, handler: (signal: number) => void): void {
     assert(signal >= 0 && signal < this.#handlers.length, `signal ${signal} of ${this.#handlers.length}`);
     this.#handlers[signal] = handler;
+  }
+
+  /** Tells whoever looks that what this thread has told others may hold no longer. */
+  change(): void {
+    Atomics.add(this.#words, CHANGES, 1);
   }
 
   /** Whether it was rung since the last begin(); a ring that came during that one may count for both. */

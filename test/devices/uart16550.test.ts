@@ -11,7 +11,7 @@ function rig() {
   const loop = new SimLoop();
   const input: number[] = [];
   const output: number[] = [];
-  const state = { irq: false, room: Number.POSITIVE_INFINITY };
+  const state = { irq: false, room: Number.POSITIVE_INFINITY, takenBack: 0 };
   const core = uart16550.create(
     {
       loop,
@@ -28,6 +28,9 @@ function rig() {
           output.push(byte);
           return true;
         },
+      },
+      takeBackAnswers: () => {
+        state.takenBack += 1;
       },
     },
     undefined,
@@ -118,6 +121,53 @@ describe('sending', () => {
     state.room = 100;
     core.handle?.({ type: 'char.writable' });
     expect(output).toEqual(Array.from({ length: 16 }, (_, byte) => byte));
+  });
+});
+
+describe('an answer of LSR', () => {
+  type Rig = ReturnType<typeof rig>;
+  const stands = ({ core }: Rig, register: number = REG.lsr): boolean => core.standing?.(register, 1) !== 0;
+  const DISTURBED: [string, (given: Rig) => void][] = [
+    ['input has come', ({ open, type }) => [open(), type('a')]],
+    ['the back end is full', ({ state, write }) => [Object.assign(state, { room: 0 }), write(REG.data, 1)]],
+    ['DLAB is set', ({ write }) => write(REG.lcr, 0x80)],
+    ['it is in loopback', ({ write }) => write(REG.mcr, 0x10)],
+  ];
+
+  it('stands as long as bytes go out, and no other does', () => {
+    const given = rig();
+    expect([REG.iir, REG.lsr, REG.msr].map((register) => stands(given, register))).toEqual([false, true, false]);
+    for (let byte = 0; byte < 100; byte++) given.write(REG.data, byte);
+    expect([stands(given), given.state.takenBack]).toEqual([true, 0]);
+  });
+
+  it.each(DISTURBED)('is taken back, and does not stand, where %s', (_, disturb) => {
+    const given = rig();
+    expect(stands(given)).toBe(true);
+    disturb(given);
+    expect([stands(given), given.state.takenBack > 0]).toEqual([false, true]);
+  });
+
+  it('is taken back by a reset', () => {
+    const given = rig();
+    given.core.reset();
+    expect(given.state.takenBack).toBe(1);
+  });
+
+  it('loses no byte that was sent behind it, though the back end is full meanwhile', () => {
+    const given = rig();
+    const { core, write, output, state } = given;
+    expect(stands(given)).toBe(true);
+    state.room = 0;
+    const bytes = Array.from({ length: 255 }, (_, i) => i);
+    for (const byte of bytes) write(REG.data, byte);
+    const other = rig();
+    other.core.load(core.save());
+    for (const { core: one, state: room } of [given, other]) {
+      room.room = Number.POSITIVE_INFINITY;
+      one.handle?.({ type: 'char.writable' });
+    }
+    expect([output, other.output]).toEqual([bytes, bytes]);
   });
 });
 

@@ -84,3 +84,122 @@ describe.each(REGISTERS)('%s', (_what, register, load, store) => {
     }
   });
 });
+
+/**
+ * Under a lock: the line status is as the one before left it, by turns a byte that came back in loopback, and room to write.
+ * Whoever leaves the latter has an answer that would stand. Ends with the mismatches.
+ */
+const lineStatus = (harts: number, turns: number) => `
+  li s0, RAM + 0x1000            # lock
+  li s1, RAM + 0x1040            # in loopback: 1
+  li s2, RAM + 0x1080            # mismatches
+  li s3, RAM + 0x10c0            # harts that are done
+  li s4, UART
+  li s5, ${turns}
+turn:
+  li t0, 1
+take:
+  amoswap.w t1, t0, (s0)
+  beqz t1, taken
+  pause
+  j take
+taken:
+  fence r, iorw
+  lbu t1, 5(s4)
+  lw t3, 0(s1)
+  addi t2, t3, 0x60
+  beq t1, t2, same
+  lw t4, 0(s2)
+  addi t4, t4, 1
+  sw t4, 0(s2)
+same:
+  li t0, '.'
+  li t2, 0x10                    # MCR: loopback
+  bnez t3, open
+  sb t2, 4(s4)
+  sb t0, 0(s4)
+  j leave
+open:
+  lbu t1, 0(s4)
+  sb zero, 4(s4)
+  lbu t1, 5(s4)                  # for what was written before
+  lbu t1, 5(s4)                  # this one stands
+  sb t0, 0(s4)
+leave:
+  xori t3, t3, 1
+  sw t3, 0(s1)
+  fence o, w
+  fence rw, w
+  sw zero, 0(s0)
+  addi s5, s5, -1
+  bnez s5, turn
+  li t0, 1
+  amoadd.w t1, t0, (s3)
+  csrr t0, mhartid
+park:
+  bnez t0, park
+all:
+  fence
+  lw t1, 0(s3)
+  li t2, ${harts}
+  bne t1, t2, all
+  lw t1, 0(s2)
+  li t2, 0x5555
+  beqz t1, end
+  li t2, 0x13333
+end:
+  li t0, TEST
+  sw t2, 0(t0)
+  j park
+`;
+
+describe('the line status of the UART', () => {
+  it.each([2, 3, 4])('is of now for each of %i harts, asked for or not', async (harts) => {
+    expect(await mismatches(lineStatus(harts, 1_000), { harts })).toBe(0);
+  });
+
+  it('is so under every schedule', async () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      expect(await mismatches(lineStatus(3, 40), { harts: 3, seed }), `seed ${seed}`).toBe(0);
+    }
+  });
+
+  it('is asked for once in some hundred bytes by a hart on another thread that prints', async () => {
+    const bytes = 5_000;
+    const vm = await bare(
+      `csrr t0, mhartid
+       beqz t0, rest
+       li s0, UART
+       li s1, ${bytes}
+       li t1, 'x'
+     print:
+       lbu t0, 5(s0)
+       andi t0, t0, 0x20
+       beqz t0, print
+       sb t1, 0(s0)
+       addi s1, s1, -1
+       bnez s1, print
+       fence o, w
+       li t0, TEST
+       li t1, 0x5555
+       sw t1, 0(t0)
+     rest:
+       wfi
+       j rest`,
+      { harts: 2, seed: 1 },
+    );
+    let printed = 0;
+    vm.console.output.subscribe((piece) => {
+      printed += piece.length;
+    });
+    let answers = 0;
+    vm.deterministic?.log.subscribe(({ where, name }) => {
+      if (where === 'vcpu1' && name === 'vcpu0 words reply') answers += 1;
+    });
+    vm.start();
+    await within(60_000, 'the end', vm.finished);
+    expect(printed).toBe(bytes);
+    expect(answers).toBeGreaterThan(bytes / 256);
+    expect(answers).toBeLessThan(bytes / 128);
+  });
+});

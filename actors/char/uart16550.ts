@@ -20,7 +20,7 @@ import type { CharEvent, CharPort } from './char-port.ts';
 export interface Uart16550Ports {
   readonly irq: IrqLine;
   readonly char: CharPort;
-  /** What LSR gave others, and said to stand, may do so no longer; left out where nobody is told that. */
+  /** What LSR gave others, and said to stand, may do so no longer. Left out where nobody can be told: then none stands. */
   readonly takeBackAnswers?: () => void;
 }
 
@@ -200,9 +200,10 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
 
   /** That there is room, and no input, is so until something happens. */
   standing(offset: number, _size: AccessSize): number {
-    const isOpen = offset === R.LSR.offset && !this.#dlab && !this.#loopback && this.#lineStatus() === LSR_OPEN;
-    this.#state.hasStood ||= isOpen;
-    return isOpen ? standing(R.THR.offset, STANDING_BYTES) : 0;
+    if (offset !== R.LSR.offset || this.#ports.takeBackAnswers === undefined) return 0;
+    if (this.#dlab || this.#loopback || this.#lineStatus() !== LSR_OPEN) return 0;
+    this.#state.hasStood = true;
+    return standing(R.THR.offset, STANDING_BYTES);
   }
 
   reset(): void {

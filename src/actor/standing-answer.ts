@@ -16,7 +16,8 @@ export const STANDING_TIMES_MAX = (1 << TIMES_BITS) - 1;
 
 /**
  * What a device says of an answer that stands; 0 of one that does not.
- * @param behind offset of the register to which a write comes first, each time; @param times at most STANDING_TIMES_MAX
+ * @param behind offset, below 2^23, of the register to which a write comes first, each time
+ * @param times at most STANDING_TIMES_MAX
  */
 export function standing(behind: number, times: number): number {
   return (behind << TIMES_BITS) | times;

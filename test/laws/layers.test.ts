@@ -164,9 +164,21 @@ describe('imports', () => {
     expect(loadedBy(main, true).packages).toEqual(packages);
   });
 
-  it('of the main thread bring no hart, and nothing that translates for one: its threads have them', () => {
-    const ofHarts = loadedBy('src/cli/main.ts', false).files.filter((path) => /^src\/(isa|jit|wasm)\//.test(path));
-    expect(ofHarts).toEqual([]);
+  it.each(['src/index.ts', 'src/cli/command.ts'])(
+    'of the main thread, %s, bring no hart, and nothing that translates for one: its threads have them',
+    (main) => {
+      const ofHarts = loadedBy(main, false).files.filter((path) => /^src\/(isa|jit|wasm)\//.test(path));
+      expect(ofHarts).toEqual([]);
+    },
+  );
+
+  it('of the command bring little before the first thread is started', () => {
+    const { files, packages } = loadedBy('src/cli/main.ts', false);
+    expect(packages).toEqual([]);
+    expect(files.filter((path) => /^(machines|src\/(bus|loop|pci|boot|guest))\//.test(path))).toEqual([]);
+  });
+
+  it('of a deterministic machine bring all', () => {
     expect(loadedBy('src/vm-deterministic.ts', false).files).toContain('src/jit/translator.ts');
   });
 

@@ -11,10 +11,11 @@
  * Not modelled: baud rate pacing, parity and framing errors, breaks, modem lines but in loopback, DMA mode.
  */
 import { type AccessSize, type DeviceCore, defineDevice, type IrqLine } from '../../src/actor/device-core.ts';
-import { standing } from '../../src/actor/standing-answer.ts';
+import { STANDING_TIMES_MAX, standing } from '../../src/actor/standing-answer.ts';
 import { StateReader } from '../../src/bus/device-state.ts';
 import { registerTable } from '../../src/bus/register-table.ts';
 import type { LoopPort, Timer } from '../../src/loop/port.ts';
+import { HARTS_MAX } from '../board/virt-table.ts';
 import type { CharEvent, CharPort } from './char-port.ts';
 
 export interface Uart16550Ports {
@@ -60,10 +61,11 @@ export const uart16550Registers = registerTable({
 export const UART_CLOCK_HZ = 3_686_400;
 
 const FIFO_BYTES = 16;
-/** Bytes that a driver may send behind one look at LSR (src/actor/standing-answer.ts). */
-const STANDING_BYTES = 255;
-/** Such bytes find room although the back end has none meanwhile: of 64 harts each may have as many on their way. */
-const TRANSMIT_MAX_BYTES = FIFO_BYTES + 64 * STANDING_BYTES;
+/**
+ * Bytes that were sent behind one look at LSR (src/actor/standing-answer.ts) find room although the back end has none
+ * meanwhile: each hart may have as many on their way.
+ */
+const TRANSMIT_MAX_BYTES = FIFO_BYTES + HARTS_MAX * STANDING_TIMES_MAX;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
 /**
  * A guest that reads LSR this many times in a row, with nothing to send, waits for input although it never enabled the
@@ -203,7 +205,7 @@ class Uart16550Core implements DeviceCore<Uart16550State, Uart16550Event> {
     if (offset !== R.LSR.offset || this.#ports.takeBackAnswers === undefined) return 0;
     if (this.#dlab || this.#loopback || this.#lineStatus() !== LSR_OPEN) return 0;
     this.#state.hasStood = true;
-    return standing(R.THR.offset, STANDING_BYTES);
+    return standing(R.THR.offset, STANDING_TIMES_MAX);
   }
 
   reset(): void {

@@ -364,7 +364,12 @@ class CoreRegisters implements RegisterWindow {
   }
 
   standing(offset: number, size: AccessSize): number {
-    return this.#core?.standing?.(offset, size) ?? 0;
+    try {
+      return this.#core?.standing?.(offset, size) ?? 0;
+    } catch (error) {
+      this.#onError(error);
+      return 0;
+    }
   }
 
   write(offset: number, value: number, size: AccessSize): number {

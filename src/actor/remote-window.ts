@@ -1,6 +1,7 @@
 /**
  * Register windows across threads. A write is posted, or a request that is answered when the device has taken it; a read
- * is a request that is answered later. No allocation on the side that posts a write, one closure for a request.
+ * is a request that is answered later, unless an answer of before stands (standing-answer.ts). No allocation on the side
+ * that posts a write, one closure for a request.
  *
  * The serving thread may itself have to wait for its device: an answer comes when it comes, and it is a bus fault once
  * the window is withdrawn. What is served reaches devices of the serving thread; a way on to a third thread that is full

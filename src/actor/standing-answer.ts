@@ -94,7 +94,7 @@ export class StandingAnswer {
     this.#size = size;
     this.#value = value;
     this.#behind = behind;
-    this.#times = times;
+    this.#times = Math.min(times, STANDING_TIMES_MAX);
     this.#isDue = isDue !== 0;
     this.#note(0);
   }

@@ -322,25 +322,22 @@ export const OP = {
 } as const;
 
 /**
- * What instruction words were decoded to, by a hash of the word: its product with 2^32 over the golden ratio, of which the
- * high bits count. A word of 0, as all are before the first, is no instruction.
+ * What instruction words were decoded to, by a hash of the word. A word of 0, as all are before the first, is no
+ * instruction.
  */
-export const KNOWN_WORDS = (() => {
-  const log = 13;
-  return {
-    entries: 2 ** log,
-    entryBytes: 16,
-    hashFactor: 0x9e3779b1,
-    hashShift: 32 - log,
-    word: 0,
-    /** u32: an op's first half. */
-    op: 4,
-    /** u32: its second half. */
-    imm: 8,
-    /** u32: 1 where what stands behind it is likely to be executed. */
-    goesOn: 12,
-  } as const;
-})();
+export const KNOWN_WORDS = {
+  /** A power of two. */
+  entries: 8192,
+  entryBytes: 16,
+  /** u32 */
+  word: 0,
+  /** u32: an op's first half. */
+  op: 4,
+  /** u32: its second half. */
+  imm: 8,
+  /** u32: 1 where what stands behind it is likely to be executed. */
+  goesOn: 12,
+} as const;
 
 /**
  * An entry of a translated region as the run loop knows it. Its op (SPECIAL.region) stands where the region is entered,

@@ -50,7 +50,8 @@ function bench() {
   const port = defineDevice({ name: 'test-port', version: 1, lengthBytes: 16, create: () => core });
   const windows = new RegisterWindows();
   const wiring = { loop: threads.device.loop, ports: {}, config: undefined, registers: windows };
-  createActor(deviceActorLogic(port, wiring), { id: 'port' }).start().send({ type: 'device.start' });
+  const actor = createActor(deviceActorLogic(port, wiring), { id: 'port' }).start();
+  actor.send({ type: 'device.start' });
   for (const peer of ['asking', 'third']) {
     new WindowServer(threads.device.channel(peer)).serve(1, windows.get('port') as RegisterWindow);
   }
@@ -71,7 +72,7 @@ function bench() {
   };
   const asking = windowOf('asking');
   expect(asking.ask(STATUS)).toBe(READY);
-  return { simulation, threads, core, asking, third: () => windowOf('third') };
+  return { simulation, threads, core, actor, asking, third: () => windowOf('third') };
 }
 
 describe('an answer that stands', () => {
@@ -119,6 +120,18 @@ describe('an answer that stands', () => {
     // Nor does it come back.
     given.asking.write(DATA);
     expect(given.asking.status()).toBe(MUST_WAIT);
+  });
+
+  it('is none where the device throws over it: that fails the device, not who asks', () => {
+    const { asking, core, actor } = bench();
+    core.standing = () => {
+      throw new Error('a bug');
+    };
+    const failed = new Promise((resolve) => actor.subscribe({ error: resolve }));
+    expect(asking.ask(STATUS)).toBe(READY);
+    asking.write(DATA);
+    expect(asking.status()).toBe(MUST_WAIT);
+    return expect(failed).resolves.toMatchObject({ message: 'a bug' });
   });
 
   it('is of that size only', () => {

@@ -5,6 +5,7 @@
  */
 import { learnWord } from './env';
 import { hart } from './hart';
+import { hashIndex } from './hash';
 import {
   ARENA_KNOWN_WORDS,
   DECODED_PAGE_OP_BYTES,
@@ -14,10 +15,9 @@ import {
   H_PAGE,
   HANDLER_CROSSING,
   HANDLER_UNDECODED,
+  KNOWN_WORDS_ENTRIES,
   KNOWN_WORDS_ENTRY_BYTES,
   KNOWN_WORDS_GOES_ON,
-  KNOWN_WORDS_HASH_FACTOR,
-  KNOWN_WORDS_HASH_SHIFT,
   KNOWN_WORDS_IMM,
   KNOWN_WORDS_OP,
   OP_HANDLER,
@@ -55,7 +55,7 @@ export function decodeWord(op: u32, word: u32): void {
 
 /** @returns whether it is likely to go on behind it */
 function decodeTo(op: u32, word: u32, pageOffset: u32): bool {
-  const index = (word * KNOWN_WORDS_HASH_FACTOR) >> KNOWN_WORDS_HASH_SHIFT;
+  const index = hashIndex(word, KNOWN_WORDS_ENTRIES);
   const known = hart + ARENA_KNOWN_WORDS + index * KNOWN_WORDS_ENTRY_BYTES;
   if (load<u32>(known) !== word || load<u32>(hart, H_LOG_CODE) !== 0) learnWord(word, known, pageOffset);
   store<u32>(op, load<u32>(known, KNOWN_WORDS_IMM), OP_IMM);

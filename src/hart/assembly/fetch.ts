@@ -8,6 +8,7 @@
 import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
 import { codeChanged } from './env';
 import { hart } from './hart';
+import { hashIndex } from './hash';
 import {
   ARENA_FTLB,
   ARENA_FTLB_BYTES,
@@ -58,9 +59,6 @@ const COMPARED_BYTES: u32 = 64;
 /** Key and decoded page. */
 const HASH_ENTRY_BYTES: u32 = 8;
 const HASH_PAGE: u32 = 4;
-/** 2^32 over the golden ratio; the product's high bits, as many as the table's index has, are the hash. */
-const HASH_FACTOR: u32 = 0x9e3779b1;
-const HASH_SHIFT: u32 = clz(DECODED_PAGE_HASH_ENTRIES - 1);
 
 /** Prepares the op at state.pc: sets state.op and state.page, or takes the trap. @returns the op, or 0 */
 export function fetch(): u32 {
@@ -209,7 +207,7 @@ function removeEntry(entry: u32): void {
 
 /** Where a guest page's entry belongs. */
 function home(source: u32): u32 {
-  return ((source >> 12) * HASH_FACTOR) >> HASH_SHIFT;
+  return hashIndex(source >> 12, DECODED_PAGE_HASH_ENTRIES);
 }
 
 /** The table entry of a guest page, or the free one where it belongs. The pool is smaller than the table. */

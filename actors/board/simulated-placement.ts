@@ -100,7 +100,7 @@ export class SimulatedPlacement implements Placement {
     onEnd: (error: ErrorRecord | null) => void,
   ): RunningThread {
     const time = { clock: this.clock(), onDelivery: this.observerOf(wiring.name), exactQuanta: true };
-    const start = (): VcpuThread => virtVcpuThread({ ...parameters, attention: NEVER_RUNG }, new Thread(wiring), time);
+    const start = (): VcpuThread => virtVcpuThread({ ...parameters, doorbell: NEVER_RUNG }, new Thread(wiring), time);
     const ended = (error: ErrorRecord | null): void => {
       this.#onOutside();
       onEnd(error);

@@ -5,9 +5,10 @@
  * `riscv,delegate` is what older firmware reads for `riscv,delegation`; QEMU gives both.
  */
 import { type FdtNode, type FdtValue, fdtNode, type PhandleAllocator, reg64 } from '../../src/fdt/tree.ts';
+import { INTERRUPT_FILE_BYTES } from '../../src/hart/hart-signals.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { aplic } from '../irq/aplic.ts';
-import { IMSIC_IDENTITIES, IMSIC_PAGE_BYTES } from '../irq/imsic-window.ts';
+import { IMSIC_IDENTITIES } from '../irq/imsic-window.ts';
 import { VIRT_PLIC_SOURCES, virtTable } from './virt-table.ts';
 
 /** QEMU's machine option `aia`, where it is not `none`. */
@@ -97,7 +98,7 @@ function filesNode(base: number, { cause, status }: Level, phandle: number, intc
     'msi-controller': true,
     '#msi-cells': 0,
     'interrupts-extended': wired(intcs, cause),
-    reg: reg64(base, intcs.length * IMSIC_PAGE_BYTES),
+    reg: reg64(base, intcs.length * INTERRUPT_FILE_BYTES),
     'riscv,num-ids': IMSIC_IDENTITIES,
     status,
     phandle,

@@ -145,11 +145,11 @@ function pioRegion({ views }: VcpuHost, { pio }: VirtVcpuParameters): Region {
 function imsicRegions(host: VcpuHost, parameters: VirtVcpuParameters): Region[] {
   if (parameters.aia !== 'aplic-imsic') return [];
   const [machine, supervisor] = imsicLevels(imsicReach(host, parameters));
-  const region = (name: string, level: ImsicLevel): Region => {
+  const region = (name: string, level: ImsicLevel, interruptFiles: 'M' | 'S'): Region => {
     const window = imsicWindow(level);
-    return { name, base: level.base, lengthBytes: window.lengthBytes, kind: 'mmio', window };
+    return { name, base: level.base, lengthBytes: window.lengthBytes, kind: 'mmio', window, interruptFiles };
   };
-  return [region('imsic-m', machine), region('imsic-s', supervisor)];
+  return [region('imsic-m', machine, 'M'), region('imsic-s', supervisor, 'S')];
 }
 
 function imsicReach({ thread, vcpu }: VcpuHost, { harts, hartId }: VirtVcpuParameters): ImsicReach {

@@ -22,12 +22,13 @@ import {
 import type { BootPlan } from '../../src/boot/plan.ts';
 import type { BootSegment } from '../../src/boot/segment.ts';
 import type { ChannelOptions } from '../../src/channel/channel.ts';
-import { attentionByteOffset, type DoorbellWords, doorbellLengthBytes } from '../../src/channel/doorbell.ts';
+import type { DoorbellWords } from '../../src/channel/doorbell.ts';
 import { Thread, type ThreadKind, type ThreadPlan, type ThreadWiring, wireThreads } from '../../src/channel/threads.ts';
 import { DirtyCollector } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
 import { attachThread, EventLoop, type HostClock } from '../../src/loop/index.ts';
 import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
+import { doorbellLengthBytes } from '../../src/memory/doorbell-words.ts';
 import { DOORBELL_BYTES, type MemoryLayout } from '../../src/memory/layout.ts';
 import type { SystemReset } from '../../src/sbi/host.ts';
 import { assert, type ErrorRecord, RemoteError } from '../../src/util/errors.ts';
@@ -167,8 +168,7 @@ export class VirtBoard {
     );
     this.#translator = translator;
     for (const [hart, vcpu] of this.#vcpus.entries()) {
-      const attention = attentionByteOffset(doorbells[hart] as DoorbellWords);
-      vcpu.start(placement, this.#threadParameters(hart, attention), vcpus[hart] as ThreadWiring);
+      vcpu.start(placement, this.#threadParameters(hart), vcpus[hart] as ThreadWiring);
     }
   }
 
@@ -433,7 +433,7 @@ export class VirtBoard {
     for (const vcpu of this.#vcpus) vcpu.tellClose();
   }
 
-  #threadParameters(hart: number, attention: number): VirtVcpuParameters {
+  #threadParameters(hart: number): VirtVcpuParameters {
     const { harts, memory, layout, modules, plan, sbi, accel, log, seed } = this.#options;
     return {
       ...this.#hotDevices(),
@@ -441,7 +441,7 @@ export class VirtBoard {
       modules,
       arena: layout.arenas[hart] ?? 0,
       dirty: layout.dirty[hart] ?? 0,
-      attention,
+      doorbell: layout.doorbells[hart] ?? 0,
       ram: { base: virtTable.dram.base, host: layout.ram, lengthBytes: layout.ramBytes },
       hartId: hart,
       harts,

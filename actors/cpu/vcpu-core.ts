@@ -111,6 +111,7 @@ export class VcpuCore {
     this.#order = new AccessOrder(options.loop, options.order, (next) => {
       if (this.#waiting === 'turn') this.#waiting = next;
     });
+    this.#findInterruptFiles();
   }
 
   /** Whether slice() would do anything now. */
@@ -200,13 +201,29 @@ export class VcpuCore {
    */
   setView(view: FlatView, flush: boolean): void {
     this.#view = view;
+    this.#findInterruptFiles();
     if (flush) this.#hart.flush();
+  }
+
+  /** Where the hart may send messages itself: both levels' pages, as long as nothing covers a part of them. */
+  #findInterruptFiles(): void {
+    const { regions } = this.#view.space;
+    const [machine, supervisor] = (['M', 'S'] as const).map((level) =>
+      regions.find(({ interruptFiles, windowOffset = 0 }) => interruptFiles === level && windowOffset === 0),
+    );
+    const isWhole = supervisor !== undefined && machine?.lengthBytes === supervisor.lengthBytes;
+    this.#hart.setInterruptFiles(isWhole ? { machine, supervisor } : null);
   }
 
   /** A message-signalled interrupt. */
   receiveMsi(file: 'M' | 'S', identity: number): void {
     this.#hart.receiveMsi(file, identity);
     this.wake();
+  }
+
+  /** Looks at the doorbell in the loop's place: where it has rung for the hart alone, that is all there is to do. */
+  takeSignals(): void {
+    if (this.#hart.takeSignals()) this.wake();
   }
 
   /** The SBI call in progress waits for others. @returns takes its result, once */

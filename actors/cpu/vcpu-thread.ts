@@ -22,12 +22,14 @@ import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import { DirtyResponder } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
+import { MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
 import { type DeliveryObserver, EventLoop } from '../../src/loop/event-loop.ts';
 import type { LoopPort } from '../../src/loop/port.ts';
 import { DirtyBitmap } from '../../src/memory/dirty-log.ts';
+import { sbiExtension } from '../../src/sbi/extensions.ts';
 import { type ErrorRecord, toErrorRecord } from '../../src/util/errors.ts';
 import { withTrail } from '../../src/util/trail.ts';
 import type { CharPort } from '../char/char-port.ts';
@@ -52,7 +54,7 @@ import { Outbox } from './outbox.ts';
 import { remoteCompiler } from './translator-thread.ts';
 import { createVcpu, type Vcpu, type VcpuState } from './vcpu.ts';
 import type { HartAccess } from './vcpu-work.ts';
-import { MSI_IDENTITIES, SIGNAL, WORDS } from './words.ts';
+import { SIGNAL, WORDS } from './words.ts';
 
 export interface VcpuThreadParameters {
   readonly memory: WebAssembly.Memory;
@@ -60,7 +62,7 @@ export interface VcpuThreadParameters {
   /** Host offsets. */
   readonly arena: number;
   readonly dirty: number;
-  readonly attention: number;
+  readonly doorbell: number;
   readonly ram: { readonly base: number; readonly host: number; readonly lengthBytes: number };
   readonly hartId: number;
   /** Of the machine. */
@@ -232,8 +234,12 @@ export class VcpuThread {
       while (this.turning) {
         driver.turn();
         if (!this.turning) break;
+        if (!this.runnable) {
+          driver.park();
+          // A hart that waits for an interrupt goes on with it, and the loop turns behind that.
+          this.#vcpu.runner.takeSignals();
+        }
         if (this.runnable) this.slice();
-        else driver.park();
       }
     } catch (error) {
       throw withTrail(error, this.loop.trail);
@@ -263,7 +269,7 @@ export class VcpuThread {
       modules,
       arena,
       dirty,
-      attention,
+      doorbell,
       ram: place,
       hartId,
       harts,
@@ -283,12 +289,14 @@ export class VcpuThread {
         modules,
         arena,
         dirty,
-        doorbell: attention,
+        doorbell,
         ram: place,
         hartId,
         sbi,
         aia: HART_AIA[aia],
         exactQuanta,
+        // Where runs are repeated exactly each signal is a delivery that a loop makes.
+        ...(!exactQuanta && { neighbours: { harts, ipiExtension: sbiExtension.ipi } }),
       },
       sbi: {
         ram: { base, bytes: ram },

@@ -88,6 +88,8 @@ export interface VcpuRunner {
   /** The next version of the topology. */
   setView(view: FlatView, flush: boolean): void;
   receiveMsi(file: 'M' | 'S', identity: number): void;
+  /** Serves signals to the hart, where the doorbell has rung for nothing else. */
+  takeSignals(): void;
   /** The vCPU as plain data; null when the actor has ended. */
   save(): VcpuState | null;
   /** Of a vCPU that is paused and has not run yet. @throws Error where the state is none of this version */
@@ -157,6 +159,10 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
 
   receiveMsi(file: 'M' | 'S', identity: number): void {
     this.#core?.receiveMsi(file, identity);
+  }
+
+  takeSignals(): void {
+    this.#core?.takeSignals();
   }
 
   save(): VcpuState | null {

@@ -4,6 +4,7 @@
  */
 
 import { ORDERED_KINDS_END } from '../../src/channel/channel.ts';
+import { HART_SIGNAL, MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
 
 /** Kinds of words records: the words, and for a request what status and value of the reply are. */
 export const WORDS = {
@@ -29,18 +30,12 @@ export const WORDS = {
 
 /** Signals of a vCPU's doorbell. */
 export const SIGNAL = {
+  ...HART_SIGNAL,
   /** The thread is to end. It overtakes every message. */
-  close: 0,
-  /** Supervisor software interrupt. */
-  ipi: 1,
+  close: HART_SIGNAL.ipi + 1,
   /** A program has put something into HTIF's mailbox; the first vCPU serves it. */
-  htif: 2,
-  /** Message-signalled interrupts: identity n of the M-level file is this + n, of the S-level file this + 256 + n. */
-  msi: 128,
+  htif: HART_SIGNAL.ipi + 2,
 } as const;
-
-/** Identities of an interrupt file, 0 included. */
-export const MSI_IDENTITIES = 256;
 
 /** The signal of an identity of a hart's interrupt file. */
 export function msiSignal(file: 'M' | 'S', identity: number): number {

@@ -8,12 +8,11 @@
  */
 import { ACCESS_OK, BUS_FAULT, type RegisterWindow } from '../../src/actor/register-window.ts';
 import type { MsiPort } from '../../src/bus/msi.ts';
+import { INTERRUPT_FILE_BYTES, MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
 import { swapBytes } from './source-bits.ts';
 
 /** Identities of each file are 1 to this, as on QEMU's virt. */
-export const IMSIC_IDENTITIES = 255;
-/** Of one interrupt file. */
-export const IMSIC_PAGE_BYTES = 0x1000;
+export const IMSIC_IDENTITIES: number = MSI_IDENTITIES - 1;
 
 export interface ImsicFiles {
   /** Files of this level: those of harts 0 up to this. */
@@ -33,7 +32,7 @@ const SETEIPNUM_BE = 4;
 
 /** One level's files as registers, which read 0. Accesses other than aligned ones of 4 bytes are bus faults. */
 export function imsicWindow(level: ImsicFiles): RegisterWindow {
-  const lengthBytes = level.files * IMSIC_PAGE_BYTES;
+  const lengthBytes = level.files * INTERRUPT_FILE_BYTES;
   const isFault = (offset: number, size: number) => {
     return size !== 4 || offset % 4 !== 0 || offset < 0 || offset >= lengthBytes;
   };
@@ -58,7 +57,7 @@ export function imsicMsiPort(levels: readonly ImsicLevel[]): MsiPort {
     send(gpa, data) {
       for (const level of levels) {
         const offset = gpa - level.base;
-        if (offset >= 0 && offset < level.files * IMSIC_PAGE_BYTES) {
+        if (offset >= 0 && offset < level.files * INTERRUPT_FILE_BYTES) {
           receive(level, offset, data);
           return true;
         }
@@ -70,9 +69,9 @@ export function imsicMsiPort(levels: readonly ImsicLevel[]): MsiPort {
 
 /** A write of 4 bytes. @param offset from the level's first page */
 function receive(level: ImsicFiles, offset: number, value: number): void {
-  const port = offset % IMSIC_PAGE_BYTES;
+  const port = offset % INTERRUPT_FILE_BYTES;
   if (port !== SETEIPNUM_LE && port !== SETEIPNUM_BE) return;
   const identity = port === SETEIPNUM_LE ? value >>> 0 : swapBytes(value);
   if (identity < 1 || identity > IMSIC_IDENTITIES) return;
-  level.deliver(Math.floor(offset / IMSIC_PAGE_BYTES), identity);
+  level.deliver(Math.floor(offset / INTERRUPT_FILE_BYTES), identity);
 }

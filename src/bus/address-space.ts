@@ -26,6 +26,8 @@ export interface Region {
   readonly window: RegisterWindow;
   /** What offset of the window `base` is; 0 when absent. Not 0 for the visible rest of a window that is partly covered. */
   readonly windowOffset?: number;
+  /** The pages of interrupt files, one for each hart: what a hart writes there may go straight to the other one. */
+  readonly interruptFiles?: 'M' | 'S';
 }
 
 export interface AddressSpace {

@@ -2,51 +2,38 @@
  * A thread's doorbell: the words in shared memory through which any other thread tells it that there is something to do,
  * and through which it can sleep without missing that.
  *
- * Producer: publish the data, then `ring()`: count the sequence word up, set the attention word, wake the consumer if it
- * says that it is parked. Consumer: while the attention word is set, `begin()` clears it, then notes the sequence number,
- * then it looks for work; it parks only on that noted number, so whatever was published after begin() keeps it awake.
+ * One word, the state, says all of it: DATA, that something was published elsewhere (a record in a channel); signals, a
+ * bit each; SIGNALS, that there are more of them in the words behind; and PARKED, that the consumer sleeps. So a ring or a
+ * signal is one atomic operation on one cache line, which tells at once whether somebody has to be woken, and there is one
+ * answer to the question whether there is anything new: with two of them, compiled code once left for a doorbell that
+ * nobody else heard, again and again.
  *
- * The order of the two words matters, on both sides: a ring that begin() meets halfway may be noted twice, never
- * forgotten. And the attention word alone says that there is something new: with two answers to that question, compiled
- * code once left for a doorbell that nobody else heard, again and again. The *parked* word is written by the consumer
- * alone: a flag that producers clear loses wake-ups.
+ * Producer: publish the data, then `ring()`; whoever finds PARKED there wakes the consumer. Consumer: `begin()` takes all
+ * that the word says, then it looks for work; it parks by putting PARKED in the place of 0 and of nothing else, so whatever
+ * was published after begin() keeps it awake. The bit is the consumer's alone: a flag that producers clear loses wake-ups.
  *
- * Signals are bits beside these words: no payload, idempotent while pending, from any thread. The words may lie in a
- * memory that WebAssembly shares: compiled code polls the attention word, which is not 0 while something may be new.
+ * Signals have no payload, are idempotent while pending, and come from any thread. The words may lie in a memory that
+ * WebAssembly shares: compiled code polls the state word, which is not 0 while something may be new, as it is not parked;
+ * it may take and send signals itself (src/hart/assembly/signals.ts).
  */
+import { countsByteOffset, DOORBELL, DOORBELL_COUNTS, doorbellLengthBytes } from '../memory/doorbell-words.ts';
 import { assert } from '../util/errors.ts';
 import { hostNowNs } from '../util/host-clock.ts';
 import { TRAIL, type Trail } from '../util/trail.ts';
 
-const SEQUENCE = 0;
-/** 0 while awake, else the number of this sleep, so that producers wake each sleep once. */
-const PARKED = 1;
-/** The last sleep that a producer has posted a wake-up for; written by producers alone. */
-const POSTED = 2;
-const ATTENTION = 3;
-/** Counts the tickets that were drawn. */
-const TICKETS = 4;
-/** Counts what the owner takes back of what it has told others (src/actor/standing-answer.ts); written by the owner alone. */
-const CHANGES = 5;
-const FIRST_SIGNAL_WORD = 6;
+/** Of a doorbell's words. */
+const STATE = 0;
+const { data: DATA, signals: SIGNALS, parked: PARKED, firstSignal: FIRST_SIGNAL } = DOORBELL;
+const OWN_SIGNALS = -1 << FIRST_SIGNAL;
+const { tickets: TICKETS, changes: CHANGES } = DOORBELL_COUNTS;
 
 /** Where a doorbell lies: plain data that can be sent to every thread. */
 export interface DoorbellWords {
   readonly buffer: SharedArrayBuffer;
-  /** A multiple of 4. */
+  /** Of the state word, which is not 0 while there may be something new. A multiple of 4. */
   readonly byteOffset: number;
-  /** Signals come in words of 32. */
+  /** Signals come in words of 32, of which the state is the first. */
   readonly signalWords: number;
-}
-
-/** @returns the room that a doorbell takes */
-export function doorbellLengthBytes(signalWords: number): number {
-  return (FIRST_SIGNAL_WORD + signalWords) * 4;
-}
-
-/** Where the attention word lies in the buffer: not 0 while there may be something new. */
-export function attentionByteOffset(words: DoorbellWords): number {
-  return words.byteOffset + ATTENTION * 4;
 }
 
 export function createDoorbell(signalWords: number): DoorbellWords {
@@ -61,25 +48,38 @@ export interface WakePort {
 /** A producer's end. Any number of threads may hold one. */
 export class DoorbellProducer {
   readonly #words: Int32Array;
+  readonly #counts: Int32Array;
   readonly #wakePort: WakePort | null;
   readonly #signals: number;
 
   /** @param wakePort null for a consumer that parks in Atomics.wait */
   constructor(words: DoorbellWords, wakePort: WakePort | null) {
-    this.#words = new Int32Array(words.buffer, words.byteOffset, FIRST_SIGNAL_WORD + words.signalWords);
-    this.#signals = words.signalWords * 32;
+    this.#words = signalWordsOf(words);
+    this.#counts = countWordsOf(words);
     this.#wakePort = wakePort;
+    this.#signals = words.signalWords * 32;
   }
 
   /** Says that something was published. */
   ring(): void {
-    const words = this.#words;
-    Atomics.add(words, SEQUENCE, 1);
-    Atomics.store(words, ATTENTION, 1);
-    const sleep = Atomics.load(words, PARKED);
-    if (sleep === 0) return;
-    if (this.#wakePort === null) Atomics.notify(words, SEQUENCE, 1);
-    else if (Atomics.exchange(words, POSTED, sleep) !== sleep) this.#wakePort.postMessage(null);
+    // Where that stands there already the consumer has still to look, and will see what was published before this.
+    if ((Atomics.load(this.#words, STATE) & DATA) === 0) this.#set(DATA);
+  }
+
+  /** Sets a signal, and rings if it was not pending already. @param signal FIRST_SIGNAL to signalWords * 32 - 1 */
+  raise(signal: number): void {
+    assert(signal >= FIRST_SIGNAL && signal < this.#signals, `signal ${signal} of ${this.#signals}`);
+    const bit = 1 << (signal & 31);
+    if (signal < 32) this.#set(bit);
+    else if ((Atomics.or(this.#words, signal >> 5, bit) & bit) === 0) this.#set(SIGNALS);
+  }
+
+  /** One that sleeps in its host's event loop is woken by the first who finds it so: once. */
+  #set(bits: number): void {
+    const before = Atomics.or(this.#words, STATE, bits);
+    if ((before & PARKED) === 0) return;
+    if (this.#wakePort === null) Atomics.notify(this.#words, STATE, 1);
+    else if (before === PARKED) this.#wakePort.postMessage(null);
   }
 
   /**
@@ -87,112 +87,121 @@ export class DoorbellProducer {
    * greater than all that were drawn before it, by any thread. @returns odd, 32 bits, signed; the numbers wrap
    */
   drawTicket(): number {
-    return (Atomics.add(this.#words, TICKETS, 1) << 1) | 1;
+    return (Atomics.add(this.#counts, TICKETS, 1) << 1) | 1;
   }
 
   /** How many tickets were drawn, by any thread; 32 bits, signed. */
   get tickets(): number {
-    return Atomics.load(this.#words, TICKETS);
+    return Atomics.load(this.#counts, TICKETS);
   }
 
   /** How often the owner has said change(); 32 bits, signed. */
   get changes(): number {
-    return Atomics.load(this.#words, CHANGES);
-  }
-
-  /** Sets a signal, and rings if it was not pending already. @param signal 0 to signalWords * 32 - 1 */
-  raise(signal: number): void {
-    assert(signal >= 0 && signal < this.#signals, `signal ${signal} of ${this.#signals}`);
-    const bit = 1 << (signal & 31);
-    if ((Atomics.or(this.#words, FIRST_SIGNAL_WORD + (signal >> 5), bit) & bit) === 0) this.ring();
+    return Atomics.load(this.#counts, CHANGES);
   }
 }
 
 /** The owner's end: one thread holds it. */
 export class DoorbellConsumer {
   readonly #words: Int32Array;
+  readonly #counts: Int32Array;
   readonly #handlers: (((signal: number) => void) | undefined)[];
   readonly #signalWords: number;
   /** Is told of every signal taken. */
   trail: Trail | null = null;
-  #seen = 0;
-  #sleep = 0;
+  /** Bits of the state that begin() has taken: signals that takeSignals() has still to hand out. */
+  #taken = 0;
 
   constructor(words: DoorbellWords) {
-    this.#words = new Int32Array(words.buffer, words.byteOffset, FIRST_SIGNAL_WORD + words.signalWords);
+    this.#words = signalWordsOf(words);
+    this.#counts = countWordsOf(words);
     this.#signalWords = words.signalWords;
     this.#handlers = new Array(words.signalWords * 32).fill(undefined);
     // What was published before this end existed counts as new.
-    Atomics.store(this.#words, ATTENTION, 1);
+    Atomics.or(this.#words, STATE, DATA | SIGNALS);
   }
 
   /** What to do on a signal; the handler must not throw for what a guest controls. */
   onSignal(signal: number, handler: (signal: number) => void): void {
-    assert(signal >= 0 && signal < this.#handlers.length, `signal ${signal} of ${this.#handlers.length}`);
+    assert(signal >= FIRST_SIGNAL && signal < this.#handlers.length, `signal ${signal} of ${this.#handlers.length}`);
     this.#handlers[signal] = handler;
   }
 
   /** Tells whoever looks that what this thread has told others may hold no longer. */
   change(): void {
-    Atomics.add(this.#words, CHANGES, 1);
+    Atomics.add(this.#counts, CHANGES, 1);
   }
 
-  /** Whether it was rung since the last begin(); a ring that came during that one may count for both. */
+  /** Whether it was rung since the last begin(). */
   rung(): boolean {
-    return Atomics.load(this.#words, ATTENTION) !== 0;
-  }
-
-  /** Notes what was rung so far. What was published before is seen by whoever looks now. */
-  begin(): void {
-    Atomics.store(this.#words, ATTENTION, 0);
-    this.#seen = Atomics.load(this.#words, SEQUENCE);
-  }
-
-  /** Takes the pending signals and runs their handlers, each after `observe`. @returns how many there were */
-  takeSignals(observe?: (signal: number) => void): number {
-    let taken = 0;
-    for (let w = 0; w < this.#signalWords; w++) {
-      const index = FIRST_SIGNAL_WORD + w;
-      if (Atomics.load(this.#words, index) === 0) continue;
-      let pending = Atomics.exchange(this.#words, index, 0);
-      while (pending !== 0) {
-        const bit = 31 - Math.clz32(pending & -pending);
-        pending &= pending - 1;
-        taken++;
-        observe?.(w * 32 + bit);
-        this.trail?.note(TRAIL.signal, '', w * 32 + bit);
-        this.#handlers[w * 32 + bit]?.(w * 32 + bit);
-      }
-    }
-    return taken;
+    return (Atomics.load(this.#words, STATE) & ~PARKED) !== 0;
   }
 
   /**
-   * Declares this thread parked in its host's event loop. @returns false, and stays awake, if it was rung since begin()
+   * Takes what was rung so far: what was published before is seen by whoever looks now.
+   * @returns whether anything was published
    */
+  begin(): boolean {
+    const state = Atomics.exchange(this.#words, STATE, 0);
+    this.#taken |= state;
+    return (state & DATA) !== 0;
+  }
+
+  /** Whether there are signals that begin() has found, and nobody has taken. */
+  get hasSignals(): boolean {
+    return (this.#taken & (OWN_SIGNALS | SIGNALS)) !== 0;
+  }
+
+  /** Takes the signals found by begin() and runs their handlers, each after `observe`. @returns how many there were */
+  takeSignals(observe?: (signal: number) => void): number {
+    const state = this.#taken;
+    this.#taken = 0;
+    let count = this.#handOut(0, state & OWN_SIGNALS, observe);
+    if ((state & SIGNALS) === 0) return count;
+    for (let word = 1; word < this.#signalWords; word++) {
+      if (Atomics.load(this.#words, word) === 0) continue;
+      count += this.#handOut(word * 32, Atomics.exchange(this.#words, word, 0), observe);
+    }
+    return count;
+  }
+
+  #handOut(first: number, bits: number, observe: ((signal: number) => void) | undefined): number {
+    let count = 0;
+    for (let pending = bits; pending !== 0; pending &= pending - 1) {
+      const signal = first + 31 - Math.clz32(pending & -pending);
+      count++;
+      observe?.(signal);
+      this.trail?.note(TRAIL.signal, '', signal);
+      this.#handlers[signal]?.(signal);
+    }
+    return count;
+  }
+
+  /** Declares this thread parked in its host's event loop. @returns false, and stays awake, if it was rung since begin() */
   park(): boolean {
-    this.#declareParked();
-    if (!this.rung()) return true;
-    this.unpark();
-    return false;
+    return Atomics.compareExchange(this.#words, STATE, 0, PARKED) === 0;
   }
 
   unpark(): void {
-    Atomics.store(this.#words, PARKED, 0);
+    Atomics.and(this.#words, STATE, ~PARKED);
   }
 
   /** Parks the thread itself until it is rung, or the time is over. @returns whether it was rung since begin() */
   wait(timeoutNs: number): boolean {
-    this.#declareParked();
-    Atomics.wait(this.#words, SEQUENCE, this.#seen, timeoutNs / 1e6);
+    if (!this.park()) return true;
+    Atomics.wait(this.#words, STATE, PARKED, timeoutNs / 1e6);
     this.unpark();
     return this.rung();
   }
+}
 
-  #declareParked(): void {
-    this.#sleep = this.#sleep === 0x7fff_ffff ? 1 : this.#sleep + 1;
-    Atomics.store(this.#words, PARKED, this.#sleep);
-  }
+function signalWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
+  return new Int32Array(buffer, byteOffset, signalWords);
+}
+
+function countWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
+  const { length } = Object.keys(DOORBELL_COUNTS);
+  return new Int32Array(buffer, byteOffset + countsByteOffset(signalWords), length);
 }
 
 /** Spinning longer than a wake-up takes never pays. */

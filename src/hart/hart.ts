@@ -7,6 +7,7 @@ import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/dir
 import { ConfigError } from '../util/config-error.ts';
 import { assert } from '../util/errors.ts';
 import { type DecodeObserver, Decoder } from './decoder.ts';
+import { INTERRUPT_FILE_BYTES } from './hart-signals.ts';
 import {
   csrOf,
   type FieldValues,
@@ -45,6 +46,15 @@ export interface HartOptions {
   readonly aia?: keyof typeof AIA;
   /** The clock is looked at after the same instructions, translated or not: for runs that are repeated exactly. */
   readonly exactQuanta?: boolean;
+  /**
+   * The machine's harts, whose doorbells lie beside this one's, from hart 0's on (MemoryLayout): it sends messages to
+   * their interrupt files, and IPIs, itself. Left out: the host does.
+   */
+  readonly neighbours?: {
+    readonly harts: number;
+    /** Number of the SBI extension whose first call sends IPIs. */
+    readonly ipiExtension: number;
+  };
   /** Makes the hart's translator; left out: it interprets. */
   readonly translator?: (place: TranslatorPlace) => Translator;
 }
@@ -86,6 +96,7 @@ interface RuntimeExports {
   afterLoad(): void;
   setInterruptLine(bit: number, level: number): void;
   receiveMsi(file: number, identity: number): void;
+  takeSignals(): number;
   updateTimers(): void;
   interrupts(): void;
   pendingInterrupts(): bigint;
@@ -95,6 +106,11 @@ interface RuntimeExports {
   fenceI(): void;
   csr(number: number, access: number, source: bigint, reads: number, writes: number): bigint;
   load(va: bigint, size: number): bigint;
+}
+
+interface InterruptPages {
+  readonly base: number;
+  readonly lengthBytes: number;
 }
 
 /** A fence that another hart asks for: of address translations, or of code. */
@@ -151,6 +167,8 @@ export class Hart {
     this.set('ramBase', BigInt(ram.base));
     this.set('ramBytes', BigInt(ram.lengthBytes));
     this.setWord('doorbell', options.doorbell);
+    this.setWord('neighbours', options.neighbours?.harts ?? 0);
+    this.set('sbiIpi', BigInt(options.neighbours?.ipiExtension ?? 0));
     this.setWord('sbi', options.sbi ? 1 : 0);
     this.setWord('dirtyBitmap', options.dirty ?? 0);
     this.setWord('dirtyBitmapBytes', dirtyBitmapBytes(ram.lengthBytes));
@@ -232,6 +250,21 @@ export class Hart {
    */
   receiveMsi(file: 'M' | 'S', identity: number): void {
     this.#runtime.receiveMsi(file === 'M' ? 0 : 1, identity);
+  }
+
+  /**
+   * Where the interrupt files of harts 0 and up lie.
+   * @param pages of both levels, as many of each, by guest-physical address; null: the host sends all messages
+   */
+  setInterruptFiles(pages: Readonly<Record<'machine' | 'supervisor', InterruptPages>> | null): void {
+    this.set('imsicBase', BigInt(pages?.machine.base ?? 0), 0);
+    this.set('imsicBase', BigInt(pages?.supervisor.base ?? 0), 1);
+    this.setWord('imsicFiles', (pages?.machine.lengthBytes ?? 0) / INTERRUPT_FILE_BYTES);
+  }
+
+  /** Takes what its doorbell says, where that is for the hart alone, as it does while it runs. @returns whether it was */
+  takeSignals(): boolean {
+    return this.#runtime.takeSignals() !== 0;
   }
 
   /** Whether an interrupt is pending that mie enables: what ends WFI. */

@@ -46,6 +46,7 @@ const MACHINE: Readonly<Record<string, FunctionType>> = {
   decodeWord: type(['i32', 'i32']),
   regionIsInPlace: type(['i32'], 'i32'),
   interrupts: type([]),
+  takeSignals: type([], 'i32'),
 };
 
 /** Floating point: name -> type, for every format; see FP_OPS in src/isa/ir.ts. */

@@ -122,7 +122,18 @@ export const HART_FIELDS = {
   aia: exec('u32', 'AIA: what the hart has of the Advanced Interrupt Architecture'),
   logTraps: exec('u32', '1: the host is told of every trap'),
   logCode: exec('u32', '1: the host is told of every instruction that is decoded; nothing is decoded ahead'),
-  doorbell: exec('u32', 'host offset of the doorbell word that asks the run loop to return'),
+  doorbell: exec('u32', "host offset of the thread's doorbell, whose state asks the run loop to return"),
+  imsicBase: exec(
+    'u64',
+    'guest-physical addresses of the interrupt files that messages are sent to: M level, S level',
+    2,
+  ),
+  neighbours: exec(
+    'u32',
+    'harts of the machine that are signalled from here, this one among them; 0: the host does it',
+  ),
+  sbiIpi: exec('u64', 'number of the SBI extension whose first call sends IPIs'),
+  imsicFiles: exec('u32', 'how many there are of each level, those of harts 0 and up'),
   dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
   dirtyBitmap: exec('u32', "host offset of this hart's dirty bitmaps, one behind the other; 0: it has none"),
   dirtyBitmapBytes: exec('u32', 'length of one of them'),
@@ -179,7 +190,7 @@ export const STATUS = {
 export const EXIT = {
   /** `remaining` ran down. */
   slice: 0,
-  /** The doorbell word is not zero. */
+  /** The doorbell was rung, for more than the hart takes itself. */
   doorbell: 1,
   /** A pending access must be carried out by the host; then the loop is entered again. */
   access: 2,

@@ -249,9 +249,8 @@ export class EventLoop implements LoopPort {
   #listen(): void {
     const doorbell = this.#doorbell;
     if (doorbell?.rung() !== true) return;
-    doorbell.begin();
-    this.#moreInbound = true;
-    this.#moreSignals = true;
+    if (doorbell.begin()) this.#moreInbound = true;
+    this.#moreSignals = doorbell.hasSignals;
   }
 
   #serveSignals(): void {

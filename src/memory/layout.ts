@@ -14,13 +14,13 @@ export const WASM_PAGE_BYTES = 65536;
 export const MAX_MEMORY_PAGES = 65536;
 
 const DOORBELLS = WASM_PAGE_BYTES;
-/** Room for a doorbell with its signals, message-signalled interrupts among them: two cache lines. */
-export const DOORBELL_BYTES = 128;
+/** Room for a doorbell with its signals, message-signalled interrupts among them: two pairs of cache lines. */
+export const DOORBELL_BYTES = 256;
 const ARENAS = 2 * WASM_PAGE_BYTES;
 const RAM_ALIGNMENT = 2 * 1024 * 1024;
 
 export interface MemoryLayout {
-  /** Host offset of each vCPU's doorbell word (u32). */
+  /** Host offset of each vCPU's doorbell. */
   readonly doorbells: readonly number[];
   /** Host offset of each vCPU's arena. */
   readonly arenas: readonly number[];

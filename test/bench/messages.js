@@ -10,8 +10,8 @@ import { hostNowNs } from '../../dist/src/util/host-clock.js';
 
 const KIND_ECHO = 16;
 const KIND_SINK = 17;
-const SIGNAL_PING = 1;
-const SIGNAL_STOP = 2;
+const SIGNAL_PING = 4;
+const SIGNAL_STOP = 5;
 const SIX_FIELDS = { type: 'block.done', id: 7, offset: 4096, lengthBytes: 512, status: 0, final: true };
 
 /** Echoes requests and signals, swallows the rest; parks, or spins on its turns. */

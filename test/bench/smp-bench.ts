@@ -35,8 +35,15 @@ const row = (bench: string, name: string, unit: string, values: readonly number[
   ...(bar !== undefined && { bar }),
 });
 
-/** Each hart runs a loop and notes begin and end; the last ends the machine. */
-const COMPUTE = `
+/** Each hart runs a loop and notes begin and end, once all have come: threads start one after the other. */
+const compute = (harts: number): string => `
+  li s0, ${RESULTS_GPA - 64}
+  li t0, 1
+  amoadd.d t0, t0, (s0)
+gate:
+  ld t0, 0(s0)
+  li t1, ${harts}
+  bne t0, t1, gate
   slli t0, a0, 4
   li s0, ${RESULTS_GPA}
   add s1, s0, t0
@@ -69,7 +76,7 @@ async function results(kernel: Uint8Array, options: object, count: number, isDon
 
 /** @returns turns of the loop in a microsecond, all harts together */
 async function throughput(harts: number): Promise<number> {
-  const { bytes } = assemble(COMPUTE, { base: RAM_BASE });
+  const { bytes } = assemble(compute(harts), { base: RAM_BASE });
   const done = (values: bigint[]): boolean =>
     Array.from({ length: harts }, (_, hart) => values[3 + hart * 2]).every((end) => end !== undefined && end > 0n);
   const values = await results(bytes, { bios: 'none', harts }, 2 + harts * 2, done);
@@ -236,13 +243,11 @@ async function latencies(source: string, options: object, base: number): Promise
   return all.map((ticks) => (ticks - 1) * TICK_NS);
 }
 
+const BARE_WORKER = new URL('test/bench/bare-worker.js', ROOT);
+
 function bareWorkers(count: number, acknowledges: boolean): { words: Int32Array; end(): Promise<void> } {
   const words = new Int32Array(new SharedArrayBuffer(64));
-  const module = new URL('test/bench/bare-worker.js', ROOT);
-  const workers = Array.from(
-    { length: count },
-    () => new Worker(module, { workerData: { words, acknowledges, seen: 0 } }),
-  );
+  const workers = Array.from({ length: count }, () => new Worker(BARE_WORKER, { workerData: { words, acknowledges } }));
   return {
     words,
     end: async () => {
@@ -273,7 +278,31 @@ async function bareTrips(): Promise<number[]> {
   return samples.slice(200);
 }
 
-/** The same of two that sleep between the halves, ns. */
+/** Of bare-worker.js. */
+interface RecordEnds {
+  openRecords(shared: SharedArrayBuffer, end: 0 | 1): { send(value: number): void; receive(): number };
+}
+
+/** Round trips of a record of eight words with its tail and a flag, as a register access has both ways, ns. */
+async function bareRecordTrips(): Promise<number[]> {
+  const { openRecords } = (await import(BARE_WORKER.href)) as RecordEnds;
+  const shared = new SharedArrayBuffer(2 ** 18);
+  const worker = new Worker(BARE_WORKER, { workerData: { records: shared } });
+  const { send, receive } = openRecords(shared, 0);
+  const samples: number[] = [];
+  for (let i = 0; i < WARM_UP_EVENTS + SAMPLES; i++) {
+    const before = process.hrtime.bigint();
+    send(i);
+    receive();
+    samples.push(Number(process.hrtime.bigint() - before));
+  }
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  send(-1);
+  await ended;
+  return samples.slice(WARM_UP_EVENTS);
+}
+
+/** Round trips on one word of two threads that sleep between the halves, ns. */
 async function bareParkedTrips(): Promise<number[]> {
   const words = new Int32Array(new SharedArrayBuffer(64));
   const text = `const { workerData: words } = require('node:worker_threads');
@@ -336,6 +365,7 @@ export async function smpBench({ rounds, files, emulators, progress }: Context):
   );
   const kinds = [
     ['bare: round trip on a shared word', bareTrips],
+    ['bare: round trip of a record', bareRecordTrips],
     ['register of a hart in WFI read', () => latencies(reads('wfi'), { bios: 'none' }, RAM_BASE)],
     ['register of a hart in a hot loop read', () => latencies(reads('addi t0, t0, 1'), { bios: 'none' }, RAM_BASE)],
     ['bare: round trip of two threads that park', bareParkedTrips],

@@ -19,7 +19,7 @@ const CONFIG = 0x3000_8000;
 const TIMES_GPA = RAM_BASE + 0x40_0000;
 const TICK_US = 0.1;
 const KIND_ROUND = FIRST_WORDS_KIND;
-const CLOSE = 0;
+const CLOSE = 3;
 
 /** Hart 0 moves a BAR to and fro and takes the time of each write, then of writes that move nothing; the others read. */
 const PROGRAM = `

@@ -1,6 +1,7 @@
 /** The translator on small programs: exact counts, changed code, code seen at two addresses, bounds, what it costs. */
 import { describe, expect, it } from 'vitest';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
+import { QUANTUM } from '../../src/hart/run-loop.ts';
 import { DTLB, REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
@@ -462,7 +463,7 @@ describe('the translator', () => {
     expect(Number(machine.hart.get('regionExits', REGION_STATUS.noBudget))).toBeLessThan(10);
     expect(bytes / insns).toBeLessThan(60);
     // Each quantum ends a visit.
-    expect(translator.statistics.visits).toBeLessThan(1.1 * (1_000_000 / 8192));
+    expect(translator.statistics.visits).toBeLessThan(1.1 * (1_000_000 / QUANTUM));
     expect(translator.statistics.executed).toBeGreaterThan(950_000);
   });
 });

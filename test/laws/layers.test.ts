@@ -14,7 +14,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/wasm': ['src/util'],
   'src/hart': ['src/isa', 'src/memory', 'src/wasm', 'src/util'],
   'src/jit': ['src/hart', 'src/isa', 'src/memory', 'src/wasm', 'src/util'],
-  'src/channel': ['src/util'],
+  'src/channel': ['src/memory', 'src/util'],
   'src/loop': ['src/channel', 'src/util'],
   'src/actor': ['machines', 'src/loop', 'src/channel', 'src/util'],
   'src/bus': ['src/actor', 'src/loop', 'src/channel', 'src/memory', 'src/util'],

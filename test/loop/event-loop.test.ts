@@ -6,6 +6,7 @@ import { DeliveryLog } from '../../src/loop/delivery-log.ts';
 import { runInLibuv } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
 import { Simulation } from '../../src/loop/simulation.ts';
+import { countsByteOffset, DOORBELL_COUNTS } from '../../src/memory/doorbell-words.ts';
 import { Prng } from '../../src/util/prng.ts';
 
 function simulated(options: { workPerTurn?: number; onError?: (e: unknown, where: string) => void } = {}) {
@@ -209,8 +210,7 @@ describe('records of ordered kinds', () => {
   function mixed(seed: number, turn: (loop: EventLoop, prng: Prng) => void, ticketsDrawn = 0) {
     const bell = createDoorbell(1);
     // Where a doorbell counts them: to see them wrap, nobody draws two thousand million.
-    const TICKETS = 4;
-    new Int32Array(bell.buffer)[TICKETS] = ticketsDrawn;
+    new Int32Array(bell.buffer, countsByteOffset(1))[DOORBELL_COUNTS.tickets] = ticketsDrawn;
     const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1, workPerTurn: 3 });
     loop.doorbell = new DoorbellConsumer(bell);
     const ordered: number[] = [];

@@ -8,14 +8,22 @@
  */
 import { MEI, SEI } from './architecture';
 import { hart } from './hart';
-import { AIA_IMSIC, H_AIA, H_EIDELIVERY, H_EIE, H_EIP, H_EITHRESHOLD, H_LINES } from './layout.generated';
+import {
+  AIA_IMSIC,
+  H_AIA,
+  H_EIDELIVERY,
+  H_EIE,
+  H_EIP,
+  H_EITHRESHOLD,
+  H_LINES,
+  MSI_IDENTITIES,
+} from './layout.generated';
 
 export const MACHINE_FILE: u32 = 0;
 export const SUPERVISOR_FILE: u32 = 1;
 
 /** Doublewords of eip or eie of one file. */
 const WORDS: u32 = 4;
-const MAX_IDENTITY: u32 = 255;
 const THRESHOLD_WRITABLE: u64 = 0x7ff;
 
 /** Numbers of the registers as miselect and siselect name them. */
@@ -53,7 +61,7 @@ export function updateExternalLines(): void {
 
 /** A message has come in: `identity` becomes pending, if there is such a one. */
 export function receiveMsi(file: u32, identity: u32): void {
-  if (load<u32>(hart, H_AIA) !== AIA_IMSIC || identity === 0 || identity > MAX_IDENTITY) return;
+  if (load<u32>(hart, H_AIA) !== AIA_IMSIC || identity === 0 || identity >= MSI_IDENTITIES) return;
   setPending(file, identity, true);
 }
 

@@ -28,5 +28,6 @@ export {
 } from './memory';
 export { flushTlb } from './mmu';
 export { afterLoad, reset } from './reset';
+export { takeSignals } from './signals';
 export { ebreak, ecall, illegal, mret, sret, trap } from './trap';
 export { pause, stall } from './yield';

@@ -54,6 +54,7 @@ import {
 } from './layout.generated';
 import { accessFault, dataEntry, dataPrivilege, fillData, gpa, gpaToHost, isRam, translate } from './mmu';
 import { pmpAllows } from './pmp';
+import { sendMsi } from './signals';
 import { illegal, trap } from './trap';
 
 // Where an access goes: the answers of `resolve`.
@@ -238,6 +239,9 @@ function storeOutside(va: u64, size: u32, value: u64): void {
     trap(CAUSE_STORE_ACCESS, va);
     return;
   }
+  // What the host is answering is asked again.
+  const isNew = load<u32>(hart, H_PENDING_STATE) === PENDING_NONE;
+  if (size === 4 && isNew && sendMsi(gpa, value & lowBytesMask(4))) return;
   const answer = askHost(size, 1, value & lowBytesMask(size));
   if (answer === PENDING_FAULT) trap(CAUSE_STORE_ACCESS, va);
 }

@@ -50,6 +50,7 @@ import {
   STATUS_REFETCH,
 } from './layout.generated';
 import { contextChanged } from './mmu';
+import { sendIpis } from './signals';
 
 const MPIE_FROM_MIE: u64 = 4;
 const SPIE_FROM_SIE: u64 = 4;
@@ -120,6 +121,7 @@ export function ebreak(): void {
 export function ecall(): void {
   const privilege = load<u32>(hart, H_PRIV);
   if (privilege === SUPERVISOR && load<u32>(hart, H_SBI) !== 0) {
+    if (sendIpis()) return;
     store<u32>(hart, EXIT_SBI, H_EXIT_REASON);
     store<u32>(hart, STATUS_EXIT, H_STATUS);
     return;

@@ -32,8 +32,6 @@ import type { HartAccess } from './vcpu-work.ts';
 const SLICE = 200_000;
 /** Length of one tick of the timebase. */
 export const TICK_NS: number = 1e9 / VIRT_TIMEBASE_HZ;
-/** Of a deadline that never comes, both halves. */
-const NEVER_HALF = 0xffff_ffff;
 const ECALL_BYTES = 4n;
 
 const A7 = 17;
@@ -45,7 +43,6 @@ const A7 = 17;
  * asked for want of room.
  */
 type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'turn' | InOrder | 'sbi' | 'call' | 'reset';
-const RUNNABLE: readonly Waiting[] = ['nothing', 'retry', 'recall'];
 
 /** Times in a row that the guest may spin before its thread gives way to others, and for how long it then does. */
 const YIELDS_BEFORE_PARKING = 16;
@@ -116,7 +113,8 @@ export class VcpuCore {
 
   /** Whether slice() would do anything now. */
   get runnable(): boolean {
-    return this.#running && RUNNABLE.includes(this.#waiting);
+    const waiting = this.#waiting;
+    return this.#running && (waiting === 'nothing' || waiting === 'retry' || waiting === 'recall');
   }
 
   /** The machine's wish; a slice is never interrupted by it, only not followed by another. */
@@ -370,12 +368,11 @@ export class VcpuCore {
       this.#waiting = 'turn';
       return;
     }
-    const hart = this.#hart;
-    const gpa = number(hart.low('pendingGpa'), hart.high('pendingGpa'));
-    const size = hart.word('pendingSize') as BusSize;
-    if (hart.word('pendingIsWrite') === 1) {
-      const lo = hart.low('pendingValue');
-      const hi = hart.high('pendingValue');
+    const { hot } = this.#hart;
+    const { gpa } = hot;
+    const size = hot.size as BusSize;
+    if (hot.isWrite) {
+      const { lo, hi } = hot;
       const result = this.#view.write(gpa, size, lo, hi);
       if (result === MUST_ASK) this.#writeAnswered(gpa, size, lo, hi);
       else if (result === MUST_WAIT) this.#waiting = 'room';
@@ -414,24 +411,18 @@ export class VcpuCore {
 
   /** The hart takes the result when it executes the instruction again. */
   #complete(fault: boolean, lo: number, hi: number): void {
-    const hart = this.#hart;
-    const onFault = this.#log?.onFault ?? null;
-    if (fault && onFault !== null) {
-      const isWrite = hart.word('pendingIsWrite') === 1;
-      onFault(Number(hart.get('pendingGpa')), hart.word('pendingSize'), isWrite);
-    }
-    hart.setHalves('pendingValue', lo, hi);
-    hart.setWord('pendingState', fault ? PENDING.fault : PENDING.done);
+    const { hot } = this.#hart;
+    if (fault) this.#log?.onFault?.(hot.gpa, hot.size, hot.isWrite);
+    hot.answer(fault, lo, hi);
     // Not after halt().
     if (this.#waiting !== 'reset') this.#waiting = 'nothing';
   }
 
   #waitForInterrupt(): void {
     this.#waiting = 'interrupt';
-    const lo = this.#hart.low('deadline');
-    const hi = this.#hart.high('deadline');
-    if (lo === NEVER_HALF && hi === NEVER_HALF) this.#deadline.cancel();
-    else this.#deadline.arm(number(lo, hi) * TICK_NS);
+    const { deadlineTicks } = this.#hart.hot;
+    if (deadlineTicks === Number.POSITIVE_INFINITY) this.#deadline.cancel();
+    else this.#deadline.arm(deadlineTicks * TICK_NS);
   }
 
   #yield(): void {
@@ -481,9 +472,4 @@ export class VcpuCore {
     this.#suspended = true;
     this.#waitForInterrupt();
   }
-}
-
-/** Addresses and times beyond 2^53 are rounded: nothing lies there, and nobody waits so long. */
-function number(lo: number, hi: number): number {
-  return hi * 2 ** 32 + lo;
 }

@@ -51,6 +51,8 @@ export class DoorbellProducer {
   readonly #counts: Int32Array;
   readonly #wakePort: WakePort | null;
   readonly #signals: number;
+  /** The consumer had not looked since the ring before the last one. */
+  #lags = false;
 
   /** @param wakePort null for a consumer that parks in Atomics.wait */
   constructor(words: DoorbellWords, wakePort: WakePort | null) {
@@ -62,8 +64,10 @@ export class DoorbellProducer {
 
   /** Says that something was published. */
   ring(): void {
-    // Where that stands there already the consumer has still to look, and will see what was published before this.
-    if ((Atomics.load(this.#words, STATE) & DATA) === 0) this.#set(DATA);
+    // It has still to look, and will see what was published before this. Only of one that lags: to look first takes as
+    // long as to ring.
+    if (this.#lags && (Atomics.load(this.#words, STATE) & DATA) !== 0) return;
+    this.#lags = (this.#set(DATA) & DATA) !== 0;
   }
 
   /** Sets a signal, and rings if it was not pending already. @param signal FIRST_SIGNAL to signalWords * 32 - 1 */
@@ -74,12 +78,14 @@ export class DoorbellProducer {
     else if ((Atomics.or(this.#words, signal >> 5, bit) & bit) === 0) this.#set(SIGNALS);
   }
 
-  /** One that sleeps in its host's event loop is woken by the first who finds it so: once. */
-  #set(bits: number): void {
+  /** One that sleeps in its host's event loop is woken by the first who finds it so: once. @returns the state before */
+  #set(bits: number): number {
     const before = Atomics.or(this.#words, STATE, bits);
-    if ((before & PARKED) === 0) return;
-    if (this.#wakePort === null) Atomics.notify(this.#words, STATE, 1);
-    else if (before === PARKED) this.#wakePort.postMessage(null);
+    if ((before & PARKED) !== 0) {
+      if (this.#wakePort === null) Atomics.notify(this.#words, STATE, 1);
+      else if (before === PARKED) this.#wakePort.postMessage(null);
+    }
+    return before;
   }
 
   /**

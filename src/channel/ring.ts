@@ -199,8 +199,10 @@ export class RingReader {
     return true;
   }
 
+  /** What was published before the ring that the consumer has taken is there for a plain look, too. */
   empty(): boolean {
     if (this.#head !== this.#tailSeen) return false;
+    if (this.#control[TAIL] === this.#tailSeen) return true;
     this.#tailSeen = Atomics.load(this.#control, TAIL);
     return this.#head === this.#tailSeen;
   }

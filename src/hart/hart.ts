@@ -17,6 +17,7 @@ import {
   readFields,
   toHartState,
 } from './hart-state.ts';
+import { HotFields } from './hot-fields.ts';
 import { layoutHash } from './layout-text.ts';
 import { AIA, type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
 
@@ -127,13 +128,15 @@ export class Hart {
   readonly #decoder: Decoder;
   /** Null where the hart only interprets. */
   readonly translator: Translator | null;
+  /** What the host needs at once. */
+  readonly hot: HotFields;
   #trapObserver: TrapObserver | null = null;
-  #count = 0;
 
   constructor(options: HartOptions) {
     const { memory, arena, ram } = options;
     this.#view = new DataView(memory.buffer);
     this.#arena = arena;
+    this.hot = new HotFields(memory, arena);
     this.#decoder = new Decoder(memory, arena);
     const runtime = new WebAssembly.Instance(options.modules.runtime, {
       env: {
@@ -194,18 +197,13 @@ export class Hart {
 
   /** Runs until something needs the host, at most `count` instructions. @returns an EXIT reason */
   run(count: number): number {
-    const before = this.word('remaining') | 0;
-    // instret = instretEnd - remaining must not move when the slice is made longer. In halves: nothing is allocated.
-    const lo = this.low('instretEnd') + count - before;
-    this.setHalves('instretEnd', lo >>> 0, (this.high('instretEnd') + Math.floor(lo / 2 ** 32)) >>> 0);
-    this.setWord('remaining', count);
-    this.#count = count;
+    this.hot.beginSlice(count);
     return this.#run(this.#arena);
   }
 
   /** Instructions retired since run() was last called; also while it runs. */
   get retired(): number {
-    return this.#count - (this.word('remaining') | 0);
+    return this.hot.retired;
   }
 
   /** Instructions retired since reset. */
@@ -219,14 +217,7 @@ export class Hart {
   set(field: FieldName, value: bigint, index = 0): void {
     this.#view.setBigUint64(this.#address(field, index, 'u64'), value, true);
   }
-  /** The unsigned halves of a 64-bit field, for those who must not allocate. */
-  low(field: FieldName): number {
-    return this.#view.getUint32(this.#address(field, 0, 'u64'), true);
-  }
-  high(field: FieldName): number {
-    return this.#view.getUint32(this.#address(field, 0, 'u64') + 4, true);
-  }
-  setHalves(field: FieldName, lo: number, hi: number): void {
+  #setHalves(field: FieldName, lo: number, hi: number): void {
     const address = this.#address(field, 0, 'u64');
     this.#view.setUint32(address, lo, true);
     this.#view.setUint32(address + 4, hi, true);
@@ -285,7 +276,7 @@ export class Hart {
 
   /** Writes mtimecmp, as unsigned halves. */
   setTimecmp(lo: number, hi: number): void {
-    this.setHalves('mtimecmp', lo, hi);
+    this.#setHalves('mtimecmp', lo, hi);
     this.#runtime.updateTimers();
   }
 

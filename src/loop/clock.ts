@@ -65,7 +65,7 @@ export class HostClock implements LoopClock {
 
   hostDelayNs(deadlineNs: number): number {
     if (this.#stoppedAtNs !== null) return deadlineNs <= this.#stoppedAtNs ? 0 : Number.POSITIVE_INFINITY;
-    return Math.max(0, deadlineNs - this.nowNs());
+    return deadlineNs === Number.POSITIVE_INFINITY ? deadlineNs : Math.max(0, deadlineNs - this.nowNs());
   }
 
   /** Stops, here or at a moment another thread stopped at. @returns the virtual time it stands at */

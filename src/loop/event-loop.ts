@@ -123,6 +123,11 @@ export class EventLoop implements LoopPort {
   #doorbell: DoorbellConsumer | null = null;
   #onWork: (() => void) | null = null;
   #moreInbound = false;
+  /** What was seen of each source: the ticket of its first item. None where sources have come or gone since. */
+  readonly #tickets: number[] = [];
+  /** Among them, and where that is. */
+  #lowest = NOTHING;
+  #firstIndex = 0;
   /** Inbound items that may still be handled in this turn. */
   #budget = 0;
   #moreSignals = false;
@@ -172,10 +177,12 @@ export class EventLoop implements LoopPort {
   /** Looks at `source` whenever the doorbell was rung. @returns detaches it */
   attach(source: LoopSource): () => void {
     this.#sources.push(source);
+    this.#tickets.length = 0;
     this.#moreInbound = true;
     return () => {
       const index = this.#sources.indexOf(source);
       if (index >= 0) this.#sources.splice(index, 1);
+      this.#tickets.length = 0;
     };
   }
 
@@ -280,35 +287,68 @@ export class EventLoop implements LoopPort {
     if (!this.#moreInbound) return;
     this.#budget = limit * Math.max(1, this.#sources.length);
     for (;;) {
-      const first = this.#firstInOrder();
-      if (this.#budget <= 0) return;
-      if (first === null) break;
-      this.#budget -= 1;
-      this.#pollSource(first, 1);
+      this.#lookAtAll();
+      // Nothing is new without a ring since begin(), but for what lies behind the item that was handled.
+      do {
+        if (this.#budget <= 0) return;
+        const source = this.#first();
+        if (source === undefined) {
+          this.#moreInbound = false;
+          return;
+        }
+        this.#budget -= 1;
+        this.#pollSource(source, 1);
+      } while (this.#lookAgain());
     }
-    this.#moreInbound = false;
   }
 
   /**
-   * Handles what has no ticket, up to the budget. Something that was sent before another item is in its source when that
-   * item is seen: so a look at all of them that began behind the sight of the lowest ticket finds no lower one, and
-   * without a ring behind begin() nothing has come since.
-   * @returns the source whose first item has the lowest ticket; null where there is none, or where the budget is used up
+   * Handles what has no ticket, up to the budget, and notes the tickets behind it. Something that was sent before another
+   * item is in its source when that item is seen: so a look at all of them that began behind the sight of the lowest
+   * ticket finds no lower one, and without a ring behind begin() nothing has come since.
    */
-  #firstInOrder(): LoopSource | null {
-    let first: LoopSource | null = null;
-    let lowest = NOTHING;
+  #lookAtAll(): void {
+    this.#lowest = NOTHING;
+    while (this.#tickets.length < this.#sources.length) this.#tickets.push(NOTHING);
     for (;;) {
-      const seen = lowest;
-      for (const source of this.#sources) {
-        const ticket = this.#uncover(source);
-        if (ticket === WITHOUT_TICKET) return null;
-        if (ticket === NOTHING || (first !== null && ((ticket - lowest) | 0) >= 0)) continue;
-        first = source;
-        lowest = ticket;
+      const seen = this.#lowest;
+      for (let i = 0; i < this.#sources.length && this.#budget > 0; i++) {
+        this.#tickets[i] = this.#uncover(this.#sources[i] as LoopSource);
       }
-      if (lowest === seen || this.#sources.length === 1 || this.#doorbell?.rung() === false) return first;
+      this.#findLowest();
+      if (this.#lowest === seen || !this.#mayHaveMissed()) return;
     }
+  }
+
+  /** Behind an item of the first source. @returns false where all must be looked at */
+  #lookAgain(): boolean {
+    const index = this.#firstIndex;
+    if (this.#tickets.length !== this.#sources.length || this.#mayHaveMissed()) return false;
+    this.#tickets[index] = this.#uncover(this.#sources[index] as LoopSource);
+    this.#findLowest();
+    return true;
+  }
+
+  /** Whether a source may have an item that came since it was looked at, and another one behind that. */
+  #mayHaveMissed(): boolean {
+    return this.#sources.length > 1 && this.#doorbell?.rung() !== false;
+  }
+
+  #findLowest(): void {
+    const tickets = this.#tickets;
+    let lowest = NOTHING;
+    for (let i = 0; i < tickets.length; i++) {
+      const ticket = tickets[i] as number;
+      if (ticket === NOTHING || (lowest !== NOTHING && ((ticket - lowest) | 0) >= 0)) continue;
+      lowest = ticket;
+      this.#firstIndex = i;
+    }
+    this.#lowest = lowest;
+  }
+
+  /** The source whose first item has the lowest ticket. */
+  #first(): LoopSource | undefined {
+    return this.#lowest === NOTHING ? undefined : this.#sources[this.#firstIndex];
   }
 
   /** Handles what has no ticket. @returns the ticket behind that, or NOTHING; WITHOUT_TICKET where the budget is used up */

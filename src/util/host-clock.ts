@@ -6,6 +6,9 @@
  * thread against `process.hrtime`, which all threads share. The error left is below a microsecond.
  */
 
+/** Of the global object it is looked up each time. */
+const { performance } = globalThis;
+
 const offsetNs = calibrate();
 
 /** Monotonic nanoseconds since an arbitrary moment that all threads of this process share. */

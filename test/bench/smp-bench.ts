@@ -1,9 +1,16 @@
 /** Several harts: what two compute beside one, what they cost each other, and how soon all of them stand. */
-import { Worker } from 'node:worker_threads';
 import { createVm } from '../../src/index.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { sbiExtension } from '../../src/sbi/extensions.ts';
-import { ROOT, sleep } from './host.ts';
+import {
+  acknowledgements,
+  bareParkedTrips,
+  bareRecordTrips,
+  bareThroughput,
+  bareTrips,
+  type Samples,
+} from './bare-threads.ts';
+import { sleep } from './host.ts';
 import type { Context } from './main.ts';
 import { type Emulator, ProcessConsole } from './process-console.ts';
 import type { Row } from './report.ts';
@@ -15,8 +22,8 @@ const RESULTS_GPA = RAM_BASE + 0x40_0000;
 const RAM_BYTES = 64 * 2 ** 20;
 const TICK_NS = 100;
 const SAMPLES = 2000;
-/** Events before them: by then V8 has optimised what they run through, and no longer computes beside them. */
 const WARM_UP_EVENTS = 60_000;
+const EVENTS: Samples = { warmUp: WARM_UP_EVENTS, count: SAMPLES };
 const TURNS = 2_000_000_000;
 const IMSIC = { bios: 'none', aia: 'aplic-imsic' } as const;
 const BOOT_TIMEOUT_MS = 180_000;
@@ -83,34 +90,6 @@ async function throughput(harts: number): Promise<number> {
   const begins = Array.from({ length: harts }, (_, hart) => values[2 + hart * 2] ?? 0);
   const ends = Array.from({ length: harts }, (_, hart) => values[3 + hart * 2] ?? 0);
   return (harts * TURNS * 1000) / ((Math.max(...ends) - Math.min(...begins)) * TICK_NS);
-}
-
-const BARE_TURNS = 1_000_000_000;
-
-/** The same of bare threads that only count: what the host gives two of them at once. */
-async function bareThroughput(threads: number): Promise<number> {
-  const words = new Int32Array(new SharedArrayBuffer(8));
-  const text = `const { parentPort, workerData: words } = require('node:worker_threads');
-    const run = (turns) => { let x = 1; for (let i = 0; i < turns; i++) x = (x * 3 + (x ^ i)) | 0; return x; };
-    for (let i = 0; i < 50; i++) run(1e6);
-    Atomics.add(words, 0, 1);
-    Atomics.wait(words, 1, 0);
-    const begin = process.hrtime.bigint();
-    run(${BARE_TURNS});
-    parentPort.postMessage([begin, process.hrtime.bigint()]);`;
-  const spans = Array.from({ length: threads }, () => {
-    const worker = new Worker(text, { eval: true, workerData: words });
-    return new Promise<[bigint, bigint]>((resolve) => worker.once('message', resolve));
-  });
-  while (Atomics.load(words, 0) < threads) await sleep(5);
-  Atomics.store(words, 1, 1);
-  Atomics.notify(words, 1);
-  const times = await Promise.all(spans);
-  const [begin = 0, end = 0] = [
-    Math.min(...times.map(([t]) => Number(t))),
-    Math.max(...times.map(([, t]) => Number(t))),
-  ];
-  return (threads * BARE_TURNS * 1000) / (end - begin);
 }
 
 /** Notes the ticks in t0, of the last SAMPLES events only; goes on at `next` as long as there are some left. */
@@ -243,94 +222,6 @@ async function latencies(source: string, options: object, base: number): Promise
   return all.map((ticks) => (ticks - 1) * TICK_NS);
 }
 
-const BARE_WORKER = new URL('test/bench/bare-worker.js', ROOT);
-
-function bareWorkers(count: number, acknowledges: boolean): { words: Int32Array; end(): Promise<void> } {
-  const words = new Int32Array(new SharedArrayBuffer(64));
-  const workers = Array.from({ length: count }, () => new Worker(BARE_WORKER, { workerData: { words, acknowledges } }));
-  return {
-    words,
-    end: async () => {
-      const ended = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
-      Atomics.store(words, 0, -1);
-      await Promise.all(ended);
-    },
-  };
-}
-
-async function begun({ words }: { words: Int32Array }, count: number): Promise<void> {
-  while (Atomics.load(words, 2) < count) await sleep(5);
-}
-
-/** Round trips of two spinning threads on one word, ns. */
-async function bareTrips(): Promise<number[]> {
-  const bare = bareWorkers(1, false);
-  await begun(bare, 1);
-  const samples: number[] = [];
-  for (let i = 0; i < SAMPLES + 200; i++) {
-    const before = process.hrtime.bigint();
-    const value = i * 2 + 1;
-    Atomics.store(bare.words, 0, value);
-    while (Atomics.load(bare.words, 0) === value);
-    samples.push(Number(process.hrtime.bigint() - before));
-  }
-  await bare.end();
-  return samples.slice(200);
-}
-
-/** Of bare-worker.js. */
-interface RecordEnds {
-  openRecords(shared: SharedArrayBuffer, end: 0 | 1): { send(value: number): void; receive(): number };
-}
-
-/** Round trips of a record of eight words with its tail and a flag, as a register access has both ways, ns. */
-async function bareRecordTrips(): Promise<number[]> {
-  const { openRecords } = (await import(BARE_WORKER.href)) as RecordEnds;
-  const shared = new SharedArrayBuffer(2 ** 18);
-  const worker = new Worker(BARE_WORKER, { workerData: { records: shared } });
-  const { send, receive } = openRecords(shared, 0);
-  const samples: number[] = [];
-  for (let i = 0; i < WARM_UP_EVENTS + SAMPLES; i++) {
-    const before = process.hrtime.bigint();
-    send(i);
-    receive();
-    samples.push(Number(process.hrtime.bigint() - before));
-  }
-  const ended = new Promise((resolve) => worker.once('exit', resolve));
-  send(-1);
-  await ended;
-  return samples.slice(WARM_UP_EVENTS);
-}
-
-/** Round trips on one word of two threads that sleep between the halves, ns. */
-async function bareParkedTrips(): Promise<number[]> {
-  const words = new Int32Array(new SharedArrayBuffer(64));
-  const text = `const { workerData: words } = require('node:worker_threads');
-    Atomics.store(words, 2, 1);
-    for (let seen = 0; ; ) {
-      Atomics.wait(words, 0, seen);
-      seen = Atomics.load(words, 0);
-      if (seen < 0) break;
-      Atomics.store(words, 1, seen);
-      Atomics.notify(words, 1);
-    }`;
-  const worker = new Worker(text, { eval: true, workerData: words });
-  await begun({ words }, 1);
-  const samples: number[] = [];
-  for (let i = 1; i <= SAMPLES; i++) {
-    const before = process.hrtime.bigint();
-    Atomics.store(words, 0, i);
-    Atomics.notify(words, 0);
-    while (Atomics.load(words, 1) !== i) Atomics.wait(words, 1, i - 1);
-    samples.push(Number(process.hrtime.bigint() - before));
-  }
-  const ended = new Promise((resolve) => worker.once('exit', resolve));
-  Atomics.store(words, 0, -1);
-  Atomics.notify(words, 0);
-  await ended;
-  return samples;
-}
-
 async function bootMs(emulator: Emulator, files: LinuxFiles, harts: number): Promise<number> {
   const guest = new ProcessConsole(emulator.command(files, { harts }));
   try {
@@ -364,11 +255,11 @@ export async function smpBench({ rounds, files, emulators, progress }: Context):
     row('smp', '  bare: two threads beside one', 'x', bare),
   );
   const kinds = [
-    ['bare: round trip on a shared word', bareTrips],
-    ['bare: round trip of a record', bareRecordTrips],
+    ['bare: round trip on a shared word', () => bareTrips(EVENTS)],
+    ['bare: round trip of a record', () => bareRecordTrips(EVENTS)],
     ['register of a hart in WFI read', () => latencies(reads('wfi'), { bios: 'none' }, RAM_BASE)],
     ['register of a hart in a hot loop read', () => latencies(reads('addi t0, t0, 1'), { bios: 'none' }, RAM_BASE)],
-    ['bare: round trip of two threads that park', bareParkedTrips],
+    ['bare: round trip of two threads that park', () => bareParkedTrips(EVENTS)],
     ['MSI to a hart in WFI, one way', () => latencies(msis('wfi'), IMSIC, RAM_BASE)],
     ['MSI to a hart in a hot loop, one way', () => latencies(msis('addi t0, t0, 1'), IMSIC, RAM_BASE)],
     ['IPI (signal) to a hart in WFI, one way', () => latencies(ipis('wfi'), {}, KERNEL_GPA)],
@@ -425,31 +316,6 @@ async function pauses(harts: number): Promise<number[]> {
   return samples.slice(WARM_UP_PAUSES);
 }
 
-/** The library of this TypeScript target does not know it yet. */
-const { waitAsync } = Atomics as unknown as {
-  waitAsync(words: Int32Array, index: number, value: number): { async: boolean; value: Promise<unknown> };
-};
-
-/** As many spinning threads that all acknowledge a number, ms. */
-async function acknowledgements(count: number): Promise<number[]> {
-  const bare = bareWorkers(count, true);
-  await begun(bare, count);
-  const samples: number[] = [];
-  for (let i = 1; i <= WARM_UP_PAUSES + PAUSES; i++) {
-    const before = performance.now();
-    Atomics.store(bare.words, 1, 0);
-    Atomics.store(bare.words, 0, i);
-    for (let seen = 0; seen < count; seen = Atomics.load(bare.words, 1)) {
-      const { async, value } = waitAsync(bare.words, 1, seen);
-      if (async) await value;
-    }
-    samples.push(performance.now() - before);
-    await sleep(1);
-  }
-  await bare.end();
-  return samples.slice(WARM_UP_PAUSES);
-}
-
 export async function pauseBench({ rounds, progress }: Context): Promise<Row[]> {
   const rows: Row[] = [];
   for (const [harts, bar] of [
@@ -461,7 +327,7 @@ export async function pauseBench({ rounds, progress }: Context): Promise<Row[]> 
     for (let round = 0; round < rounds; round++) {
       progress(`pause: ${harts} harts, ${round + 1} of ${rounds}`);
       ours.push(figures(await pauses(harts)));
-      bare.push(figures(await acknowledgements(harts)));
+      bare.push(figures(await acknowledgements(harts, { warmUp: WARM_UP_PAUSES, count: PAUSES })));
     }
     rows.push(
       row(

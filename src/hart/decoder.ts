@@ -1,6 +1,7 @@
-/** Tells the runtime what instruction words are decoded to (assembly/decode.ts). */
-import { decode, identify } from '../isa/decode.ts';
-import { bodyOperand, type Insn } from '../isa/insn.ts';
+/** Tells the runtime what instruction words are decoded to (assembly/decode.ts) that generated code does not (word-decoder.ts). */
+import { identify } from '../isa/decode.ts';
+import type { Insn, Operand } from '../isa/insn.ts';
+import { extractOperand } from '../isa/pattern.ts';
 import { packOp, SPECIAL } from './handlers.ts';
 import { ARENA, KNOWN_WORDS } from './state.ts';
 
@@ -31,10 +32,20 @@ export class Decoder {
   }
 }
 
-/** Whether what stands behind an instruction is likely to be executed: not behind a jump, unless it is a call. */
-function goesOn({ body }: Insn, word: number): boolean {
+function goesOn(insn: Insn, word: number): boolean {
+  const on = goesOnIf(insn);
+  return typeof on === 'boolean' ? on : extractOperand(on, word) !== 0;
+}
+
+/**
+ * Whether what stands behind an instruction is likely to be executed: not behind a jump, unless it is a call. An operand:
+ * if that is not 0.
+ */
+export function goesOnIf({ body, expands, operands }: Insn): boolean | Operand {
   if (!body.commits.some(({ kind }) => kind === 'jump')) return true;
   const link = body.commits.find((commit) => commit.kind === 'setX');
-  const decoded = decode(word);
-  return link !== undefined && decoded !== null && bodyOperand(decoded, link.operand) !== 0;
+  if (link === undefined) return false;
+  const source = expands?.operands[link.operand] ?? { operand: link.operand };
+  if ('value' in source) return source.value !== 0;
+  return operands.find(({ name }) => name === source.operand) ?? false;
 }

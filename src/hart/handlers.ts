@@ -129,12 +129,12 @@ interface Packer {
 }
 
 /** A handler with what it takes to write its ops. */
-interface OpWriter {
+export interface OpWriter {
   readonly handler: number;
   readonly packers: readonly Packer[];
 }
 
-interface Family {
+export interface OpFamily {
   /** By rounding mode where the instruction has one (see CONSTANT_ROUNDINGS), else one. */
   readonly plain: readonly OpWriter[];
   readonly rdZero: readonly OpWriter[];
@@ -176,9 +176,9 @@ function roundingOperand(insn: Insn): Operand | null {
   return rounding === null ? null : operandOf(insn, rounding);
 }
 
-function build(): { handlers: Handler[]; families: Map<Insn, Family> } {
+function build(): { handlers: Handler[]; families: Map<Insn, OpFamily> } {
   const handlers: Handler[] = [];
-  const families = new Map<Insn, Family>();
+  const families = new Map<Insn, OpFamily>();
   const add = (insn: Insn, places: ReadonlyMap<string, Place>, rounding: RoundingPlace | null): Handler => {
     const handler = { index: FIRST_INSTRUCTION + handlers.length, insn, places, rounding };
     handlers.push(handler);
@@ -217,10 +217,16 @@ const built = build();
 export const HANDLERS: readonly Handler[] = built.handlers;
 export const HANDLER_COUNT: number = FIRST_INSTRUCTION + built.handlers.length;
 
-/** The op of an instruction, as two words; from OP.imm on stands the second. @param word the instruction's bits */
-export function packOp(insn: Insn, word: number): { readonly op: number; readonly imm: number } {
+/** What an instruction's ops are written with. */
+export function opFamily(insn: Insn): OpFamily {
   const family = built.families.get(insn);
   if (family === undefined) throw new Error(`${insn.name} has no handler`);
+  return family;
+}
+
+/** The op of an instruction, as two words; from OP.imm on stands the second. @param word the instruction's bits */
+export function packOp(insn: Insn, word: number): { readonly op: number; readonly imm: number } {
+  const family = opFamily(insn);
   const rdIsZero = family.rd !== null && extractOperand(family.rd, word) === 0;
   if (rdIsZero && family.pure) return { op: insn.length === 2 ? SPECIAL.nop2 : SPECIAL.nop4, imm: 0 };
   const writer = choose(family, rdIsZero ? family.rdZero : family.plain, word);
@@ -234,7 +240,7 @@ export function packOp(insn: Insn, word: number): { readonly op: number; readonl
   return { op, imm };
 }
 
-function choose(family: Family, writers: readonly OpWriter[], word: number): OpWriter {
+function choose(family: OpFamily, writers: readonly OpWriter[], word: number): OpWriter {
   const at = family.rounding === null ? 0 : CONSTANT_ROUNDINGS.indexOf(extractOperand(family.rounding, word));
   const writer = at < 0 ? writers.at(-1) : writers[at];
   if (writer === undefined) throw new Error('a handler is missing');

@@ -125,6 +125,7 @@ export class Hart {
   readonly #arena: number;
   readonly #runtime: RuntimeExports;
   readonly #run: (arena: number) => number;
+  readonly #learnWord: (known: number, word: number) => number;
   readonly #decoder: Decoder;
   /** Null where the hart only interprets. */
   readonly translator: Translator | null;
@@ -142,8 +143,10 @@ export class Hart {
       env: {
         memory,
         mtime: options.mtime,
-        learnWord: (word: number, known: number, pageOffset: number) =>
-          this.#decoder.learn(word, known >>> 0, pageOffset),
+        learnWord: (word: number, known: number, pageOffset: number) => {
+          if (this.#decoder.observer === null && this.#learnWord(known, word) !== 0) return;
+          this.#decoder.learn(word, known >>> 0, pageOffset);
+        },
         trapTaken: (...trap: TrapArguments) => this.#trapObserver?.(...trap),
         codeChanged: (page: number, offset: number) => this.translator?.codeChanged(page >>> 0, offset),
       },
@@ -160,6 +163,7 @@ export class Hart {
       },
     });
     this.#run = interpreter.exports['run'] as (arena: number) => number;
+    this.#learnWord = interpreter.exports['learnWord'] as (known: number, word: number) => number;
     this.#runtime.init(arena);
     const table = interpreter.exports['regions'] as WebAssembly.Table;
     this.translator = options.translator?.({ memory, arena, table, runtime: runtime.exports }) ?? null;

@@ -13,6 +13,7 @@ import { lowerSlow, type SlowContext } from './lower-slow.ts';
 import { buildRunLoop, FAST, HOST_IMPORTS } from './run-loop.ts';
 import { RUNTIME_FUNCTIONS } from './runtime-functions.ts';
 import { DECODED_PAGE, FTLB, HART_OFFSETS, OP } from './state.ts';
+import { buildWordDecoder } from './word-decoder.ts';
 
 const PAGE_OPS_BYTES = DECODED_PAGE.ops * DECODED_PAGE.opBytes;
 
@@ -30,6 +31,7 @@ export function buildInterpreter(memoryPages: number): Uint8Array {
   };
   const fast = buildFast(module);
   for (let i = 0; i < HANDLER_COUNT; i += 1) module.tableEntry(buildSlow(module, i, call));
+  module.export('learnWord', buildWordDecoder(module));
   buildRunLoop(module, call, { fast, regions: module.growableTable('regions') });
   return module.finish();
 }

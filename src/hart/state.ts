@@ -307,7 +307,11 @@ export const DECODED_PAGE = {
   used: 2048 * 8 + 16,
   /** u32: not 0 while translated regions hang on the page: the translator is told of what changes. */
   translated: 2048 * 8 + 20,
-  /** 4096 bytes: the source as it was when the page was last compared. */
+  /** u64: which blocks of the source are here: those of which something was decoded. */
+  copied: 2048 * 8 + 24,
+  /** Bytes of such a block. */
+  blockBytes: 64,
+  /** 4096 bytes: the source, as far as it is here, as it was when the page was last compared. */
   source: 2048 * 8 + 64,
   lengthBytes: 2048 * 8 + 64 + 4096,
   /** Pages in the pool; when it is full one that was not used lately makes room. */

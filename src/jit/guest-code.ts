@@ -42,13 +42,23 @@ export class GuestCode {
     return hits ? view.getUint32(entry + FTLB.page, true) : 0;
   }
 
-  /** The encoding at an offset in a decoded page, 16 or 32 bits; null for what goes on in a next page that is 0. */
+  /**
+   * The encoding at an offset in a decoded page, 16 or 32 bits; null where nothing near it was decoded, and for what goes
+   * on in a next page that is 0.
+   */
   wordAt(page: number, offset: number, next = 0): number | null {
-    const source = page + DECODED_PAGE.source + offset;
-    const low = this.#view.getUint16(source, true);
-    if ((low & 3) !== 3) return low;
-    if (offset + 4 <= PAGE_BYTES) return this.#view.getUint32(source, true);
-    return next === 0 ? null : (low | (this.#view.getUint16(next + DECODED_PAGE.source, true) << 16)) >>> 0;
+    const low = this.#halfAt(page, offset);
+    if (low === null || (low & 3) !== 3) return low;
+    const isWhole = offset + 4 <= PAGE_BYTES;
+    if (!isWhole && next === 0) return null;
+    const high = isWhole ? this.#halfAt(page, offset + 2) : this.#halfAt(next, 0);
+    return high === null ? null : (low | (high << 16)) >>> 0;
+  }
+
+  #halfAt(page: number, offset: number): number | null {
+    const block = Math.floor(offset / DECODED_PAGE.blockBytes);
+    const isCopied = (this.#view.getUint8(page + DECODED_PAGE.copied + (block >> 3)) >> (block & 7)) & 1;
+    return isCopied === 1 ? this.#view.getUint16(page + DECODED_PAGE.source + offset, true) : null;
   }
 
   /** The instruction there; null for what is illegal too. */
@@ -60,7 +70,7 @@ export class GuestCode {
   /** The length of the instruction of an op. */
   lengthAt(page: number, op: number): 2 | 4 {
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
-    return (this.#view.getUint16(page + DECODED_PAGE.source + offset, true) & 3) === 3 ? 4 : 2;
+    return ((this.#halfAt(page, offset) ?? 0) & 3) === 3 ? 4 : 2;
   }
 
   /** What kind of jump the instruction of an op is: one to where a register says, a call, or any other. */

@@ -13,9 +13,22 @@ function fetchAt(machine: Machine, pc: bigint, decoded = true): number {
   const op = Number(value);
   expect(machine.get('op')).toBe(value);
   expect(op).toBe(Number(machine.get('page')) + Number((pc & 4095n) >> 1n) * DECODED_PAGE.opBytes);
-  if (decoded) machine.view.setUint16(op, 99, true);
+  if (decoded) markDecoded(machine, Number(machine.get('page')), Number(pc & 4095n));
   return op;
 }
+
+/** As the decoder leaves an op: of a kind, with the block of the source in which it lies. */
+function markDecoded({ view }: Machine, page: number, offset: number): void {
+  view.setUint16(page + (offset / 2) * DECODED_PAGE.opBytes, 99, true);
+  const block = Math.floor(offset / DECODED_PAGE.blockBytes);
+  const copied = page + DECODED_PAGE.copied + (block >> 3);
+  if ((view.getUint8(copied) >> (block & 7)) & 1) return;
+  view.setUint8(copied, view.getUint8(copied) | (1 << (block & 7)));
+  const at = block * DECODED_PAGE.blockBytes;
+  const from = view.getUint32(page + DECODED_PAGE.host, true) + at;
+  new Uint8Array(view.buffer).copyWithin(page + DECODED_PAGE.source + at, from, from + DECODED_PAGE.blockBytes);
+}
+
 const handler = (machine: Machine, op: number): number => machine.view.getUint16(op, true);
 
 test('a page is made once, with an end op, and found again', () => {

@@ -5,6 +5,8 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'later',
   'traceLeft',
   'fetchEpoch',
+  // Of the last slow path, cleared before the next: a region that is left may look an address up where the loop goes on.
+  'status',
   // They mean nothing while an address is still to be fetched from.
   'op',
   'page',

@@ -4,13 +4,13 @@
  * looked up (KNOWN_WORDS in state.ts). The host says it of the others.
  */
 import { learnWord } from './env';
+import { copied } from './fetch';
 import { hart } from './hart';
 import { hashIndex } from './hash';
 import {
   ARENA_KNOWN_WORDS,
   DECODED_PAGE_OP_BYTES,
   DECODED_PAGE_OPS,
-  DECODED_PAGE_SOURCE,
   H_LOG_CODE,
   H_PAGE,
   HANDLER_CROSSING,
@@ -34,14 +34,13 @@ export function decode(op: u32): void {
   for (let left = load<u32>(hart, H_LOG_CODE) !== 0 ? 1 : MOST_AHEAD; left > 0; left--) {
     const slot = (at - page) / DECODED_PAGE_OP_BYTES;
     // The copy, not RAM: fence.i compares RAM with what was decoded.
-    const source = page + DECODED_PAGE_SOURCE + slot * 2;
-    const low = <u32>load<u16>(source);
+    const low = <u32>load<u16>(copied(page, slot * 2, 2));
     const isLong = (low & 3) === 3;
     if (isLong && slot === DECODED_PAGE_OPS - 1) {
       store<u32>(at, HANDLER_CROSSING);
       return;
     }
-    if (!decodeTo(at, isLong ? load<u32>(source) : low, slot * 2)) return;
+    if (!decodeTo(at, isLong ? load<u32>(copied(page, slot * 2, 4)) : low, slot * 2)) return;
     at += isLong ? 2 * DECODED_PAGE_OP_BYTES : DECODED_PAGE_OP_BYTES;
     // Behind the last op stands one that is decoded from the beginning.
     if (load<u16>(at, OP_HANDLER) !== HANDLER_UNDECODED) return;

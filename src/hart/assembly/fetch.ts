@@ -3,7 +3,7 @@
  * the bits of an instruction for tval. Code is executed from RAM only; elsewhere it is an access fault.
  *
  * A decoded page is decoded from its copy of the source, never from RAM: what changed in RAM is seen where the page is
- * looked up after a fence.i, by comparison.
+ * looked up after a fence.i, by comparison. Only what is decoded is copied, in blocks, and compared.
  */
 import { EXECUTE, PAGE_BYTES, PAGE_MASK } from './architecture';
 import { codeChanged } from './env';
@@ -15,6 +15,8 @@ import {
   ARENA_GUARDED_PAGE,
   ARENA_PAGE_HASH,
   ARENA_PAGES,
+  DECODED_PAGE_BLOCK_BYTES,
+  DECODED_PAGE_COPIED,
   DECODED_PAGE_END_OP,
   DECODED_PAGE_GENERATION,
   DECODED_PAGE_HASH_ENTRIES,
@@ -54,8 +56,6 @@ import { accessFault, fetchChanged, fillFetch, flushFetch, gpa, gpaToHost, isRam
 import { pmpAllows, pmpUniform, spanHigh, spanLow } from './pmp';
 import { trap } from './trap';
 
-/** Bytes of a page that are compared at once. */
-const COMPARED_BYTES: u32 = 64;
 /** Key and decoded page. */
 const HASH_ENTRY_BYTES: u32 = 8;
 const HASH_PAGE: u32 = 4;
@@ -228,7 +228,22 @@ function clearPage(page: u32, source: u32): void {
   store<u16>(page, <u16>HANDLER_END_OF_PAGE, DECODED_PAGE_END_OP);
   store<u32>(page, source, DECODED_PAGE_HOST);
   store<u32>(page, load<u32>(hart, H_CODE_GENERATION), DECODED_PAGE_GENERATION);
-  memory.copy(page + DECODED_PAGE_SOURCE, source, 4096);
+}
+
+/** Where the copy has the bytes from an offset in the page on, `length` of them: 2 or 4. */
+export function copied(page: u32, offset: u32, length: u32): u32 {
+  copyBlock(page, offset / DECODED_PAGE_BLOCK_BYTES);
+  copyBlock(page, (offset + length - 1) / DECODED_PAGE_BLOCK_BYTES);
+  return page + DECODED_PAGE_SOURCE + offset;
+}
+
+function copyBlock(page: u32, block: u32): void {
+  const blocks = load<u64>(page, DECODED_PAGE_COPIED);
+  const bit = (<u64>1) << block;
+  if (blocks & bit) return;
+  store<u64>(page, blocks | bit, DECODED_PAGE_COPIED);
+  const at = block * DECODED_PAGE_BLOCK_BYTES;
+  memory.copy(page + DECODED_PAGE_SOURCE + at, load<u32>(page, DECODED_PAGE_HOST) + at, DECODED_PAGE_BLOCK_BYTES);
 }
 
 /** Compares a page with its source where a fence.i was executed since it was last done. */
@@ -238,11 +253,12 @@ function verified(page: u32): u32 {
   store<u32>(page, generation, DECODED_PAGE_GENERATION);
   const source = load<u32>(page, DECODED_PAGE_HOST);
   const copy = page + DECODED_PAGE_SOURCE;
-  for (let at: u32 = 0; at < 4096; at += COMPARED_BYTES) {
+  for (let blocks = load<u64>(page, DECODED_PAGE_COPIED); blocks !== 0; blocks &= blocks - 1) {
+    const at = <u32>ctz(blocks) * DECODED_PAGE_BLOCK_BYTES;
     const first = v128.or(difference(source + at, copy + at), difference(source + at + 16, copy + at + 16));
     const second = v128.or(difference(source + at + 32, copy + at + 32), difference(source + at + 48, copy + at + 48));
     if (!v128.any_true(v128.or(first, second))) continue;
-    for (let i: u32 = at; i < at + COMPARED_BYTES; i += 8) {
+    for (let i: u32 = at; i < at + DECODED_PAGE_BLOCK_BYTES; i += 8) {
       const now = load<u64>(source + i);
       if (now !== load<u64>(copy + i)) replace(page, i, now);
     }
@@ -318,7 +334,7 @@ export function fetchCrossing(op: u32): void {
     trap(cause, next);
     return;
   }
-  const low = <u32>load<u16>(page + 4094, DECODED_PAGE_SOURCE);
+  const low = <u32>load<u16>(copied(page, 4094, 2));
   store<u32>(hart, low | ((<u32>load<u16>(gpaToHost(gpa))) << 16), H_TRAP_VALUE);
 }
 
@@ -330,7 +346,7 @@ export function instructionAt(va: u64): u32 {
 
 function halfwordAt(va: u64): u32 {
   const page = pageInTlb(va);
-  if (page !== 0) return load<u16>(page + (<u32>va & 4095), DECODED_PAGE_SOURCE);
+  if (page !== 0) return load<u16>(copied(page, <u32>va & 4095, 2));
   return fetchFault(va) === 0 ? load<u16>(gpaToHost(gpa)) : 0;
 }
 

@@ -212,14 +212,27 @@ function build(): { handlers: Handler[]; families: Map<Insn, OpFamily> } {
   return { handlers, families };
 }
 
-const built = build();
+let built: ReturnType<typeof build> | null = null;
 
-export const HANDLERS: readonly Handler[] = built.handlers;
-export const HANDLER_COUNT: number = FIRST_INSTRUCTION + built.handlers.length;
+/** When they are first asked for: a hart's thread seldom has to, and they would cost its start. */
+function tables(): ReturnType<typeof build> {
+  built ??= build();
+  return built;
+}
+
+/** Those of instructions. */
+export function instructionHandlers(): readonly Handler[] {
+  return tables().handlers;
+}
+
+/** Of all, with the special ones. */
+export function handlerCount(): number {
+  return FIRST_INSTRUCTION + tables().handlers.length;
+}
 
 /** What an instruction's ops are written with. */
 export function opFamily(insn: Insn): OpFamily {
-  const family = built.families.get(insn);
+  const family = tables().families.get(insn);
   if (family === undefined) throw new Error(`${insn.name} has no handler`);
   return family;
 }

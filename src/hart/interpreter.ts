@@ -7,7 +7,7 @@
  */
 import type { Code, Label, ValueType } from '../wasm/code.ts';
 import { Module } from '../wasm/module.ts';
-import { DYNAMIC_ROUNDING, HANDLER_COUNT, HANDLERS, type Handler, type Place, SPECIAL } from './handlers.ts';
+import { DYNAMIC_ROUNDING, type Handler, handlerCount, instructionHandlers, type Place, SPECIAL } from './handlers.ts';
 import { hasFastForm, type InterpreterContext, lowerFast, OP_SHIFT, pushHostAddress } from './lower-fast.ts';
 import { lowerSlow, type SlowContext } from './lower-slow.ts';
 import { buildRunLoop, FAST, HOST_IMPORTS } from './run-loop.ts';
@@ -30,7 +30,7 @@ export function buildInterpreter(memoryPages: number): Uint8Array {
     code.call(index);
   };
   const fast = buildFast(module);
-  for (let i = 0; i < HANDLER_COUNT; i += 1) module.tableEntry(buildSlow(module, i, call));
+  for (let i = 0; i < handlerCount(); i += 1) module.tableEntry(buildSlow(module, i, call));
   module.export('learnWord', buildWordDecoder(module));
   buildRunLoop(module, call, { fast, regions: module.growableTable('regions') });
   return module.finish();
@@ -190,8 +190,8 @@ function emitHandlers(
   const endOfPage = code.block();
   const nop2 = code.block();
   const nop4 = code.block();
-  const labels: Label[] = Array.from({ length: HANDLER_COUNT }, () => bail);
-  const fast = HANDLERS.filter(isFast);
+  const labels: Label[] = Array.from({ length: handlerCount() }, () => bail);
+  const fast = instructionHandlers().filter(isFast);
   // The first block to end is the last one opened.
   for (const handler of fast.toReversed()) labels[handler.index] = code.block();
   labels[SPECIAL.undecoded] = undecoded;
@@ -340,7 +340,7 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
 /** `slow(hart, op)`, one for every handler; state.pc names the instruction. */
 function buildSlow(module: Module, handlerIndex: number, call: (code: Code, name: string) => void): number {
   const { index, code } = module.function({ parameters: ['i32', 'i32'], results: [] });
-  const handler = HANDLERS.find((candidate) => candidate.index === handlerIndex);
+  const handler = instructionHandlers().find((candidate) => candidate.index === handlerIndex);
   if (handler !== undefined) lowerSlow(slowContext(code, handler, call), handler.insn.body);
   else if (handlerIndex === SPECIAL.illegal) call(code, 'illegal');
   else if (handlerIndex === SPECIAL.nop2) skip(code, 2);

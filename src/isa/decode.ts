@@ -1,6 +1,7 @@
 /**
  * The decoder: two tables of candidates, derived from the instruction table. A 32-bit word is looked up by its opcode,
  * funct3 and five topmost bits, a 16-bit one by its quadrant and funct3; the few candidates left are compared in turn.
+ * The candidates of a key are looked for when it is first met: a program meets few, and all would cost every thread's start.
  */
 import type { Decoded, Insn } from './insn.ts';
 import { extractOperand } from './pattern.ts';
@@ -27,22 +28,22 @@ function halfOfKey(key: number): number {
 const matching = (insns: readonly Insn[], word: number, bits: number): readonly Insn[] =>
   insns.filter((insn) => ((word ^ insn.match) & insn.mask & bits) === 0);
 
-function buildWords(): readonly (readonly Insn[])[] {
-  const insns = INSTRUCTIONS.filter((insn) => insn.length === 4);
-  // By opcode and funct3 first, since there are 32 keys to each and this runs at every start.
-  const coarse = Array.from({ length: 256 }, (_, key) => matching(insns, wordOfKey(key), wordOfKey(0xff)));
-  return Array.from({ length: 1 << 13 }, (_, key) =>
-    matching(coarse[key & 0xff] ?? [], wordOfKey(key), wordOfKey(0x1f00)),
-  );
+const LONG = INSTRUCTIONS.filter((insn) => insn.length === 4);
+const COMPRESSED = INSTRUCTIONS.filter((insn) => insn.length === 2);
+const words: (readonly Insn[] | null)[] = new Array(1 << 13).fill(null);
+const halves: (readonly Insn[] | null)[] = new Array(1 << 5).fill(null);
+
+function wordCandidates(key: number): readonly Insn[] {
+  const found = words[key] ?? matching(LONG, wordOfKey(key), wordOfKey(0x1fff));
+  words[key] = found;
+  return found;
 }
 
-function buildHalves(): readonly (readonly Insn[])[] {
-  const insns = INSTRUCTIONS.filter((insn) => insn.length === 2);
-  return Array.from({ length: 1 << 5 }, (_, key) => matching(insns, halfOfKey(key), halfOfKey(0x1f)));
+function halfCandidates(key: number): readonly Insn[] {
+  const found = halves[key] ?? matching(COMPRESSED, halfOfKey(key), halfOfKey(0x1f));
+  halves[key] = found;
+  return found;
 }
-
-const WORDS = buildWords();
-const HALVES = buildHalves();
 
 function extractAll(insn: Insn, word: number): Record<string, number> {
   const operands: Record<string, number> = {};
@@ -57,8 +58,7 @@ function extractAll(insn: Insn, word: number): Record<string, number> {
 export function identify(word: number): Insn | null {
   const compressed = (word & 3) !== 3;
   const bits = compressed ? word & 0xffff : word >>> 0;
-  const candidates = compressed ? HALVES[halfKey(bits)] : WORDS[wordKey(bits)];
-  if (candidates === undefined) return null;
+  const candidates = compressed ? halfCandidates(halfKey(bits)) : wordCandidates(wordKey(bits));
   for (const insn of candidates) {
     if (((bits ^ insn.match) & insn.mask) !== 0) continue;
     if (insn.reserved === undefined || !insn.reserved(extractAll(insn, bits))) return insn;

@@ -194,6 +194,27 @@ async function bare(waits) {
   await new Promise((resolve) => worker.once('exit', resolve));
 }
 
+/** Two threads that send each other records of eight words: the floor of a round trip of words. */
+async function bareRecords() {
+  const module = new URL('bare-worker.js', import.meta.url);
+  const { openRecords } = await import(module);
+  const records = new SharedArrayBuffer(2 ** 18);
+  const worker = new Worker(module, { workerData: { records } });
+  const { send, receive } = openRecords(records, 0);
+  print(
+    '  bare: round trip of a record of eight words, both spinning',
+    measure(100_000, (n) => {
+      for (let i = 0; i < n; i++) {
+        send(i);
+        receive();
+      }
+    }),
+  );
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  send(-1);
+  await ended;
+}
+
 function step(words, value, waits) {
   Atomics.store(words, 0, value);
   if (waits) Atomics.notify(words, 0);
@@ -215,6 +236,7 @@ if (workerData?.bare !== undefined) {
 } else if (workerData?.code === undefined) {
   bottomHalves();
   await bare(false);
+  await bareRecords();
   await acrossThreads(true);
   await bare(true);
   await acrossThreads(false);

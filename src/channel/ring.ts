@@ -199,7 +199,7 @@ export class RingReader {
     return true;
   }
 
-  /** What was published before the ring that the consumer has taken is there for a plain look, too. */
+  /** A plain look first: what was published before a ring that was taken, or before a record that was seen, is there for it. */
   empty(): boolean {
     if (this.#head !== this.#tailSeen) return false;
     if (this.#control[TAIL] === this.#tailSeen) return true;

@@ -17,7 +17,7 @@ import { KNOWN_WORDS } from './state.ts';
  * Host offset of the word's entry, and the word; compressed ones without upper half.
  * Answers 1 where it has filled in the entry, 0 where the host has to.
  */
-export const LEARN_TYPE: FunctionType = { parameters: ['i32', 'i32'], results: ['i32'] };
+const LEARN_TYPE: FunctionType = { parameters: ['i32', 'i32'], results: ['i32'] };
 const [KNOWN, WORD] = [0, 1];
 
 /** Operand values that make an encoding another instruction's, or none. */

@@ -123,8 +123,10 @@ export class EventLoop implements LoopPort {
   #doorbell: DoorbellConsumer | null = null;
   #onWork: (() => void) | null = null;
   #moreInbound = false;
-  /** What was seen of each source: the ticket of its first item. None where sources have come or gone since. */
+  /** What was seen of each source: the ticket of its first item. */
   readonly #tickets: number[] = [];
+  /** Sources have come or gone since: the tickets are of others. */
+  #hasOtherSources = false;
   /** Among them, and where that is. */
   #lowest = NOTHING;
   #firstIndex = 0;
@@ -177,12 +179,12 @@ export class EventLoop implements LoopPort {
   /** Looks at `source` whenever the doorbell was rung. @returns detaches it */
   attach(source: LoopSource): () => void {
     this.#sources.push(source);
-    this.#tickets.length = 0;
+    this.#hasOtherSources = true;
     this.#moreInbound = true;
     return () => {
       const index = this.#sources.indexOf(source);
       if (index >= 0) this.#sources.splice(index, 1);
-      this.#tickets.length = 0;
+      this.#hasOtherSources = true;
     };
   }
 
@@ -309,13 +311,16 @@ export class EventLoop implements LoopPort {
    */
   #lookAtAll(): void {
     this.#lowest = NOTHING;
-    while (this.#tickets.length < this.#sources.length) this.#tickets.push(NOTHING);
     for (;;) {
       const seen = this.#lowest;
+      this.#hasOtherSources = false;
+      while (this.#tickets.length < this.#sources.length) this.#tickets.push(NOTHING);
+      while (this.#tickets.length > this.#sources.length) this.#tickets.pop();
       for (let i = 0; i < this.#sources.length && this.#budget > 0; i++) {
         this.#tickets[i] = this.#uncover(this.#sources[i] as LoopSource);
       }
       this.#findLowest();
+      if (this.#hasOtherSources) continue;
       if (this.#lowest === seen || !this.#mayHaveMissed()) return;
     }
   }
@@ -323,7 +328,7 @@ export class EventLoop implements LoopPort {
   /** Behind an item of the first source. @returns false where all must be looked at */
   #lookAgain(): boolean {
     const index = this.#firstIndex;
-    if (this.#tickets.length !== this.#sources.length || this.#mayHaveMissed()) return false;
+    if (this.#hasOtherSources || this.#mayHaveMissed()) return false;
     this.#tickets[index] = this.#uncover(this.#sources[index] as LoopSource);
     this.#findLowest();
     return true;

@@ -5,7 +5,7 @@ import { edu } from '../../actors/devices.ts';
 import type { Vm } from '../../src/index.ts';
 import { Prng } from '../../src/util/prng.ts';
 import { bareHarts, FINISH, RESULTS_GPA, results } from '../support/harts.ts';
-import { sleep, within } from '../support/machines.ts';
+import { bare, sleep, within } from '../support/machines.ts';
 import {
   awaitInterrupt,
   completeInterrupt,
@@ -191,5 +191,67 @@ describe('interrupt files', () => {
     expect(await within(END_MS, 'the end', vm.finished)).toEqual(POWEROFF);
     const storeAccessFault = 7;
     expect(results(vm, 1)).toEqual([storeAccessFault]);
+  });
+});
+
+describe('harts that wake each other by messages', () => {
+  const TURNS = 30_000;
+  const TOKEN = 77;
+  /** Each waits in WFI until a message has come to its file, claims it, and sends one to the other; hart 0 begins, and ends. */
+  const PASS = `
+  li s0, ${imsicGpa(0)}
+  li s1, ${imsicGpa(1)}
+  li s2, ${TOKEN}
+  li s3, ${TURNS}
+  li s7, ${RESULTS_GPA}
+  li t0, 0x70               # eidelivery
+  csrw miselect, t0
+  li t1, 1
+  csrw mireg, t1
+  li t0, ${0xc0 + 2 * (TOKEN >> 6)}  # eie
+  csrw miselect, t0
+  li t1, ${2 ** (TOKEN & 63)}
+  csrw mireg, t1
+  li t0, 2048
+  csrw mie, t0
+  bnez a0, second
+  mv s0, s1
+ready:
+  ld t0, 0(s7)
+  beqz t0, ready
+pass:
+  sw s2, 0(s0)
+second:
+  li t0, 1
+  sd t0, 0(s7)
+sleep:
+  wfi
+  csrrw t1, mtopei, x0
+  beqz t1, sleep
+  addi s3, s3, -1
+  bnez s3, pass
+  bnez a0, last
+  ${FINISH}
+last:
+  sw s2, 0(s0)
+rest: wfi
+  j rest
+`;
+
+  it('miss none, whatever else rings for their threads', async () => {
+    const vm = await bare(PASS, { harts: 2, aia: 'aplic-imsic' });
+    vm.start();
+    const isOver = { value: false };
+    const ended = vm.finished.finally(() => {
+      isOver.value = true;
+    });
+    const work = { module: new URL('./vcpu-work-functions.js', import.meta.url).href, exportName: 'exchange' };
+    const ring = async (hart: number): Promise<void> => {
+      const code = { ...work, parameters: { write: 31, value: 0n, read: 31 } };
+      while (!isOver.value) await vm.runOnVcpu(hart, code).catch(() => {});
+    };
+    const rings = [ring(0), ring(1)];
+    expect(await within(END_MS, 'the last turn', ended)).toEqual(POWEROFF);
+    await Promise.all(rings);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * What harts tell each other by signals (HART_SIGNAL), from WebAssembly to WebAssembly: a hart that runs takes those to
- * itself where it looks at its doorbell, without leaving for its thread's loop, and sends messages to the interrupt files
- * of others. The words and their protocol are src/channel/doorbell.ts's. A hart that waits is told by its loop.
+ * itself where it looks at its doorbell, without leaving for its thread's loop, and sends IPIs and messages to interrupt
+ * files to others. The words and their protocol are src/channel/doorbell.ts's.
  */
 import { hart } from './hart';
 import { receiveMsi, SUPERVISOR_FILE } from './imsic';
@@ -22,6 +22,7 @@ import {
   HART_SIGNAL_IPI,
   HART_SIGNAL_MSI,
   INTERRUPT_SSI,
+  MSI_FILE_BYTES,
   MSI_IDENTITIES,
 } from './layout.generated';
 
@@ -29,18 +30,22 @@ const IPI: u32 = 1 << HART_SIGNAL_IPI;
 const WORD_BITS: u32 = 32;
 const WORDS_OF_FILE: u32 = MSI_IDENTITIES / WORD_BITS;
 
-/** Takes the signals, all of them the hart's. @returns 0 where anything else has rung, or nothing: that is the loop's */
+/**
+ * Takes the signals, if there are any and all that has rung is the hart's.
+ * @returns 0 where nothing was taken: the rest is the loop's, which then takes all of it
+ */
 export function takeSignals(): u32 {
   const doorbell = load<u32>(hart, H_DOORBELL);
   const own = load<u32>(hart, H_AIA) === AIA_IMSIC ? IPI | DOORBELL_SIGNALS : IPI;
   const rung = atomic.load<u32>(doorbell);
   if (rung === 0 || (rung & ~own) !== 0) return 0;
-  const state = atomic.and<u32>(doorbell, ~own);
-  if (state & IPI) setInterruptLine(INTERRUPT_SSI, 1);
-  if (state & own & DOORBELL_SIGNALS) {
+  // Something else may just ring.
+  if (atomic.cmpxchg<u32>(doorbell, rung, 0) !== rung) return 0;
+  if (rung & IPI) setInterruptLine(INTERRUPT_SSI, 1);
+  if (rung & DOORBELL_SIGNALS) {
     for (let file: u32 = 0; file <= SUPERVISOR_FILE; file++) takeMsis(doorbell, file);
   }
-  return state & ~own ? 0 : 1;
+  return 1;
 }
 
 function takeMsis(doorbell: u32, file: u32): void {
@@ -52,8 +57,6 @@ function takeMsis(doorbell: u32, file: u32): void {
   }
 }
 
-const PAGE_SHIFT: u64 = 12;
-const PAGE_OFFSET: u64 = 4095;
 /** Of a file's page: a number that is written here, little-endian, becomes pending. */
 const SETEIPNUM_LE: u64 = 0;
 
@@ -65,9 +68,9 @@ export function sendMsi(gpa: u64, value: u64): bool {
   const harts = <u64>min(load<u32>(hart, H_NEIGHBOURS), load<u32>(hart, H_IMSIC_FILES));
   for (let file: u32 = 0; file <= SUPERVISOR_FILE; file++) {
     const offset = gpa - load<u64>(hart + file * 8, H_IMSIC_BASE);
-    const target = offset >> PAGE_SHIFT;
+    const target = offset / MSI_FILE_BYTES;
     if (target >= harts) continue;
-    if ((offset & PAGE_OFFSET) !== SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES || isOwn(target))
+    if (offset % MSI_FILE_BYTES !== SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES || isOwn(target))
       return false;
     const doorbell = doorbellOf(target);
     const signal = HART_SIGNAL_MSI + file * MSI_IDENTITIES + <u32>value;

@@ -239,7 +239,7 @@ function storeOutside(va: u64, size: u32, value: u64): void {
     trap(CAUSE_STORE_ACCESS, va);
     return;
   }
-  // What the host is answering is asked again.
+  // One that the host was asked for takes its answer.
   const isNew = load<u32>(hart, H_PENDING_STATE) === PENDING_NONE;
   if (size === 4 && isNew && sendMsi(gpa, value & lowBytesMask(4))) return;
   const answer = askHost(size, 1, value & lowBytesMask(size));

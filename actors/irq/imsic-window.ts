@@ -8,7 +8,7 @@
  */
 import { ACCESS_OK, BUS_FAULT, type RegisterWindow } from '../../src/actor/register-window.ts';
 import type { MsiPort } from '../../src/bus/msi.ts';
-import { INTERRUPT_FILE_BYTES, MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
+import { INTERRUPT_FILE_BYTES, MSI_IDENTITIES, SETEIPNUM_LE } from '../../src/hart/hart-signals.ts';
 import { swapBytes } from './source-bits.ts';
 
 /** Identities of each file are 1 to this, as on QEMU's virt. */
@@ -26,8 +26,7 @@ export interface ImsicLevel extends ImsicFiles {
   readonly base: number;
 }
 
-/** In each page; the rest of it is read-only zeros. */
-const SETEIPNUM_LE = 0;
+/** In each page, beside SETEIPNUM_LE; the rest of it is read-only zeros. */
 const SETEIPNUM_BE = 4;
 
 /** One level's files as registers, which read 0. Accesses other than aligned ones of 4 bytes are bus faults. */

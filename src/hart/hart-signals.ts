@@ -12,3 +12,5 @@ export const HART_SIGNAL = {
 export const MSI_IDENTITIES = 256;
 /** A page, through which messages come to a file; those of a level lie side by side. */
 export const INTERRUPT_FILE_BYTES = 4096;
+/** In it: an identity that is written here, little-endian, becomes pending (AIA 1.0, 3.5). */
+export const SETEIPNUM_LE = 0;

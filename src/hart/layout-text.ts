@@ -7,7 +7,7 @@ import { DIRTY_CLIENTS } from '../memory/dirty-log.ts';
 import { DOORBELL } from '../memory/doorbell-words.ts';
 import { DOORBELL_BYTES } from '../memory/layout.ts';
 import { SPECIAL } from './handlers.ts';
-import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES } from './hart-signals.ts';
+import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, SETEIPNUM_LE } from './hart-signals.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
 import {
   AIA,
@@ -58,7 +58,11 @@ function constantsText(): string {
     ...constants('INTERRUPT_', INTERRUPT),
     ...constants('DOORBELL_', { ...DOORBELL, lengthBytes: DOORBELL_BYTES }),
     ...constants('HART_SIGNAL_', HART_SIGNAL),
-    ...constants('MSI_', { identities: MSI_IDENTITIES, fileBytes: INTERRUPT_FILE_BYTES }),
+    ...constants('MSI_', {
+      identities: MSI_IDENTITIES,
+      fileBytes: INTERRUPT_FILE_BYTES,
+      seteipnumLe: SETEIPNUM_LE,
+    }),
     ...constants('DIRTY_', { clients: DIRTY_CLIENTS.length }),
     '',
   ].join('\n');

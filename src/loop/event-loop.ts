@@ -107,6 +107,13 @@ class RunQueue {
   }
 }
 
+/** A source that is attached. */
+interface Inbound {
+  readonly source: LoopSource;
+  /** Of its first item, as it was last seen. */
+  ticket: number;
+}
+
 export class EventLoop implements LoopPort {
   readonly name: string;
   readonly clock: LoopClock;
@@ -115,7 +122,9 @@ export class EventLoop implements LoopPort {
   readonly #prng: Prng;
   readonly #queue = new RunQueue(() => this.#wakeDriver());
   readonly #timers = new TimerHeap(() => this.#wakeDriver());
-  readonly #sources: LoopSource[] = [];
+  readonly #sources: Inbound[] = [];
+  /** Some have come or gone since all were looked at. */
+  #hasOtherSources = false;
   readonly #workPerTurn: number;
   readonly #onError: ((error: unknown, where: string) => void) | undefined;
   readonly #onSignal: ((signal: number) => void) | undefined;
@@ -123,13 +132,6 @@ export class EventLoop implements LoopPort {
   #doorbell: DoorbellConsumer | null = null;
   #onWork: (() => void) | null = null;
   #moreInbound = false;
-  /** What was seen of each source: the ticket of its first item. */
-  readonly #tickets: number[] = [];
-  /** Sources have come or gone since: the tickets are of others. */
-  #hasOtherSources = false;
-  /** Among them, and where that is. */
-  #lowest = NOTHING;
-  #firstIndex = 0;
   /** Inbound items that may still be handled in this turn. */
   #budget = 0;
   #moreSignals = false;
@@ -178,11 +180,12 @@ export class EventLoop implements LoopPort {
 
   /** Looks at `source` whenever the doorbell was rung. @returns detaches it */
   attach(source: LoopSource): () => void {
-    this.#sources.push(source);
+    const inbound: Inbound = { source, ticket: NOTHING };
+    this.#sources.push(inbound);
     this.#hasOtherSources = true;
     this.#moreInbound = true;
     return () => {
-      const index = this.#sources.indexOf(source);
+      const index = this.#sources.indexOf(inbound);
       if (index >= 0) this.#sources.splice(index, 1);
       this.#hasOtherSources = true;
     };
@@ -229,7 +232,7 @@ export class EventLoop implements LoopPort {
       this.#listen();
       const due = this.#due();
       if (due.length > 0) due[below(due.length)]?.();
-      this.#moreInbound = this.#sources.some(({ pending }) => pending);
+      this.#moreInbound = this.#sources.some(({ source }) => source.pending);
     } finally {
       this.#inTurn = false;
     }
@@ -275,7 +278,7 @@ export class EventLoop implements LoopPort {
   #due(): (() => void)[] {
     const due: (() => void)[] = [];
     if (this.#moreSignals) due.push(() => this.#serveSignals());
-    for (const source of this.#sources) {
+    for (const { source } of this.#sources) {
       if (source.pending && this.#isNext(source)) due.push(() => this.#pollSource(source, 1));
     }
     if (this.#timers.nextDeadlineNs <= this.clock.nowNs()) due.push(() => this.#runTimers(1));
@@ -290,17 +293,19 @@ export class EventLoop implements LoopPort {
     this.#budget = limit * Math.max(1, this.#sources.length);
     for (;;) {
       this.#lookAtAll();
-      // Nothing is new without a ring since begin(), but for what lies behind the item that was handled.
-      do {
+      for (;;) {
         if (this.#budget <= 0) return;
-        const source = this.#first();
-        if (source === undefined) {
+        const first = this.#firstInOrder();
+        if (first === null) {
           this.#moreInbound = false;
           return;
         }
         this.#budget -= 1;
-        this.#pollSource(source, 1);
-      } while (this.#lookAgain());
+        this.#pollSource(first.source, 1);
+        if (this.#mayHaveMissed()) break;
+        // Nothing is new but what lay behind that item.
+        this.#uncover(first);
+      }
     }
   }
 
@@ -310,64 +315,47 @@ export class EventLoop implements LoopPort {
    * ticket finds no lower one, and without a ring behind begin() nothing has come since.
    */
   #lookAtAll(): void {
-    this.#lowest = NOTHING;
-    for (;;) {
-      const seen = this.#lowest;
-      this.#hasOtherSources = false;
-      while (this.#tickets.length < this.#sources.length) this.#tickets.push(NOTHING);
-      while (this.#tickets.length > this.#sources.length) this.#tickets.pop();
-      for (let i = 0; i < this.#sources.length && this.#budget > 0; i++) {
-        this.#tickets[i] = this.#uncover(this.#sources[i] as LoopSource);
-      }
-      this.#findLowest();
-      if (this.#hasOtherSources) continue;
-      if (this.#lowest === seen || !this.#mayHaveMissed()) return;
-    }
-  }
-
-  /** Behind an item of the first source. @returns false where all must be looked at */
-  #lookAgain(): boolean {
-    const index = this.#firstIndex;
-    if (this.#hasOtherSources || this.#mayHaveMissed()) return false;
-    this.#tickets[index] = this.#uncover(this.#sources[index] as LoopSource);
-    this.#findLowest();
-    return true;
-  }
-
-  /** Whether a source may have an item that came since it was looked at, and another one behind that. */
-  #mayHaveMissed(): boolean {
-    return this.#sources.length > 1 && this.#doorbell?.rung() !== false;
-  }
-
-  #findLowest(): void {
-    const tickets = this.#tickets;
     let lowest = NOTHING;
-    for (let i = 0; i < tickets.length; i++) {
-      const ticket = tickets[i] as number;
-      if (ticket === NOTHING || (lowest !== NOTHING && ((ticket - lowest) | 0) >= 0)) continue;
-      lowest = ticket;
-      this.#firstIndex = i;
+    for (;;) {
+      const seen = lowest;
+      this.#hasOtherSources = false;
+      for (const inbound of this.#sources) {
+        if (this.#budget <= 0) return;
+        this.#uncover(inbound);
+      }
+      lowest = this.#firstInOrder()?.ticket ?? NOTHING;
+      if (!this.#mayHaveMissed() || (lowest === seen && !this.#hasOtherSources)) return;
     }
-    this.#lowest = lowest;
   }
 
-  /** The source whose first item has the lowest ticket. */
-  #first(): LoopSource | undefined {
-    return this.#lowest === NOTHING ? undefined : this.#sources[this.#firstIndex];
+  /** Whether some source may have an item that came since it was looked at, and another one behind that. */
+  #mayHaveMissed(): boolean {
+    return this.#hasOtherSources || (this.#sources.length > 1 && this.#doorbell?.rung() !== false);
   }
 
-  /** Handles what has no ticket. @returns the ticket behind that, or NOTHING; WITHOUT_TICKET where the budget is used up */
-  #uncover(source: LoopSource): number {
+  /** The one whose first item has the lowest ticket, of those that were seen. */
+  #firstInOrder(): Inbound | null {
+    let first: Inbound | null = null;
+    for (const inbound of this.#sources) {
+      if (inbound.ticket === NOTHING || (first !== null && ((inbound.ticket - first.ticket) | 0) >= 0)) continue;
+      first = inbound;
+    }
+    return first;
+  }
+
+  /** Handles what has no ticket, and notes the ticket behind that; WITHOUT_TICKET where the budget is used up. */
+  #uncover(inbound: Inbound): void {
+    const { source } = inbound;
     do this.#budget -= this.#pollUnordered(source);
     while (this.#budget > 0 && source.ticket === WITHOUT_TICKET);
-    return source.ticket;
+    inbound.ticket = source.ticket;
   }
 
   /** Whether its first item may be handled: no other source has, or may hide, one with a lower ticket. */
   #isNext(source: LoopSource): boolean {
     const { ticket } = source;
     if ((ticket & 1) === 0) return true;
-    return this.#sources.every((other) => {
+    return this.#sources.every(({ source: other }) => {
       const its = other.ticket;
       return other === source || its === NOTHING || (its !== WITHOUT_TICKET && ((its - ticket) | 0) > 0);
     });

@@ -1,11 +1,11 @@
 /** The AIA's CSRs and interrupt files in the runtime module, then a whole hart that messages wake. */
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { AIA, ARENA, EXIT, STATUS } from '../../src/hart/state.ts';
 import { CSR_NUMBERS } from '../../src/isa/csr-names.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
+import { loadHartModules } from '../../src/vm-modules.ts';
 import { type Machine, MODE, makeMachine, RAM_BASE } from './machine.ts';
 
 const M_FILE = 0;
@@ -393,12 +393,11 @@ describe('who may access', () => {
   });
 });
 
+const modules = await loadHartModules();
+
 describe('a hart', () => {
   const WFI = 0x1050_0073;
   const NOP = 0x13;
-  const compile = (name: string): WebAssembly.Module =>
-    new WebAssembly.Module(readFileSync(new URL(`../../dist/src/hart/${name}.wasm`, import.meta.url)));
-  const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
 
   /** Stands in front of a WFI at the start of its RAM, the rest is nops. */
   function makeHart(options: Pick<HartOptions, 'aia'>): Hart {

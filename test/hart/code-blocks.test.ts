@@ -1,18 +1,16 @@
 /** When a hart sees code that was changed: of a page only blocks are copied in which something was decoded. Needs the build. */
-import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Hart } from '../../src/hart/hart.ts';
 import { ARENA, DECODED_PAGE } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
+import { loadHartModules } from '../../src/vm-modules.ts';
 
 const RAM_BASE = 0x8000_0000;
 const RAM_BYTES = 2 ** 20;
 const BLOCK = DECODED_PAGE.blockBytes;
 
-const compile = (name: string): WebAssembly.Module =>
-  new WebAssembly.Module(readFileSync(new URL(`../../dist/src/hart/${name}.wasm`, import.meta.url)));
-const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
+const modules = await loadHartModules();
 const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_BYTES });
 let memory: WebAssembly.Memory;
 let hart: Hart;

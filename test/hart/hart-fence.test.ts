@@ -1,10 +1,10 @@
 /** Fences that another hart asks for, and where a spinning guest gives way. Needs the build. */
-import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Hart } from '../../src/hart/hart.ts';
 import { ARENA, EXIT } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
+import { loadHartModules } from '../../src/vm-modules.ts';
 
 const RAM_BASE = 0x8000_0000;
 const RAM_BYTES = 8 * 2 ** 20;
@@ -12,9 +12,7 @@ const PAGE = 4096n;
 const RWX_AD = 0xcfn;
 const TABLE = 1n;
 
-const compile = (name: string): WebAssembly.Module =>
-  new WebAssembly.Module(readFileSync(new URL(`../../dist/src/hart/${name}.wasm`, import.meta.url)));
-const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
+const modules = await loadHartModules();
 const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_BYTES });
 const memory = createMemory(layout);
 const ram = new DataView(memory.buffer, layout.ram, RAM_BYTES);

@@ -1,5 +1,4 @@
 /** What harts tell each other from WebAssembly to WebAssembly, beside what the host does in their place. Needs the build. */
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DoorbellConsumer, DoorbellProducer, type DoorbellWords } from '../../src/channel/doorbell.ts';
@@ -12,6 +11,7 @@ import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
 import { sbiExtension } from '../../src/sbi/extensions.ts';
 import { hartsOf } from '../../src/sbi/function.ts';
 import type { SbiHost } from '../../src/sbi/host.ts';
+import { loadHartModules } from '../../src/vm-modules.ts';
 
 const HARTS = 3;
 const SENDER = 1;
@@ -21,9 +21,7 @@ const FILES = { machine: 0x2400_0000, supervisor: 0x2800_0000 } as const;
 const SIGNAL_WORDS = (HART_SIGNAL.msi + 2 * MSI_IDENTITIES) / 32;
 const SSIP = 1n << BigInt(INTERRUPT.ssi);
 
-const compile = (name: string): WebAssembly.Module =>
-  new WebAssembly.Module(readFileSync(new URL(`../../dist/src/hart/${name}.wasm`, import.meta.url)));
-const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
+const modules = await loadHartModules();
 const layout = layOutMemory({ vcpus: HARTS, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_BYTES });
 
 interface Bench {

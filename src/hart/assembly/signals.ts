@@ -24,6 +24,7 @@ import {
   INTERRUPT_SSI,
   MSI_FILE_BYTES,
   MSI_IDENTITIES,
+  MSI_SETEIPNUM_LE,
 } from './layout.generated';
 
 const IPI: u32 = 1 << HART_SIGNAL_IPI;
@@ -57,9 +58,6 @@ function takeMsis(doorbell: u32, file: u32): void {
   }
 }
 
-/** Of a file's page: a number that is written here, little-endian, becomes pending. */
-const SETEIPNUM_LE: u64 = 0;
-
 /**
  * A store of 4 bytes outside of RAM that is a message to the interrupt file of another hart (AIA 1.0, 3.5).
  * @returns false where it is anything else, or a number that needs care
@@ -70,7 +68,7 @@ export function sendMsi(gpa: u64, value: u64): bool {
     const offset = gpa - load<u64>(hart + file * 8, H_IMSIC_BASE);
     const target = offset / MSI_FILE_BYTES;
     if (target >= harts) continue;
-    if (offset % MSI_FILE_BYTES !== SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES || isOwn(target))
+    if (offset % MSI_FILE_BYTES !== MSI_SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES || isOwn(target))
       return false;
     const doorbell = doorbellOf(target);
     const signal = HART_SIGNAL_MSI + file * MSI_IDENTITIES + <u32>value;

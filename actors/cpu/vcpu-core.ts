@@ -117,6 +117,11 @@ export class VcpuCore {
     return this.#running && (waiting === 'nothing' || waiting === 'retry' || waiting === 'recall');
   }
 
+  /** Whether another thread's answer is all that it waits for. */
+  get awaitsAnswer(): boolean {
+    return this.#running && (this.#waiting === 'access' || this.#waiting === 'sbi');
+  }
+
   /** The machine's wish; a slice is never interrupted by it, only not followed by another. */
   setRunning(running: boolean): void {
     this.#running = running;

@@ -235,7 +235,7 @@ export class VcpuThread {
         driver.turn();
         if (!this.turning) break;
         if (!this.runnable) {
-          driver.park();
+          driver.park(this.#vcpu.runner.awaitsAnswer ? 'answer' : 'work');
           // A hart that waits for an interrupt goes on with it, and the loop turns behind that.
           this.#vcpu.runner.takeSignals();
         }

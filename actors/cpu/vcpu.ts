@@ -74,6 +74,8 @@ export interface VcpuOptions {
 export interface VcpuRunner {
   /** Whether slice() would do anything now. */
   readonly runnable: boolean;
+  /** Whether another thread's answer is all that it waits for. */
+  readonly awaitsAnswer: boolean;
   /**
    * Runs the hart for a while. What goes wrong in it fails the actor, not the caller.
    * @param count instructions at most; @returns how many it has lasted
@@ -129,6 +131,10 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
 
   get runnable(): boolean {
     return this.#core?.runnable ?? false;
+  }
+
+  get awaitsAnswer(): boolean {
+    return this.#core?.awaitsAnswer ?? false;
   }
 
   slice(count?: number): number {

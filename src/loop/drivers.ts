@@ -2,7 +2,7 @@
  * What makes an event loop turn: in the host's own event loop (libuv), or in a thread that parks.
  * The third driver, one that steps many loops in one thread, is in simulation.ts.
  */
-import { type DoorbellConsumer, Parker } from '../channel/doorbell.ts';
+import { type DoorbellConsumer, Parker, type SleepsFor } from '../channel/doorbell.ts';
 import type { Thread } from '../channel/threads.ts';
 import type { EventLoop } from './event-loop.ts';
 
@@ -115,11 +115,10 @@ export class ParkingDriver {
 
   /**
    * Sleeps until the doorbell rings, the loop has work, or virtual time reaches the deadline.
-   * @param deadlineNs the caller's own; the loop's timers are looked at too
+   * @param sleepsFor what the caller has nothing to run for
    */
-  park(deadlineNs: number = Number.POSITIVE_INFINITY): void {
-    const nextNs = Math.min(deadlineNs, this.#loop.nextDeadlineNs());
-    this.#parker.park(this.#loop.clock.hostDelayNs(nextNs));
+  park(sleepsFor?: SleepsFor): void {
+    this.#parker.park(this.#loop.clock.hostDelayNs(this.#loop.nextDeadlineNs()), sleepsFor);
   }
 
   /** A thread that does nothing but its loop: turns and parks until `until()` says so. */

@@ -223,6 +223,9 @@ function lookUp(source: u32): u32 {
 
 /** Makes a page one of undecoded ops. */
 function clearPage(page: u32, source: u32): void {
+  // Before anything there is read: a host page that was only read is the host's page of zeros, and each such page that is
+  // then written interrupts all cores on which this process runs.
+  store<u32>(page, 0, DECODED_PAGE_USED);
   if (load<u32>(page, DECODED_PAGE_TRANSLATED) !== 0) codeChanged(page, -1);
   memory.fill(page, 0, DECODED_PAGE_SOURCE);
   store<u16>(page, <u16>HANDLER_END_OF_PAGE, DECODED_PAGE_END_OP);

@@ -2,9 +2,9 @@
  * A thread's doorbell: the words in shared memory through which any other thread tells it that there is something to do,
  * and through which it can sleep without missing that.
  *
- * One word, the state, says all of it: DATA, that something was published elsewhere (a record in a channel); signals, a
- * bit each; SIGNALS, that there are more of them in the words behind; and PARKED, that the consumer sleeps. So a ring or a
- * signal is one atomic operation on one cache line, which tells at once whether somebody has to be woken, and there is one
+ * One word, the state, says all of it: DATA, that something was published elsewhere (a record in a channel); ANSWER, that
+ * the answer which the consumer waits for lies beside it; signals, a bit each; SIGNALS, that there are more of them in
+ * words of their own; and PARKED, that the consumer sleeps. So a ring, an answer or a signal is one atomic operation on one cache line, which tells at once whether somebody has to be woken, and there is one
  * answer to the question whether there is anything new: with two of them, compiled code once left for a doorbell that
  * nobody else heard, again and again.
  *
@@ -12,18 +12,27 @@
  * that the word says, then it looks for work; it parks by putting PARKED in the place of 0 and of nothing else, so whatever
  * was published after begin() keeps it awake. The bit is the consumer's alone: a flag that producers clear loses wake-ups.
  *
+ * The place of the answer is one request's at a time (expectAnswer): whoever answers that one writes there, nobody else.
+ *
  * Signals have no payload, are idempotent while pending, and come from any thread. The words may lie in a memory that
  * WebAssembly shares: compiled code polls the state word, which is not 0 while something may be new, as it is not parked;
  * it may take and send signals itself (src/hart/assembly/signals.ts).
  */
-import { countsByteOffset, DOORBELL, DOORBELL_COUNTS, doorbellLengthBytes } from '../memory/doorbell-words.ts';
+import {
+  countsByteOffset,
+  DOORBELL,
+  DOORBELL_ANSWER,
+  DOORBELL_COUNTS,
+  doorbellLengthBytes,
+  signalWordIndex,
+} from '../memory/doorbell-words.ts';
 import { assert } from '../util/errors.ts';
 import { hostNowNs } from '../util/host-clock.ts';
 import { TRAIL, type Trail } from '../util/trail.ts';
 
 /** Of a doorbell's words. */
 const STATE = 0;
-const { data: DATA, signals: SIGNALS, parked: PARKED, firstSignal: FIRST_SIGNAL } = DOORBELL;
+const { data: DATA, signals: SIGNALS, parked: PARKED, answer: ANSWER, firstSignal: FIRST_SIGNAL } = DOORBELL;
 const OWN_SIGNALS = -1 << FIRST_SIGNAL;
 const { tickets: TICKETS, changes: CHANGES } = DOORBELL_COUNTS;
 
@@ -38,6 +47,14 @@ export interface DoorbellWords {
 
 export function createDoorbell(signalWords: number): DoorbellWords {
   return { buffer: new SharedArrayBuffer(doorbellLengthBytes(signalWords)), byteOffset: 0, signalWords };
+}
+
+/** Who waits for an answer at a doorbell. */
+export interface AnswerTaker {
+  /** Once the answer has been found: whether all that came before it has been handled. */
+  isNext(): boolean;
+  /** @param token which the request was sent with */
+  take(token: number, status: number, value: number): void;
 }
 
 /** What wakes a consumer that sleeps in its host's event loop: the sending end of a port. */
@@ -75,7 +92,15 @@ export class DoorbellProducer {
     assert(signal >= FIRST_SIGNAL && signal < this.#signals, `signal ${signal} of ${this.#signals}`);
     const bit = 1 << (signal & 31);
     if (signal < 32) this.#set(bit);
-    else if ((Atomics.or(this.#words, signal >> 5, bit) & bit) === 0) this.#set(SIGNALS);
+    else if ((Atomics.or(this.#words, signalWordIndex(signal >> 5), bit) & bit) === 0) this.#set(SIGNALS);
+  }
+
+  /** Answers a request that has the place for its answer here, once. Two numbers of 32 bits. */
+  answer(token: number, status: number, value: number): void {
+    this.#words[DOORBELL_ANSWER.token] = token;
+    this.#words[DOORBELL_ANSWER.status] = status;
+    this.#words[DOORBELL_ANSWER.value] = value;
+    this.#set(ANSWER);
   }
 
   /** One that sleeps in its host's event loop is woken by the first who finds it so: once. @returns the state before */
@@ -115,8 +140,9 @@ export class DoorbellConsumer {
   readonly #signalWords: number;
   /** Is told of every signal taken. */
   trail: Trail | null = null;
-  /** Bits of the state that begin() has taken: signals that takeSignals() has still to hand out. */
+  /** Bits of the state that begin() has taken: signals and an answer that have still to be handed out. */
   #taken = 0;
+  #taker: AnswerTaker | null = null;
 
   constructor(words: DoorbellWords) {
     this.#words = signalWordsOf(words);
@@ -158,15 +184,46 @@ export class DoorbellConsumer {
     return (this.#taken & (OWN_SIGNALS | SIGNALS)) !== 0;
   }
 
+  /**
+   * Keeps the place of the answer for a request, until that is answered or forgetAnswer() says that it was not sent.
+   * @returns false where another request has it
+   */
+  expectAnswer(taker: AnswerTaker): boolean {
+    if (this.#taker !== null) return false;
+    this.#taker = taker;
+    return true;
+  }
+
+  forgetAnswer(): void {
+    this.#taker = null;
+  }
+
+  /** Hands out the answer, if begin() has found it and it is next. Its place is free when it is taken. */
+  takeAnswer(): void {
+    if ((this.#taken & ANSWER) === 0) return;
+    const taker = this.#taker;
+    assert(taker !== null, 'an answer is to a request, once');
+    if (!taker.isNext()) return;
+    this.#taken &= ~ANSWER;
+    this.#taker = null;
+    const words = this.#words;
+    taker.take(
+      words[DOORBELL_ANSWER.token] as number,
+      words[DOORBELL_ANSWER.status] as number,
+      words[DOORBELL_ANSWER.value] as number,
+    );
+  }
+
   /** Takes the signals found by begin() and runs their handlers, each after `observe`. @returns how many there were */
   takeSignals(observe?: (signal: number) => void): number {
     const state = this.#taken;
-    this.#taken = 0;
+    this.#taken &= ANSWER;
     let count = this.#handOut(0, state & OWN_SIGNALS, observe);
     if ((state & SIGNALS) === 0) return count;
     for (let word = 1; word < this.#signalWords; word++) {
-      if (Atomics.load(this.#words, word) === 0) continue;
-      count += this.#handOut(word * 32, Atomics.exchange(this.#words, word, 0), observe);
+      const index = signalWordIndex(word);
+      if (Atomics.load(this.#words, index) === 0) continue;
+      count += this.#handOut(word * 32, Atomics.exchange(this.#words, index, 0), observe);
     }
     return count;
   }
@@ -202,7 +259,7 @@ export class DoorbellConsumer {
 }
 
 function signalWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
-  return new Int32Array(buffer, byteOffset, signalWords);
+  return new Int32Array(buffer, byteOffset, signalWordIndex(signalWords));
 }
 
 function countWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {

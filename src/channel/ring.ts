@@ -207,6 +207,16 @@ export class RingReader {
     return this.#head === this.#tailSeen;
   }
 
+  /** Where the ring's records end now, for hasRead(). */
+  get written(): number {
+    return Atomics.load(this.#control, TAIL);
+  }
+
+  /** Whether all records in front of a place that `written` gave have been released. */
+  hasRead(written: number): boolean {
+    return ((this.#head - written) | 0) >= 0;
+  }
+
   /** A 32-bit word of the current record's payload, signed. @param index 0 to 3 */
   word(index: number): number {
     return this.#words[((this.#head & this.#mask) >> 2) + 2 + index] as number;

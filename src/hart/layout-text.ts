@@ -4,7 +4,7 @@
  */
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { DIRTY_CLIENTS } from '../memory/dirty-log.ts';
-import { DOORBELL } from '../memory/doorbell-words.ts';
+import { ANSWER_WORDS, DOORBELL } from '../memory/doorbell-words.ts';
 import { DOORBELL_BYTES } from '../memory/layout.ts';
 import { SPECIAL } from './handlers.ts';
 import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, SETEIPNUM_LE } from './hart-signals.ts';
@@ -56,7 +56,7 @@ function constantsText(): string {
     ...constants('ARENA_', ARENA),
     ...constants('CSR_', Object.fromEntries(CSR_NUMBERS)),
     ...constants('INTERRUPT_', INTERRUPT),
-    ...constants('DOORBELL_', { ...DOORBELL, lengthBytes: DOORBELL_BYTES }),
+    ...constants('DOORBELL_', { ...DOORBELL, answerWords: ANSWER_WORDS, lengthBytes: DOORBELL_BYTES }),
     ...constants('HART_SIGNAL_', HART_SIGNAL),
     ...constants('MSI_', {
       identities: MSI_IDENTITIES,

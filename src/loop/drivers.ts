@@ -106,6 +106,7 @@ export class ParkingDriver {
   constructor(loop: EventLoop, thread: Thread) {
     this.#loop = loop;
     this.#parker = new Parker(thread.doorbell);
+    for (const peer of thread.peers) thread.channel(peer).answersAt = thread.doorbell;
   }
 
   /** Runs what is due. @returns the virtual time of the loop's next deadline */

@@ -289,16 +289,16 @@ export class EventLoop implements LoopPort {
   #pollInbound(limit: number): void {
     this.#listen();
     if (this.#moreSignals) this.#serveSignals();
-    if (!this.#moreInbound) return;
+    if (!this.#moreInbound) return this.#takeAnswer();
     this.#budget = limit * Math.max(1, this.#sources.length);
     for (;;) {
       this.#lookAtAll();
       for (;;) {
-        if (this.#budget <= 0) return;
+        if (this.#budget <= 0) return this.#takeAnswer();
         const first = this.#firstInOrder();
         if (first === null) {
           this.#moreInbound = false;
-          return;
+          return this.#takeAnswer();
         }
         this.#budget -= 1;
         this.#pollSource(first.source, 1);
@@ -306,6 +306,14 @@ export class EventLoop implements LoopPort {
         // Nothing is new but what lay behind that item.
         this.#uncover(first);
       }
+    }
+  }
+
+  #takeAnswer(): void {
+    try {
+      this.#doorbell?.takeAnswer();
+    } catch (error) {
+      this.#fail(error, AN_INBOUND_MESSAGE);
     }
   }
 

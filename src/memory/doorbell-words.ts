@@ -11,9 +11,15 @@ export const DOORBELL = {
   signals: 2,
   /** The consumer sleeps. */
   parked: 4,
-  /** The lowest signal. It and those up to 31 are bits of the state itself; the others lie in the words behind it. */
-  firstSignal: 3,
+  /** The answer that the owner waits for lies beside the state. */
+  answer: 8,
+  /** The lowest signal. It and those up to 31 are bits of the state itself; the others lie in words of their own. */
+  firstSignal: 4,
 } as const;
+
+/** Words between the state and those of the signals from 32 on, on one line with the state: an answer. */
+export const DOORBELL_ANSWER = { token: 1, status: 2, value: 3 } as const;
+export const ANSWER_WORDS: number = Object.keys(DOORBELL_ANSWER).length;
 
 /** A line of the cache, on which others do not wait for those who only ring. */
 const LINE_BYTES = 64;
@@ -27,9 +33,14 @@ export const DOORBELL_COUNTS = {
   changes: 1,
 } as const;
 
+/** Where a word of signals lies: of those from 32 * `word` on, `word` at least 1. In 32-bit words. */
+export function signalWordIndex(word: number): number {
+  return word + ANSWER_WORDS;
+}
+
 /** @param signalWords the state among them; @returns where the counts lie */
 export function countsByteOffset(signalWords: number): number {
-  return Math.ceil((signalWords * WORD_BYTES) / LINE_BYTES) * LINE_BYTES;
+  return Math.ceil((signalWordIndex(signalWords) * WORD_BYTES) / LINE_BYTES) * LINE_BYTES;
 }
 
 /** @returns the room that a doorbell takes */

@@ -6,7 +6,7 @@ import { DeliveryLog } from '../../src/loop/delivery-log.ts';
 import { runInLibuv } from '../../src/loop/drivers.ts';
 import { EventLoop } from '../../src/loop/event-loop.ts';
 import { Simulation } from '../../src/loop/simulation.ts';
-import { countsByteOffset, DOORBELL_COUNTS } from '../../src/memory/doorbell-words.ts';
+import { countsByteOffset, DOORBELL, DOORBELL_COUNTS } from '../../src/memory/doorbell-words.ts';
 import { Prng } from '../../src/util/prng.ts';
 
 function simulated(options: { workPerTurn?: number; onError?: (e: unknown, where: string) => void } = {}) {
@@ -161,7 +161,7 @@ describe('a step', () => {
     const bell = createDoorbell(1);
     const doorbell = new DoorbellConsumer(bell);
     loop.doorbell = doorbell;
-    doorbell.onSignal(3, () => handed.push('signal 3'));
+    doorbell.onSignal(DOORBELL.firstSignal, () => handed.push('signal 4'));
     const [near, far] = createChannel();
     const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
     channel.onMessage = (message) => handed.push(`message ${String((message as { type: string }).type)}`);
@@ -170,7 +170,7 @@ describe('a step', () => {
     const other = new Channel(far, new DoorbellProducer(bell, null));
     other.post({ type: 'one' });
     other.post({ type: 'two' });
-    new DoorbellProducer(bell, null).raise(3);
+    new DoorbellProducer(bell, null).raise(DOORBELL.firstSignal);
     loop.timer('late', () => handed.push('timer late')).arm(2);
     loop.timer('early', () => handed.push('timer early')).arm(1);
     for (const name of ['first', 'second']) loop.bottomHalf(name, () => handed.push(`bottom half ${name}`)).schedule();
@@ -289,6 +289,42 @@ describe('records of ordered kinds', () => {
     loop.attach(source(early, look));
     loop.turn();
     expect(handled).toEqual([5, 7]);
+  });
+});
+
+describe('an answer at the doorbell', () => {
+  it('waits for what was sent before it, and not for a flood from elsewhere', () => {
+    const bell = createDoorbell(1);
+    const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1, workPerTurn: 4 });
+    const doorbell = new DoorbellConsumer(bell);
+    loop.doorbell = doorbell;
+    const seen: string[] = [];
+    const [server, flood] = ['server', 'flood'].map((name) => {
+      const [near, far] = createChannel();
+      const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
+      channel.answersAt = doorbell;
+      channel.onWords(ORDERED_KINDS_END - 1, () => void seen.push(name));
+      loop.attach(channel);
+      return { channel, other: new Channel(far, new DoorbellProducer(bell, null)) };
+    });
+    if (server === undefined || flood === undefined) throw new Error('two channels');
+    const send = ({ other }: typeof server): boolean => other.postWords(ORDERED_KINDS_END - 1, 0, 0, 0, 0);
+    server.other.onWords(40, (_0, _1, _2, _3, token) => {
+      for (let n = 0; n < 3; n++) send(server);
+      server.other.replyWords(token, 0, 1);
+    });
+    loop.turn();
+    server.channel.requestWords(40, 0, 0, 0, 0, () => void seen.push('answer'));
+    for (let n = 0; n < 20; n++) send(flood);
+    server.other.poll(1);
+    for (let turns = 0; turns < 10 && !seen.includes('answer'); turns++) {
+      for (let n = 0; n < 16; n++) send(flood);
+      loop.turn();
+    }
+    expect(seen.filter((name) => name === 'server')).toHaveLength(3);
+    expect(seen.indexOf('answer')).toBeGreaterThan(seen.lastIndexOf('server'));
+    expect(seen.indexOf('answer')).toBeLessThan(60);
+    expect(loop.inboundPending).toBe(true);
   });
 });
 

@@ -8,6 +8,7 @@ import { receiveMsi, SUPERVISOR_FILE } from './imsic';
 import { setInterruptLine } from './interrupts';
 import {
   AIA_IMSIC,
+  DOORBELL_ANSWER_WORDS,
   DOORBELL_LENGTH_BYTES,
   DOORBELL_PARKED,
   DOORBELL_SIGNALS,
@@ -49,9 +50,14 @@ export function takeSignals(): u32 {
   return 1;
 }
 
+/** Where the signals from 32 * n on lie, n at least 1. */
+function wordOfSignals(doorbell: u32, n: u32): u32 {
+  return doorbell + (n + DOORBELL_ANSWER_WORDS) * 4;
+}
+
 function takeMsis(doorbell: u32, file: u32): void {
   for (let n: u32 = 0; n < WORDS_OF_FILE; n++) {
-    const word = doorbell + (HART_SIGNAL_MSI / WORD_BITS + file * WORDS_OF_FILE + n) * 4;
+    const word = wordOfSignals(doorbell, HART_SIGNAL_MSI / WORD_BITS + file * WORDS_OF_FILE + n);
     if (atomic.load<u32>(word) === 0) continue;
     let pending = atomic.xchg<u32>(word, 0);
     for (; pending !== 0; pending &= pending - 1) receiveMsi(file, n * WORD_BITS + <u32>ctz(pending));
@@ -73,7 +79,7 @@ export function sendMsi(gpa: u64, value: u64): bool {
     const doorbell = doorbellOf(target);
     const signal = HART_SIGNAL_MSI + file * MSI_IDENTITIES + <u32>value;
     const bit: u32 = 1 << (signal & (WORD_BITS - 1));
-    if (atomic.or<u32>(doorbell + (signal / WORD_BITS) * 4, bit) & bit) return true;
+    if (atomic.or<u32>(wordOfSignals(doorbell, signal / WORD_BITS), bit) & bit) return true;
     ring(doorbell, DOORBELL_SIGNALS);
     return true;
   }

@@ -89,7 +89,7 @@ export class DoorbellProducer {
 
   /** Sets a signal, and rings if it was not pending already. @param signal FIRST_SIGNAL to signalWords * 32 - 1 */
   raise(signal: number): void {
-    assert(signal >= FIRST_SIGNAL && signal < this.#signals, `signal ${signal} of ${this.#signals}`);
+    checkSignal(signal, this.#signals);
     const bit = 1 << (signal & 31);
     if (signal < 32) this.#set(bit);
     else if ((Atomics.or(this.#words, signalWordIndex(signal >> 5), bit) & bit) === 0) this.#set(SIGNALS);
@@ -155,7 +155,7 @@ export class DoorbellConsumer {
 
   /** What to do on a signal; the handler must not throw for what a guest controls. */
   onSignal(signal: number, handler: (signal: number) => void): void {
-    assert(signal >= FIRST_SIGNAL && signal < this.#handlers.length, `signal ${signal} of ${this.#handlers.length}`);
+    checkSignal(signal, this.#handlers.length);
     this.#handlers[signal] = handler;
   }
 
@@ -258,6 +258,11 @@ export class DoorbellConsumer {
   }
 }
 
+/** Makes no text where all is well: signals allocate nothing. */
+function checkSignal(signal: number, end: number): void {
+  if (signal < FIRST_SIGNAL || signal >= end) assert(false, `signal ${signal} of ${end}`);
+}
+
 function signalWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
   return new Int32Array(buffer, byteOffset, signalWordIndex(signalWords));
 }
@@ -299,7 +304,7 @@ export class Parker {
   }
 
   /** @param timeoutNs Infinity: until rung; @returns whether the doorbell was rung */
-  park(timeoutNs: number, sleepsFor: SleepsFor = 'work'): boolean {
+  park(timeoutNs: number, sleepsFor: SleepsFor): boolean {
     if (this.#doorbell.rung()) return true;
     if (!(timeoutNs > 0)) return false;
     const startNs = hostNowNs();

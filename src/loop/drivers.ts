@@ -116,10 +116,11 @@ export class ParkingDriver {
 
   /**
    * Sleeps until the doorbell rings, the loop has work, or virtual time reaches the deadline.
-   * @param sleepsFor what the caller has nothing to run for
+   * @param deadlineNs the caller's own; the loop's timers are looked at too
    */
-  park(sleepsFor?: SleepsFor): void {
-    this.#parker.park(this.#loop.clock.hostDelayNs(this.#loop.nextDeadlineNs()), sleepsFor);
+  park(sleepsFor: SleepsFor = 'work', deadlineNs: number = Number.POSITIVE_INFINITY): void {
+    const nextNs = Math.min(deadlineNs, this.#loop.nextDeadlineNs());
+    this.#parker.park(this.#loop.clock.hostDelayNs(nextNs), sleepsFor);
   }
 
   /** A thread that does nothing but its loop: turns and parks until `until()` says so. */

@@ -22,6 +22,7 @@ import { ARENA } from '../../dist/src/hart/state.js';
 import { assemble } from '../../dist/src/isa/asm.js';
 import { SimulatedClock } from '../../dist/src/loop/clock.js';
 import { attachThread, EventLoop } from '../../dist/src/loop/index.js';
+import { DOORBELL } from '../../dist/src/memory/doorbell-words.js';
 import { createMemory, layOutMemory } from '../../dist/src/memory/layout.js';
 import { loadHartModules } from '../../dist/src/vm-modules.js';
 
@@ -111,11 +112,11 @@ function channels() {
       loopA.turn();
     }
   });
-  b.doorbell.onSignal(3, () => seen++);
+  b.doorbell.onSignal(DOORBELL.firstSignal, () => seen++);
   const bell = a.bell('b');
   measure('signal to another loop', 100_000, (n) => {
     for (let i = 0; i < n; i++) {
-      bell.raise(3);
+      bell.raise(DOORBELL.firstSignal);
       loopB.turn();
     }
   });

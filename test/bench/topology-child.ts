@@ -9,6 +9,7 @@ import { Thread, wireThreads } from '../../src/channel/threads.ts';
 import { createVm } from '../../src/index.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { attachThread, EventLoop, HostClock, ParkingDriver, runInLibuv } from '../../src/loop/index.ts';
+import { DOORBELL } from '../../src/memory/doorbell-words.ts';
 import type { TopologyResult } from './results.ts';
 
 const ROUNDS = 9000;
@@ -19,7 +20,7 @@ const CONFIG = 0x3000_8000;
 const TIMES_GPA = RAM_BASE + 0x40_0000;
 const TICK_US = 0.1;
 const KIND_ROUND = FIRST_WORDS_KIND;
-const CLOSE = 3;
+const CLOSE = DOORBELL.firstSignal;
 
 /** Hart 0 moves a BAR to and fro and takes the time of each write, then of writes that move nothing; the others read. */
 const PROGRAM = `

@@ -99,7 +99,7 @@ export function accesses({ base, stride, slots, pairBytes, total, readEvery, see
     if (counts.configs < configWrites && ++slices % 8 === 0 && views.memory.write(config, 4, 0) === MUST_ASK)
       configure();
     for (let n = 0; n < SLICE && !waiting; n++) access();
-    driver.park(loop.nowNs() + REST_NS);
+    driver.park('work', loop.nowNs() + REST_NS);
   }
   thread.close();
 }

@@ -334,7 +334,8 @@ export class Channel {
       reader.release();
       this.#trail?.note(TRAIL.words, this.#peerName, kind);
       const handler = this.#wordsHandlers[kind];
-      assert(handler !== undefined, `no handler for words records of kind ${kind}`);
+      // Not an assertion: each record would make its text.
+      if (handler === undefined) throw new Error(`no handler for words records of kind ${kind}`);
       return handler(w0, w1, w2, w3, token);
     }
     if (kind === KIND.wordsReply) {

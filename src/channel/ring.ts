@@ -102,7 +102,22 @@ export class RingWriter {
     keepFreeBytes = 0,
     maxPayloadBytes = (this.#capacityBytes - keepFreeBytes) / 2 - RECORD_HEADER_BYTES,
   ): boolean {
-    const free = this.#free(this.#capacityBytes) - keepFreeBytes;
+    // With the room as it was last seen: the consumer's word is on a line that it has just written.
+    if (this.#encode(kind, token, message, encoder, keepFreeBytes, maxPayloadBytes)) return true;
+    const seen = this.#headSeen;
+    this.#headSeen = Atomics.load(this.#control, HEAD);
+    return this.#headSeen !== seen && this.#encode(kind, token, message, encoder, keepFreeBytes, maxPayloadBytes);
+  }
+
+  #encode(
+    kind: number,
+    token: number,
+    message: unknown,
+    encoder: Encoder,
+    keepFreeBytes: number,
+    maxPayloadBytes: number,
+  ): boolean {
+    const free = this.#free(0) - keepFreeBytes;
     const offset = this.#tail & (this.#capacityBytes - 1);
     const restOfLap = this.#capacityBytes - offset;
     const here = encoder.encode(message, this.#bytes, offset + RECORD_HEADER_BYTES, offset + Math.min(free, restOfLap));

@@ -4,9 +4,9 @@
  *
  * One word, the state, says all of it: DATA, that something was published elsewhere (a record in a channel); ANSWER, that
  * the answer which the consumer waits for lies beside it; signals, a bit each; SIGNALS, that there are more of them in
- * words of their own; and PARKED, that the consumer sleeps. So a ring, an answer or a signal is one atomic operation on one cache line, which tells at once whether somebody has to be woken, and there is one
- * answer to the question whether there is anything new: with two of them, compiled code once left for a doorbell that
- * nobody else heard, again and again.
+ * words of their own; and PARKED, that the consumer sleeps. So a ring, an answer or a signal is one atomic operation on one
+ * cache line, which tells at once whether somebody has to be woken, and there is one answer to the question whether there
+ * is anything new: with two of them, compiled code once left for a doorbell that nobody else heard, again and again.
  *
  * Producer: publish the data, then `ring()`; whoever finds PARKED there wakes the consumer. Consumer: `begin()` takes all
  * that the word says, then it looks for work; it parks by putting PARKED in the place of 0 and of nothing else, so whatever
@@ -33,6 +33,7 @@ import { TRAIL, type Trail } from '../util/trail.ts';
 /** Of a doorbell's words. */
 const STATE = 0;
 const { data: DATA, signals: SIGNALS, parked: PARKED, answer: ANSWER, firstSignal: FIRST_SIGNAL } = DOORBELL;
+const { token: TOKEN, status: STATUS, value: VALUE } = DOORBELL_ANSWER;
 const OWN_SIGNALS = -1 << FIRST_SIGNAL;
 const { tickets: TICKETS, changes: CHANGES } = DOORBELL_COUNTS;
 
@@ -95,11 +96,14 @@ export class DoorbellProducer {
     else if ((Atomics.or(this.#words, signalWordIndex(signal >> 5), bit) & bit) === 0) this.#set(SIGNALS);
   }
 
-  /** Answers a request that has the place for its answer here, once. Two numbers of 32 bits. */
+  /**
+   * Answers a request that has the place for its answer here, once.
+   * @param token as the request has it; this and the others are numbers of 32 bits, signed
+   */
   answer(token: number, status: number, value: number): void {
-    this.#words[DOORBELL_ANSWER.token] = token;
-    this.#words[DOORBELL_ANSWER.status] = status;
-    this.#words[DOORBELL_ANSWER.value] = value;
+    this.#words[TOKEN] = token;
+    this.#words[STATUS] = status;
+    this.#words[VALUE] = value;
     this.#set(ANSWER);
   }
 
@@ -207,11 +211,7 @@ export class DoorbellConsumer {
     this.#taken &= ~ANSWER;
     this.#taker = null;
     const words = this.#words;
-    taker.take(
-      words[DOORBELL_ANSWER.token] as number,
-      words[DOORBELL_ANSWER.status] as number,
-      words[DOORBELL_ANSWER.value] as number,
-    );
+    taker.take(words[TOKEN] as number, words[STATUS] as number, words[VALUE] as number);
   }
 
   /** Takes the signals found by begin() and runs their handlers, each after `observe`. @returns how many there were */
@@ -293,7 +293,7 @@ export type SleepsFor = keyof typeof SPIN_MAX_NS;
 
 /**
  * Sleeping with a short spin before it. The spin adapts as QEMU's AioContext does: a wake-up that came soon after
- * parking makes it longer, one that let us wait makes it shorter, down to none.
+ * parking makes it longer, one that let us wait makes it shorter, down to none. One that came at once behind a spin ends it.
  */
 export class Parker {
   readonly #doorbell: DoorbellConsumer;

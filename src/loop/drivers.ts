@@ -2,7 +2,8 @@
  * What makes an event loop turn: in the host's own event loop (libuv), or in a thread that parks.
  * The third driver, one that steps many loops in one thread, is in simulation.ts.
  */
-import { type DoorbellConsumer, Parker, type SleepsFor } from '../channel/doorbell.ts';
+import type { DoorbellConsumer } from '../channel/doorbell.ts';
+import { Parker, type SleepsFor } from '../channel/parker.ts';
 import type { Thread } from '../channel/threads.ts';
 import type { EventLoop } from './event-loop.ts';
 

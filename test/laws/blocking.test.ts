@@ -8,7 +8,7 @@ import { isListed, sources } from './sources.ts';
 /** Each way to block, and the only places where it may stand: from the host's primitive up to the thread's main loop. */
 const WAYS: readonly { readonly what: string; readonly pattern: RegExp; readonly users: readonly string[] }[] = [
   { what: 'Atomics.wait', pattern: /\bAtomics\.wait(Async)?\s*\(/, users: ['src/channel/doorbell.ts'] },
-  { what: "a doorbell's wait()", pattern: /doorbell\??\.wait\s*\(/i, users: ['src/channel/doorbell.ts'] },
+  { what: "a doorbell's wait()", pattern: /doorbell\??\.wait\s*\(/i, users: ['src/channel/parker.ts'] },
   { what: 'a Parker', pattern: /\bnew Parker\b/, users: ['src/loop/drivers.ts'] },
   { what: "a parker's park()", pattern: /#parker\.park\s*\(/, users: ['src/loop/drivers.ts'] },
   { what: "a parking driver's park()", pattern: /\bdriver\.park\s*\(/, users: ['actors/cpu/vcpu-thread.ts'] },

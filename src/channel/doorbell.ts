@@ -73,7 +73,7 @@ export class DoorbellProducer {
 
   /** @param wakePort null for a consumer that parks in Atomics.wait */
   constructor(words: DoorbellWords, wakePort: WakePort | null) {
-    this.#words = signalWordsOf(words);
+    this.#words = stateWordsOf(words);
     this.#counts = countWordsOf(words);
     this.#wakePort = wakePort;
     this.#signals = words.signalWords * 32;
@@ -148,7 +148,7 @@ export class DoorbellConsumer {
   #taker: AnswerTaker | null = null;
 
   constructor(words: DoorbellWords) {
-    this.#words = signalWordsOf(words);
+    this.#words = stateWordsOf(words);
     this.#counts = countWordsOf(words);
     this.#signalWords = words.signalWords;
     this.#handlers = new Array(words.signalWords * 32).fill(undefined);
@@ -262,7 +262,8 @@ function checkSignal(signal: number, end: number): void {
   if (signal < FIRST_SIGNAL || signal >= end) assert(false, `signal ${signal} of ${end}`);
 }
 
-function signalWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
+/** The state, the place of an answer, and the words of signals. */
+function stateWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
   return new Int32Array(buffer, byteOffset, signalWordIndex(signalWords));
 }
 

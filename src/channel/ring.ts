@@ -102,14 +102,15 @@ export class RingWriter {
     keepFreeBytes = 0,
     maxPayloadBytes = (this.#capacityBytes - keepFreeBytes) / 2 - RECORD_HEADER_BYTES,
   ): boolean {
-    // With the room as it was last seen: the consumer's word is on a line that it has just written.
-    if (this.#encode(kind, token, message, encoder, keepFreeBytes, maxPayloadBytes)) return true;
-    const seen = this.#headSeen;
-    this.#headSeen = Atomics.load(this.#control, HEAD);
-    return this.#headSeen !== seen && this.#encode(kind, token, message, encoder, keepFreeBytes, maxPayloadBytes);
+    // First with the room that was seen last: the consumer's word is on a line that it has just written.
+    if (this.#writeIntoSeen(kind, token, message, encoder, keepFreeBytes, maxPayloadBytes)) return true;
+    const seen = this.#freeSeen();
+    this.#lookForRoom();
+    if (this.#freeSeen() === seen) return false;
+    return this.#writeIntoSeen(kind, token, message, encoder, keepFreeBytes, maxPayloadBytes);
   }
 
-  #encode(
+  #writeIntoSeen(
     kind: number,
     token: number,
     message: unknown,
@@ -117,7 +118,7 @@ export class RingWriter {
     keepFreeBytes: number,
     maxPayloadBytes: number,
   ): boolean {
-    const free = this.#free(0) - keepFreeBytes;
+    const free = this.#freeSeen() - keepFreeBytes;
     const offset = this.#tail & (this.#capacityBytes - 1);
     const restOfLap = this.#capacityBytes - offset;
     const here = encoder.encode(message, this.#bytes, offset + RECORD_HEADER_BYTES, offset + Math.min(free, restOfLap));
@@ -157,10 +158,16 @@ export class RingWriter {
 
   /** Free bytes; the consumer's word is only read again when those last seen are fewer than wanted. */
   #free(wantedBytes: number): number {
-    const free = this.#capacityBytes - ((this.#tail - this.#headSeen) >>> 0);
-    if (free >= wantedBytes) return free;
-    this.#headSeen = Atomics.load(this.#control, HEAD);
+    if (this.#freeSeen() < wantedBytes) this.#lookForRoom();
+    return this.#freeSeen();
+  }
+
+  #freeSeen(): number {
     return this.#capacityBytes - ((this.#tail - this.#headSeen) >>> 0);
+  }
+
+  #lookForRoom(): void {
+    this.#headSeen = Atomics.load(this.#control, HEAD);
   }
 
   #skipRestOfLap(restOfLap: number): void {

@@ -161,7 +161,7 @@ describe('a step', () => {
     const bell = createDoorbell(1);
     const doorbell = new DoorbellConsumer(bell);
     loop.doorbell = doorbell;
-    doorbell.onSignal(DOORBELL.firstSignal, () => handed.push('signal 4'));
+    doorbell.onSignal(DOORBELL.firstSignal, () => handed.push(`signal ${DOORBELL.firstSignal}`));
     const [near, far] = createChannel();
     const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
     channel.onMessage = (message) => handed.push(`message ${String((message as { type: string }).type)}`);

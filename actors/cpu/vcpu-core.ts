@@ -81,6 +81,8 @@ export class VcpuCore {
   readonly #log: HartLog | null;
   readonly #loop: LoopPort;
   readonly #deadline: Timer;
+  /** What #waitForInterrupt() reads and arms. */
+  readonly #deadlineNs = new Float64Array(1);
   readonly #order: AccessOrder;
   #waiting: Waiting = 'nothing';
   #running = false;
@@ -425,9 +427,11 @@ export class VcpuCore {
 
   #waitForInterrupt(): void {
     this.#waiting = 'interrupt';
-    const { deadlineTicks } = this.#hart.hot;
-    if (deadlineTicks === Number.POSITIVE_INFINITY) this.#deadline.cancel();
-    else this.#deadline.arm(deadlineTicks * TICK_NS);
+    const deadlineNs = this.#deadlineNs;
+    this.#hart.hot.readDeadline(deadlineNs);
+    deadlineNs[0] = (deadlineNs[0] as number) * TICK_NS;
+    if (deadlineNs[0] === Number.POSITIVE_INFINITY) this.#deadline.cancel();
+    else this.#deadline.armAt(deadlineNs);
   }
 
   #yield(): void {

@@ -52,7 +52,7 @@ export interface VcpuOptions {
   readonly loop: LoopPort;
   /** Where other harts reach devices of this thread; else left out. */
   readonly order?: InboundOrder | null;
-  readonly hart: Omit<HartOptions, 'mtime'>;
+  readonly hart: Omit<HartOptions, 'readMtime'>;
   readonly sbi: SbiPorts;
   readonly log: LogConfig | null;
   readonly accel?: Accel;
@@ -286,9 +286,12 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
 
   #createCore(): VcpuCore {
     const { loop, order = null, sbi, log, writeLog, firstView, accel, compiler } = this.#options;
-    const mtime = (): number => Math.floor(loop.nowNs() / TICK_NS);
+    const readMtime = (ticks: Float64Array): void => {
+      loop.readClock(ticks);
+      ticks[0] = Math.floor((ticks[0] as number) / TICK_NS);
+    };
     const translator = accel === 'jit' ? { translator: translatorWith({}, compiler) } : {};
-    const hart = new Hart({ ...this.#options.hart, ...translator, mtime });
+    const hart = new Hart({ ...this.#options.hart, ...translator, readMtime });
     const sbiHost = createSbiHost(hart, this, sbi);
     return new VcpuCore({
       hart,

@@ -29,6 +29,10 @@ export class GatedPort implements LoopPort {
     return this.#loop.nowNs();
   }
 
+  readClock(nowNs: Float64Array): void {
+    this.#loop.readClock(nowNs);
+  }
+
   wallClockNs(): bigint {
     return this.#loop.wallClockNs();
   }
@@ -115,24 +119,37 @@ class GatedBottomHalf implements BottomHalf, Gated {
 class GatedTimer implements Timer, Gated {
   readonly #port: GatedPort;
   readonly #inner: Timer;
-  deadlineNs: number | null = null;
+  /** NaN while it is not armed. */
+  readonly #atNs = new Float64Array([Number.NaN]);
 
   constructor(port: GatedPort, loop: LoopPort, name: string, run: () => void) {
     this.#port = port;
     this.#inner = loop.timer(name, () => {
-      this.deadlineNs = null;
+      this.#atNs[0] = Number.NaN;
       run();
     });
   }
 
+  get deadlineNs(): number | null {
+    return this.#isArmed ? (this.#atNs[0] as number) : null;
+  }
+
+  get #isArmed(): boolean {
+    return !Number.isNaN(this.#atNs[0]);
+  }
+
   arm(deadlineNs: number): void {
     if (this.#port.gate === 'closed') return;
-    this.deadlineNs = deadlineNs;
-    if (this.#port.gate === 'open') this.#inner.arm(deadlineNs);
+    this.#atNs[0] = deadlineNs;
+    if (this.#port.gate === 'open') this.#inner.armAt(this.#atNs);
+  }
+
+  armAt(deadlineNs: Float64Array): void {
+    this.arm(deadlineNs[0] as number);
   }
 
   cancel(): void {
-    this.deadlineNs = null;
+    this.#atNs[0] = Number.NaN;
     this.#inner.cancel();
   }
 
@@ -141,6 +158,6 @@ class GatedTimer implements Timer, Gated {
   }
 
   release(): void {
-    if (this.deadlineNs !== null) this.#inner.arm(this.deadlineNs);
+    if (this.#isArmed) this.#inner.armAt(this.#atNs);
   }
 }

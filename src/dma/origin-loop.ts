@@ -15,6 +15,10 @@ export class OriginLoop implements LoopPort {
     return this.#loop.nowNs();
   }
 
+  readClock(nowNs: Float64Array): void {
+    this.#loop.readClock(nowNs);
+  }
+
   wallClockNs(): bigint {
     return this.#loop.wallClockNs();
   }

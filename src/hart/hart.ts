@@ -39,8 +39,8 @@ export interface HartOptions {
   readonly hartId: number;
   /** Host offset of this hart's dirty bitmaps (`dirty` of the memory's layout), zeroed; left out: it cannot log. */
   readonly dirty?: number;
-  /** The timebase: ticks of 100 ns, a whole number. */
-  readonly mtime: () => number;
+  /** Writes the timebase to `ticks[0]`, which is 0 before: ticks of 100 ns, a whole number. */
+  readonly readMtime: (ticks: Float64Array) => void;
   /** Leave on an ecall from S mode, for the built-in SBI. */
   readonly sbi: boolean;
   /** What the hart has of the Advanced Interrupt Architecture; left out: nothing. */
@@ -139,10 +139,11 @@ export class Hart {
     this.#arena = arena;
     this.hot = new HotFields(memory, arena);
     this.#decoder = new Decoder(memory, arena);
+    const ticks = new Float64Array(memory.buffer, arena + HART_OFFSETS.mtime, 1);
     const runtime = new WebAssembly.Instance(options.modules.runtime, {
       env: {
         memory,
-        mtime: options.mtime,
+        readMtime: () => options.readMtime(ticks),
         learnWord: (word: number, known: number, pageOffset: number) => {
           if (this.#decoder.observer === null && this.#learnWord(known, word) !== 0) return;
           this.#decoder.learn(word, known >>> 0, pageOffset);

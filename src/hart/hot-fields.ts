@@ -50,11 +50,11 @@ export class HotFields {
     return (this.#words[REMAINING] as number) | 0;
   }
 
-  /** When the next timer interrupt is due, rounded beyond 2^53, where nobody waits for it; Infinity: never. */
-  get deadlineTicks(): number {
+  /** Writes to `ticks[0]` when the next timer interrupt is due, rounded beyond 2^53, where nobody waits for it; Infinity: never. */
+  readDeadline(ticks: Float64Array): void {
     const lo = this.#words[DEADLINE] as number;
     const hi = this.#words[DEADLINE + 1] as number;
-    return lo === NEVER && hi === NEVER ? Number.POSITIVE_INFINITY : hi * WORD + lo;
+    ticks[0] = lo === NEVER && hi === NEVER ? Number.POSITIVE_INFINITY : hi * WORD + lo;
   }
 
   /** The pending access (PENDING): guest-physical address, rounded beyond 2^53, where nothing lies. */

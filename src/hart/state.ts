@@ -107,6 +107,7 @@ export const HART_FIELDS = {
     'for each TLB table, the data contexts first: entries filled since it was empty, as far as its log (TLB_LOG) has them; one more, that there were others',
     TLB_TABLES,
   ),
+  mtime: exec('u64', 'what the clock said when it was last read, in ticks, as a double: the host writes it'),
   largeLow: exec(
     'u64',
     'lowest address of pages above 4 KiB in the TLBs: lower half of the address space, upper half',

@@ -6,6 +6,8 @@ import { hostNowNs, hostWallClockNs } from '../util/host-clock.ts';
 
 export interface LoopClock {
   nowNs(): number;
+  /** As LoopPort.readClock(). */
+  read(nowNs: Float64Array): void;
   wallClockNs(): bigint;
   /** Host nanoseconds until a moment of virtual time: 0 when it has passed, Infinity when time stands still. */
   hostDelayNs(deadlineNs: number): number;
@@ -59,6 +61,10 @@ export class HostClock implements LoopClock {
     return this.#stoppedAtNs ?? this.#source.nowNs() - this.#originNs;
   }
 
+  read(nowNs: Float64Array): void {
+    nowNs[0] = this.nowNs();
+  }
+
   wallClockNs(): bigint {
     return this.#source.wallClockNs();
   }
@@ -99,6 +105,10 @@ export class SimulatedClock implements LoopClock, TimeSource {
 
   nowNs(): number {
     return this.#sinceNs === null ? this.#nowNs : this.#nowNs + this.#sinceNs();
+  }
+
+  read(nowNs: Float64Array): void {
+    nowNs[0] = this.#sinceNs === null ? this.#nowNs : this.#nowNs + this.#sinceNs();
   }
 
   wallClockNs(): bigint {

@@ -111,9 +111,9 @@ export class ParkingDriver {
     for (const peer of thread.peers) thread.channel(peer).answersAt = thread.doorbell;
   }
 
-  /** Runs what is due. @returns the virtual time of the loop's next deadline */
-  turn(): number {
-    return this.#loop.turn();
+  /** Runs what is due. */
+  turn(): void {
+    this.#loop.turn();
   }
 
   /**

@@ -153,6 +153,10 @@ export class EventLoop implements LoopPort {
     return this.clock.nowNs();
   }
 
+  readClock(nowNs: Float64Array): void {
+    this.clock.read(nowNs);
+  }
+
   wallClockNs(): bigint {
     return this.clock.wallClockNs();
   }
@@ -206,9 +210,8 @@ export class EventLoop implements LoopPort {
   /**
    * Runs what is due: signals and messages, then timers, then bottom halves in the order they were scheduled, up to a
    * bound each.
-   * @returns the virtual time to come back at: now or earlier when work is left, Infinity when only others can bring any
    */
-  turn(workLimit: number = this.#workPerTurn): number {
+  turn(workLimit: number = this.#workPerTurn): void {
     assert(!this.#inTurn, 'turn() was called from inside a turn');
     this.#inTurn = true;
     try {
@@ -218,7 +221,6 @@ export class EventLoop implements LoopPort {
     } finally {
       this.#inTurn = false;
     }
-    return this.nextDeadlineNs();
   }
 
   /**
@@ -253,7 +255,7 @@ export class EventLoop implements LoopPort {
     return this.#queue.length;
   }
 
-  /** What turn() would return, had it nothing to do. */
+  /** The virtual time to turn at: now or earlier when there is work, Infinity when only others can bring any. */
   nextDeadlineNs(): number {
     return this.#queue.length > 0 || this.inboundPending ? Number.NEGATIVE_INFINITY : this.#timers.nextDeadlineNs;
   }
@@ -388,9 +390,9 @@ export class EventLoop implements LoopPort {
   }
 
   #runTimers(limit: number): void {
-    if (this.#timers.nextDeadlineNs === Number.POSITIVE_INFINITY) return;
-    const nowNs = this.clock.nowNs();
-    this.trail.nowNs = nowNs;
+    if (this.#timers.empty) return;
+    const { nowNs } = this.trail;
+    this.clock.read(nowNs);
     for (let n = 0; n < limit; n++) {
       const timer = this.#timers.takeDue(nowNs);
       if (timer === null) return;

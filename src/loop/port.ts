@@ -13,6 +13,8 @@ export interface BottomHalf {
 export interface Timer {
   /** @param deadlineNs absolute virtual time; one that has passed fires in the next turn of the loop */
   arm(deadlineNs: number): void;
+  /** arm() at `deadlineNs[0]`: for whoever arms often, as LoopPort.readClock(). */
+  armAt(deadlineNs: Float64Array): void;
   cancel(): void;
   /** The armed deadline, or null. */
   readonly deadlineNs: number | null;
@@ -21,6 +23,8 @@ export interface Timer {
 export interface LoopPort {
   /** Virtual time in nanoseconds since the machine was made. It stands still while the machine is paused. */
   nowNs(): number;
+  /** Writes nowNs() to `nowNs[0]`: for whoever asks often, since a number that is returned may be an object of the heap. */
+  readClock(nowNs: Float64Array): void;
   /** Wall-clock time in nanoseconds since 1970-01-01T00:00Z; under the deterministic scheduler it follows nowNs(). */
   wallClockNs(): bigint;
   /** The next 32-bit unsigned number of the loop's own generator. */

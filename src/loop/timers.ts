@@ -23,7 +23,13 @@ export class LoopTimer implements Timer {
   }
 
   arm(deadlineNs: number): void {
-    this.#heap.arm(this, deadlineNs);
+    this.atNs = deadlineNs;
+    this.#heap.arm(this);
+  }
+
+  armAt(deadlineNs: Float64Array): void {
+    this.atNs = deadlineNs[0] as number;
+    this.#heap.arm(this);
   }
 
   cancel(): void {
@@ -35,6 +41,8 @@ export class TimerHeap {
   /** Grows only: an array that lets go of its last element and gets it back is allocated anew each time. */
   readonly #timers: (LoopTimer | undefined)[] = [];
   #count = 0;
+  /** The first deadline, Infinity without one: a word, as that of LoopPort.readClock(). */
+  readonly #firstNs = new Float64Array([Number.POSITIVE_INFINITY]);
   readonly #onEarlier: () => void;
   #armings = 0;
 
@@ -45,17 +53,21 @@ export class TimerHeap {
 
   /** The first deadline, or Infinity. */
   get nextDeadlineNs(): number {
-    return this.#timers[0]?.atNs ?? Number.POSITIVE_INFINITY;
+    return this.#firstNs[0] as number;
   }
 
-  arm(timer: LoopTimer, deadlineNs: number): void {
-    const firstNs = this.nextDeadlineNs;
+  get empty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** At timer.atNs; from where it was, if it was armed. */
+  arm(timer: LoopTimer): void {
+    const firstNs = this.#firstNs[0] as number;
     this.remove(timer);
-    timer.atNs = deadlineNs;
     timer.order = this.#armings++;
     this.#put(timer, this.#count++);
     this.#up(timer.index);
-    if (deadlineNs < firstNs) this.#onEarlier();
+    if (timer.atNs < firstNs) this.#onEarlier();
   }
 
   remove(timer: LoopTimer): void {
@@ -65,16 +77,20 @@ export class TimerHeap {
     this.#count -= 1;
     const last = this.#timers[this.#count] as LoopTimer;
     this.#timers[this.#count] = undefined;
+    if (this.#count === 0) this.#firstNs[0] = Number.POSITIVE_INFINITY;
     if (last === timer) return;
     this.#put(last, index);
     this.#up(index);
     this.#down(last.index);
   }
 
-  /** Disarms and returns the first timer that is due. */
-  takeDue(nowNs: number): LoopTimer | null {
+  /**
+   * Disarms and returns the first timer that is due.
+   * @param nowNs as LoopPort.readClock() writes it
+   */
+  takeDue(nowNs: Float64Array): LoopTimer | null {
     const first = this.#timers[0];
-    if (first === undefined || first.atNs > nowNs) return null;
+    if (first === undefined || (this.#firstNs[0] as number) > (nowNs[0] as number)) return null;
     this.remove(first);
     return first;
   }
@@ -82,6 +98,7 @@ export class TimerHeap {
   #put(timer: LoopTimer, index: number): void {
     this.#timers[index] = timer;
     timer.index = index;
+    if (index === 0) this.#firstNs[0] = timer.atNs;
   }
 
   #up(from: number): void {

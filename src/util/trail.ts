@@ -18,18 +18,14 @@ export class Trail {
   readonly #kinds = new Uint8Array(LENGTH);
   readonly #names: string[] = new Array(LENGTH).fill('');
   readonly #numbers = new Int32Array(LENGTH);
-  /** The last one is of the last look at the clock. */
-  readonly #timesNs = new Float64Array(LENGTH + 1);
+  readonly #timesNs = new Float64Array(LENGTH);
+  /** The loop's last look at its clock, which it writes here: a word, as that of LoopPort.readClock(). */
+  readonly nowNs = new Float64Array(1);
   #count = 0;
 
   /** @param thread for the text */
   constructor(thread: string) {
     this.#thread = thread;
-  }
-
-  /** The loop has looked at its clock. */
-  set nowNs(nowNs: number) {
-    this.#timesNs[LENGTH] = nowNs;
   }
 
   /** @param number of the signal, or the kind of a words record; 0 where the name says it all */
@@ -38,7 +34,7 @@ export class Trail {
     this.#kinds[slot] = kind;
     this.#names[slot] = name;
     this.#numbers[slot] = number;
-    this.#timesNs[slot] = this.#timesNs[LENGTH] as number;
+    this.#timesNs[slot] = this.nowNs[0] as number;
     this.#count += 1;
   }
 

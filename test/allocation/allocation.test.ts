@@ -12,7 +12,9 @@ const ALLOCATING: Readonly<Record<string, readonly [bytes: number, why: string]>
   'words request and its reply': [48, 'who is to be told of the reply'],
   'register of another loop read': [280, 'a closure at each layer; a trip between threads costs far more'],
   'PLIC interrupt: raised, claimed, lowered, completed': [512, "two messages to an actor: xstate's mailbox"],
-  'wfi that the timer ends': [40, 'the clock, as a number: 16 bytes on each way that V8 has not inlined'],
+  'sleep that a timer ends': [480, "the host's clock, read half a dozen times: 16 or 32 bytes each in Node 20"],
+  'UART: character to the console': [1, 'the message that takes up to 1,024 of them'],
+  'UART: character from the console': [1, 'the piece of input that brings up to 1,024 of them'],
 };
 
 /** Nothing is collected during a pass: the young generation has room for all of it. */

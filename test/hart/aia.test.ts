@@ -406,7 +406,17 @@ describe('a hart', () => {
     const [arena = 0] = layout.arenas;
     const [doorbell = 0] = layout.doorbells;
     const ram = { base: Number(RAM_BASE), host: layout.ram, lengthBytes: 0x1_0000 };
-    const hart = new Hart({ memory, modules, arena, doorbell, ram, hartId: 0, mtime: () => 0, sbi: false, ...options });
+    const hart = new Hart({
+      memory,
+      modules,
+      arena,
+      doorbell,
+      ram,
+      hartId: 0,
+      readMtime: () => {},
+      sbi: false,
+      ...options,
+    });
     const code = new Uint32Array(memory.buffer, layout.ram, 0x100).fill(NOP);
     code[0] = WFI;
     hart.reset(RAM_BASE);

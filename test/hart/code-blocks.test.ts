@@ -26,7 +26,7 @@ beforeEach(() => {
     doorbell: layout.doorbells[0] ?? 0,
     ram,
     hartId: 0,
-    mtime: () => 0,
+    readMtime: () => {},
     sbi: false,
   });
   hart.reset(BigInt(RAM_BASE));

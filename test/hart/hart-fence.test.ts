@@ -33,7 +33,7 @@ beforeEach(() => {
     doorbell: layout.doorbells[0] ?? 0,
     ram: { base: RAM_BASE, host: layout.ram, lengthBytes: RAM_BYTES },
     hartId: 0,
-    mtime: () => 0,
+    readMtime: () => {},
     sbi: false,
   });
 });

@@ -1,12 +1,14 @@
 /**
  * A hart in the runtime module with a little RAM behind its arena, for tests that call the module's functions directly.
  */
-import { ARENA, type FieldName, STATUS } from '../../src/hart/state.ts';
+import { ARENA, type FieldName, HART_OFFSETS, STATUS } from '../../src/hart/state.ts';
 import { loadRuntime, type Runtime } from '../support/runtime.ts';
 
 export const RAM_BASE = 0x8000_0000n;
 export const RAM_BYTES = 0xa0_0000;
-const RAM_HOST = 0x1_0000 + ARENA.lengthBytes;
+const ARENA_HOST = 0x1_0000;
+const RAM_HOST = ARENA_HOST + ARENA.lengthBytes;
+const MTIME = ARENA_HOST + HART_OFFSETS.mtime;
 
 export const MODE = { u: 0n, s: 1n, m: 3n } as const;
 export const PTE = { v: 1n, r: 2n, w: 4n, x: 8n, u: 16n, g: 32n, a: 64n, d: 128n, n: 1n << 63n } as const;
@@ -34,9 +36,9 @@ export interface Machine extends Runtime {
 export function makeMachine(): Machine {
   const clock = { time: 0 };
   const runtime = loadRuntime({
-    arena: 0x1_0000,
+    arena: ARENA_HOST,
     memoryPages: (RAM_HOST + RAM_BYTES) / 65536,
-    host: { mtime: () => clock.time },
+    host: { readMtime: () => view.setFloat64(MTIME, clock.time, true) },
   });
   const { view } = runtime;
   runtime.set('ramHost', RAM_HOST);

@@ -44,7 +44,7 @@ function makeBench(aia: 'none' | 'imsic', neighbours: number | null = HARTS): Be
       doorbell: byteOffset,
       ram: { base: RAM_BASE, host: layout.ram, lengthBytes: RAM_BYTES },
       hartId,
-      mtime: () => 0,
+      readMtime: () => {},
       sbi: true,
       aia,
       ...(neighbours !== null && { neighbours: { harts: neighbours, ipiExtension: sbiExtension.ipi } }),

@@ -10,7 +10,7 @@ const PARK_MS = 0.02;
 
 const { translator: eager, ...place } = workerData;
 const translator = eager === null ? {} : { translator: translatorWith(eager) };
-const hart = new Hart({ ...place, ...translator, mtime: () => 0, sbi: false });
+const hart = new Hart({ ...place, ...translator, readMtime: () => {}, sbi: false });
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
 function run(pc) {

@@ -8,6 +8,9 @@ import { FINISHER, REGION_BYTES } from './program-layout.ts';
 
 /** Later than any timer that a program sets to fire, earlier than any that it sets not to; as the reference's. */
 const MTIME = 2 ** 40;
+const readMtime = (ticks: Float64Array): void => {
+  ticks[0] = MTIME;
+};
 /** Returns of the run loop without an instruction retired: a loop of traps that never ends. */
 const EMPTY_RUNS = 4;
 
@@ -31,7 +34,7 @@ export class InterpreterMachine implements Machine {
     const modules = { runtime: compile('runtime'), interpreter: compile('interpreter') };
     const ram = { base: Number(0x8000_0000n), host: layout.ram, lengthBytes: REGION_BYTES };
     const places = { memory: this.#memory, arena, doorbell, dirty, ram };
-    const options = { ...places, modules, hartId: 0, mtime: () => MTIME, sbi: false, aia };
+    const options = { ...places, modules, hartId: 0, readMtime, sbi: false, aia };
     this.#hart = new Hart(translator === undefined ? options : { ...options, translator });
   }
 

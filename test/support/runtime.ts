@@ -24,7 +24,7 @@ export interface Runtime {
 }
 
 /** Host functions the module imports, by name. One that is not given throws when it is called. */
-export type HostFunctions = Readonly<Record<string, (...args: never[]) => number | bigint | undefined>>;
+export type HostFunctions = Readonly<Record<string, (...args: never[]) => unknown>>;
 
 /** The imports, whatever modules they are asked from. */
 function importsFor(memory: WebAssembly.Memory, host: HostFunctions): Readonly<Record<string, object>> {

@@ -26,6 +26,10 @@ export class SimLoop implements LoopPort {
     return this.#nowNs;
   }
 
+  readClock(nowNs: Float64Array): void {
+    nowNs[0] = this.#nowNs;
+  }
+
   wallClockNs(): bigint {
     return this.epochNs + BigInt(this.#nowNs);
   }
@@ -52,6 +56,7 @@ export class SimLoop implements LoopPort {
       arm: (deadlineNs) => {
         timer.deadlineNs = deadlineNs;
       },
+      armAt: (deadlineNs) => timer.arm(deadlineNs[0] as number),
       cancel: () => {
         timer.deadlineNs = null;
       },

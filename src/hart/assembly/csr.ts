@@ -38,10 +38,9 @@ import {
   SSIP,
   SUPERVISOR,
 } from './architecture';
-import { mtime } from './env';
 import { fpGateChanged } from './fp-gate';
 import { hart } from './hart';
-import { instret, isStipWritable, pendingBits, updateTimers, virtualMask, virtualPending } from './interrupts';
+import { instret, isStipWritable, mtime, pendingBits, updateTimers, virtualMask, virtualPending } from './interrupts';
 import {
   CSR_CYCLE,
   CSR_FCSR,
@@ -212,7 +211,7 @@ function read(num: u32): u64 {
     case CSR_FCSR:
       return (load<u32>(hart, H_FRM) << 5) | load<u32>(hart, H_FFLAGS);
     case CSR_TIME:
-      return <u64>mtime();
+      return mtime();
     case CSR_CYCLE:
     case CSR_MCYCLE:
       return counter(H_MCYCLE_BIAS, COUNTER_CYCLE);

@@ -1,7 +1,10 @@
 /** What the host supplies: module `env`. */
 
-/** The machine's time in timebase ticks (10 MHz); never negative, below 2^53, never runs backwards. */
-export declare function mtime(): f64;
+/**
+ * Writes the machine's time in timebase ticks (10 MHz) to H_MTIME: a double, never negative, below 2^53, that never runs
+ * backwards. What an import returns is an object of the host's heap, so it returns nothing.
+ */
+export declare function readMtime(): void;
 
 /**
  * Eight bytes at an offset of a decoded page on which translated regions hang have changed; -1: the page is another's now.

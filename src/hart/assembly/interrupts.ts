@@ -25,7 +25,7 @@ import {
   SUPERVISOR,
   USER,
 } from './architecture';
-import { mtime } from './env';
+import { readMtime } from './env';
 import { hart } from './hart';
 import {
   AIA_IMSIC,
@@ -41,6 +41,7 @@ import {
   H_MIE,
   H_MIP,
   H_MSTATUS,
+  H_MTIME,
   H_MTIMECMP,
   H_MVIEN,
   H_MVIP,
@@ -99,9 +100,15 @@ export function pendingForSupervisor(): u64 {
   return delegated | (virtualPending() & load<u64>(hart, H_SIE));
 }
 
+/** The machine's time, in ticks. */
+export function mtime(): u64 {
+  readMtime();
+  return <u64>load<f64>(hart, H_MTIME);
+}
+
 /** Looks at the clock: sets the timers' levels and the next deadline. To be called when a comparator was written. */
 export function updateTimers(): void {
-  const now = <u64>mtime();
+  const now = mtime();
   store<u64>(hart, instret(), H_CLOCK_LOOK);
   const stimecmp = load<u64>(hart, H_MENVCFG) & MENVCFG_STCE ? load<u64>(hart, H_STIMECMP) : NEVER;
   const mtimecmp = load<u64>(hart, H_MTIMECMP);

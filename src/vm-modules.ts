@@ -18,6 +18,11 @@ export function hostCores(): number {
   return availableParallelism();
 }
 
+/** Whether some vCPU has to wait while others run. */
+export function haveToShareCores(vcpus: number): boolean {
+  return hostCores() < vcpus;
+}
+
 /** Whether the host has a core beside the vCPUs': the compile thread shares it with V8's compiler. */
 export function hasCoreBeside(vcpus: number): boolean {
   return hostCores() > vcpus;

@@ -67,6 +67,8 @@ export interface VirtOptions {
   readonly accel: Accel;
   /** Translated code is compiled by a thread of its own. */
   readonly compileThread: boolean;
+  /** As in VcpuOptions. */
+  readonly sharesCores: boolean;
   /** The caller's own, checked. */
   readonly devices: readonly VmDevice[];
   readonly pci: VmPciOptions;
@@ -434,7 +436,7 @@ export class VirtBoard {
   }
 
   #threadParameters(hart: number): VirtVcpuParameters {
-    const { harts, memory, layout, modules, plan, sbi, accel, log, seed } = this.#options;
+    const { harts, memory, layout, modules, plan, sharesCores, sbi, accel, log, seed } = this.#options;
     return {
       ...this.#hotDevices(),
       memory,
@@ -455,6 +457,7 @@ export class VirtBoard {
       log,
       seed: seed + 1 + hart,
       isReached: hart === 0 && harts > 1,
+      sharesCores,
     };
   }
 }

@@ -44,8 +44,12 @@ const A7 = 17;
  */
 type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'turn' | InOrder | 'sbi' | 'call' | 'reset';
 
-/** Times in a row that the guest may spin before its thread gives way to others, and for how long it then does. */
-const YIELDS_BEFORE_PARKING = 16;
+/**
+ * Times in a row that the guest may spin before its thread gives way to others: some five microseconds each. Where each hart has
+ * a core the one it waits for runs, and to sleep takes longer than most locks are held.
+ */
+export const YIELDS_BEFORE_PARKING = { shared: 16, own: 256 } as const;
+/** For how long it then gives way. */
 const YIELD_NS = 20_000;
 /** Of a counter of instructions. */
 const INSTRET_MAX = 2n ** 64n - 1n;
@@ -70,6 +74,8 @@ export interface VcpuCoreOptions {
   readonly loop: LoopPort;
   /** As AccessOrder has it. */
   readonly order: InboundOrder | null;
+  /** One of YIELDS_BEFORE_PARKING. */
+  readonly yieldsBeforeParking: number;
   readonly sbiHost: SbiHost;
   readonly log: HartLog | null;
 }
@@ -88,6 +94,7 @@ export class VcpuCore {
   #running = false;
   /** Counts resets: the answer to an access from before one belongs to nobody. */
   #life = 0;
+  readonly #yieldsBeforeParking: number;
   /** Spinning: yields in a row, and when the last one was. */
   #yields = 0;
   #yieldedAt = 0n;
@@ -105,6 +112,7 @@ export class VcpuCore {
     this.#view = options.view;
     this.#sbiHost = options.sbiHost;
     this.#log = options.log;
+    this.#yieldsBeforeParking = options.yieldsBeforeParking;
     this.#loop = options.loop;
     this.#deadline = options.loop.timer('vcpu deadline', () => this.wake());
     this.#order = new AccessOrder(options.loop, options.order, (next) => {
@@ -438,7 +446,7 @@ export class VcpuCore {
     const now = this.#hart.instret;
     this.#yields = now - this.#yieldedAt < YIELDS_APART ? this.#yields + 1 : 1;
     this.#yieldedAt = now;
-    if (this.#yields < YIELDS_BEFORE_PARKING) return;
+    if (this.#yields < this.#yieldsBeforeParking) return;
     this.#waiting = 'yield';
     this.#deadline.arm(this.#loop.nowNs() + YIELD_NS);
   }

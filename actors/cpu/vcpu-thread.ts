@@ -76,6 +76,8 @@ export interface VcpuThreadParameters {
   readonly seed: number;
   /** Whether other harts reach devices on this thread. */
   readonly isReached: boolean;
+  /** As in VcpuOptions. */
+  readonly sharesCores: boolean;
 }
 
 /** What a board finds on the thread when it adds its devices. */
@@ -279,11 +281,13 @@ export class VcpuThread {
       start,
       log,
       isReached,
+      sharesCores,
     } = this.#parameters;
     const { base } = place;
     return createVcpu({
       loop: this.loop,
       order: isReached ? this.loop : null,
+      sharesCores,
       hart: {
         memory,
         modules,

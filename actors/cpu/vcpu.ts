@@ -38,7 +38,7 @@ import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { VCPU_STATE_VERSION } from './messages.ts';
 import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
-import { TICK_NS, VcpuCore, type VcpuCoreState } from './vcpu-core.ts';
+import { TICK_NS, VcpuCore, type VcpuCoreState, YIELDS_BEFORE_PARKING } from './vcpu-core.ts';
 import type { HartAccess } from './vcpu-work.ts';
 
 /** A vCPU as plain data. */
@@ -52,6 +52,8 @@ export interface VcpuOptions {
   readonly loop: LoopPort;
   /** Where other harts reach devices of this thread; else left out. */
   readonly order?: InboundOrder | null;
+  /** There are more harts than cores: one that spins soon gives way to whom it may be waiting for. */
+  readonly sharesCores: boolean;
   readonly hart: Omit<HartOptions, 'readMtime'>;
   readonly sbi: SbiPorts;
   readonly log: LogConfig | null;
@@ -285,7 +287,7 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
   }
 
   #createCore(): VcpuCore {
-    const { loop, order = null, sbi, log, writeLog, firstView, accel, compiler } = this.#options;
+    const { loop, order = null, sharesCores, sbi, log, writeLog, firstView, accel, compiler } = this.#options;
     const readMtime = (ticks: Float64Array): void => {
       loop.readClock(ticks);
       ticks[0] = Math.floor((ticks[0] as number) / TICK_NS);
@@ -298,6 +300,7 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
       view: firstView(),
       loop,
       order,
+      yieldsBeforeParking: YIELDS_BEFORE_PARKING[sharesCores ? 'shared' : 'own'],
       sbiHost,
       log: log === null ? null : new HartLog(hart, log, writeLog),
     });

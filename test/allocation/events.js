@@ -270,6 +270,7 @@ async function vcpu(source) {
   };
   const made = createVcpu({
     loop,
+    sharesCores: false,
     hart: {
       memory,
       modules: await loadHartModules(),

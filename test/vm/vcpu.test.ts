@@ -44,6 +44,7 @@ async function rig(write: RegisterWindow['write']): Promise<Rig> {
   const rooms: (() => void)[] = [];
   const vcpu = createVcpu({
     loop: new Simulation(1).loop('vcpu'),
+    sharesCores: false,
     hart: {
       memory,
       modules: await loadHartModules(),

@@ -6,6 +6,8 @@ import { hart } from './hart';
 import { pendingInterrupts } from './interrupts';
 import {
   EXIT_YIELD,
+  H_DOORBELL,
+  H_EXACT_QUANTA,
   H_EXIT_REASON,
   H_PAUSES,
   H_PC,
@@ -21,6 +23,8 @@ import {
 
 /** About five microseconds of spinning, which is longer than most locks are held. */
 const PAUSES_PER_YIELD: u32 = 64;
+/** As long: looks at a reserved value that is still the same. */
+const LOOKS_PER_STALL: u32 = 2048;
 
 /** pause: every so often the hart leaves, done with the instruction. */
 export function pause(): void {
@@ -33,12 +37,25 @@ export function pause(): void {
   leave();
 }
 
-/** The stall of wrs: ends at once without a reservation, or where its value has changed, or for an interrupt. */
+/**
+ * The stall of wrs: ends at once without a reservation, or for an interrupt, and as soon as the value has changed. Where
+ * one thread runs all harts nobody changes it meanwhile.
+ */
 export function stall(): void {
-  if (load<u32>(hart, H_RESERVATION_VALID) === 0) return;
+  if (load<u32>(hart, H_RESERVATION_VALID) === 0 || hasChanged() || pendingInterrupts() !== 0) return;
+  const doorbell = load<u32>(hart, H_DOORBELL);
+  let looks: u32 = load<u32>(hart, H_EXACT_QUANTA) !== 0 ? 0 : LOOKS_PER_STALL;
+  for (; looks > 0 && atomic.load<u32>(doorbell) === 0; looks--) {
+    if (hasChanged()) return;
+  }
+  leave();
+}
+
+/** Whether the reserved bytes have another value than LR read. */
+function hasChanged(): bool {
   const at = load<u32>(hart, H_RAM_HOST) + load<u32>(hart, H_RESERVATION_OFFSET);
   const value = load<u32>(hart, H_RESERVATION_SIZE) === 8 ? atomic.load<u64>(at) : atomic.load<u32>(at);
-  if (value === load<u64>(hart, H_RESERVATION_VALUE) && pendingInterrupts() === 0) leave();
+  return value !== load<u64>(hart, H_RESERVATION_VALUE);
 }
 
 /** Leaves behind the instruction, which is four bytes long. */

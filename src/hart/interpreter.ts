@@ -293,6 +293,7 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
   const mode = handler.rounding?.kind === 'constant' ? handler.rounding.mode : null;
   return {
     code,
+    hart,
     callRuntime: null,
     floats: null,
     x: (operand) => fields.x(operand),
@@ -308,8 +309,10 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
       code.get(hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz').brIf(loop.bail);
     },
     isX0: (operand) => fields.isX0(operand),
+    constant: () => null,
     // It is built before the host is known.
     hasFused: false,
+    releases: true,
     pc: () => pushPc(loop),
     nextPc: () => {
       pushPc(loop);

@@ -9,6 +9,7 @@ import { DOORBELL_BYTES } from '../memory/layout.ts';
 import { SPECIAL } from './handlers.ts';
 import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, SETEIPNUM_LE } from './hart-signals.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
+import { SSTATUS } from './sstatus-bits.ts';
 import {
   AIA,
   ARENA,
@@ -55,6 +56,7 @@ function constantsText(): string {
     ...constants('KNOWN_WORDS_', KNOWN_WORDS),
     ...constants('ARENA_', ARENA),
     ...constants('CSR_', Object.fromEntries(CSR_NUMBERS)),
+    ...constants('SSTATUS_', SSTATUS),
     ...constants('INTERRUPT_', INTERRUPT),
     ...constants('DOORBELL_', { ...DOORBELL, answerWords: ANSWER_WORDS, lengthBytes: DOORBELL_BYTES }),
     ...constants('HART_SIGNAL_', HART_SIGNAL),

@@ -5,13 +5,17 @@
  */
 import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
 import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
+import { hasCsrForm, pushCsr } from './lower-csr.ts';
 import { type GateContext, gateOf, lowerFastFloat } from './lower-float.ts';
+import { pushLoadReserved, pushStoreConditional } from './lower-reserved.ts';
 import { NATIVE, NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
 import { DECODED_PAGE, DTLB } from './state.ts';
 
 /** Where the lowering is used: registers, and what happens at the instruction's end. */
 export interface FastContext extends ValueSource {
   readonly code: Code;
+  /** Local (i32): the hart's arena. */
+  readonly hart: number;
   /** Leaves with this instruction not executed, if the i32 on the stack is not 0. */
   bailIf(): void;
   /** Writes what `push` pushes into a register that is not x0. */
@@ -27,12 +31,16 @@ export interface FastContext extends ValueSource {
   readonly pushInexactClear?: (() => void) | undefined;
   /** Whether the host's relaxed_madd rounds once. */
   readonly hasFused: boolean;
-  /** True where the operand is known to be x0. */
+  /** True where the operand is known to be x0, or an immediate 0. */
   isX0(operand: string): boolean;
+  /** An operand of this instance that is no register; null where one form serves many of them. */
+  constant(operand: string): number | null;
   /** True where the rounding of this instance may be the native one (RNE, or dynamic). */
   readonly nearestEven: boolean;
   /** True where the rounding mode is the one in frm, which may be an invalid one. */
   readonly dynamicRounding: boolean;
+  /** True where `rl` of this instance is, or may be, set. */
+  readonly releases: boolean;
   /** True where the static rounding is towards zero. */
   readonly towardsZero: boolean;
 }
@@ -73,7 +81,7 @@ export function hasFastForm(body: Body): boolean {
   return body.effects.every((effect) => {
     if (effect.op === 'amo') return ATOMICS[effect.amo] !== undefined;
     if (effect.op === 'system') return isFence(effect.system);
-    return ['load', 'store', 'requireFp', 'fp'].includes(effect.op);
+    return ['load', 'store', 'lr', 'sc', 'csr', 'requireFp', 'fp'].includes(effect.op);
   });
 }
 
@@ -136,8 +144,23 @@ class FastLowering {
         code.get(value).memory(STORES[effect.size] ?? 'i64.store');
         return;
       }
+      case 'lr': {
+        const host = this.#alignedAddress(effect, DTLB.readTag);
+        // lr.aqrl may not pass earlier stores, and an atomic load alone is a plain one on x86.
+        if (this.#context.releases) code.atomicFence();
+        pushLoadReserved(code, { hart: this.#context.hart, host, size: effect.size });
+        return this.#values.setResult(effect);
+      }
+      case 'sc': {
+        const value = this.#values.toLocal(effect.value);
+        const host = this.#alignedAddress(effect, DTLB.writeTag);
+        pushStoreConditional(code, { hart: this.#context.hart, host, size: effect.size }, value);
+        return this.#values.setResult(effect);
+      }
       case 'amo':
         return this.#amo(effect);
+      case 'csr':
+        return this.#csr(effect);
       case 'requireFp':
         return this.#context.requireFp(gateOf(this.#gateContext(), this.#body));
       case 'system':
@@ -187,19 +210,37 @@ class FastLowering {
   #amo(effect: Effect & { op: 'amo' }): void {
     const code = this.#code;
     const type = effect.size === 8 ? 'i64' : 'i32';
-    const va = this.#values.toLocal(effect.addr);
     const value = this.#values.toLocal(effect.value);
-    code
-      .get(va)
-      .op('i32.wrap_i64')
-      .i32(effect.size - 1)
-      .op('i32.and');
-    this.#context.bailIf();
-    this.#hostAddress(effect.addr, effect.size, DTLB.writeTag);
-    code.get(value);
+    code.get(this.#alignedAddress(effect, DTLB.writeTag)).get(value);
     if (type === 'i32') code.op('i32.wrap_i64');
     code.atomic(`${type}.atomic.rmw.${ATOMICS[effect.amo]}` as AtomicOp);
     if (type === 'i32') code.op('i64.extend_i32_s');
+    this.#values.setResult(effect);
+  }
+
+  /** Bails out of an atomic access that is not aligned. @returns a local with the host address of one that is */
+  #alignedAddress({ addr, size }: Effect & { op: 'amo' | 'lr' | 'sc' }, tag: number): number {
+    const code = this.#code;
+    const host = code.local('i32');
+    code
+      .get(this.#values.toLocal(addr))
+      .op('i32.wrap_i64')
+      .i32(size - 1)
+      .op('i32.and');
+    this.#context.bailIf();
+    this.#hostAddress(addr, size, tag);
+    code.set(host);
+    return host;
+  }
+
+  #csr(effect: Effect & { op: 'csr' }): void {
+    const { code, hart, bailIf, constant, isX0 } = this.#context;
+    const { access, csr, writeOperand } = effect;
+    const number = constant(csr);
+    if (number === null || !hasCsrForm(number, access)) throw new NeedsCall('csr');
+    const source = this.#values.toLocal(effect.source);
+    const writes = writeOperand === null || !isX0(writeOperand);
+    pushCsr({ code, hart, access, writes, source, bailIf }, number);
     this.#values.setResult(effect);
   }
 

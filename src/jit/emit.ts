@@ -16,7 +16,7 @@ import { FP_GATE, HART_OFFSETS, REGION_STATUS_BITS } from '../hart/state.ts';
 import { bodyOperand } from '../isa/insn.ts';
 import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
-import { flowOf, roundingOf } from './instructions.ts';
+import { flowOf, releases, roundingOf } from './instructions.ts';
 import { MemoryAccess, type Refills } from './memory-access.ts';
 import { type Block, type Region, type RegionInsn, successorsOf } from './region.ts';
 import { entryNode, entryOf, isEntryNode, pushEntryAt, pushEntryIndex } from './region-entry.ts';
@@ -435,6 +435,7 @@ class RegionEmitter {
     const missIf = (): void => leaveIf(sideExit(at, left, 'missed'));
     return {
       code,
+      hart: HART,
       callRuntime: null,
       narrow: narrowFacts(decoded, this.#facts),
       x: (operand) => {
@@ -466,11 +467,13 @@ class RegionEmitter {
       },
       pushInexactClear: this.#options.checksExact ? () => void code.get(this.#inexactClear) : undefined,
       isX0: (operand) => number(operand) === 0,
+      constant: number,
       floats: {
         single: (operand) => this.#pushSingle(fRegister(number(operand)), bailIf),
         areSame: (a, b) => number(a) === number(b),
       },
       hasFused: this.#options.hasFused,
+      releases: releases(decoded),
       ...roundingOf(decoded),
     };
   }

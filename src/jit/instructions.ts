@@ -49,13 +49,22 @@ export function roundingOf(decoded: Decoded): {
   };
 }
 
-/** By instruction, and by rounding within it. */
+/** Whether an atomic access comes behind all that is in front of it. */
+export function releases({ operands }: Decoded): boolean {
+  return operands['rl'] === 1;
+}
+
+/** By instruction, and by rounding or CSR within it. */
 const translatable = new Map<Insn, Map<number, boolean>>();
 
 /** Whether an instruction has a form without calls. */
 export function isTranslatable(decoded: Decoded): boolean {
   const rounding = roundingOf(decoded);
-  const key = Number(rounding.nearestEven) + 2 * Number(rounding.dynamicRounding) + 4 * Number(rounding.towardsZero);
+  const key =
+    Number(rounding.nearestEven) +
+    2 * Number(rounding.dynamicRounding) +
+    4 * Number(rounding.towardsZero) +
+    8 * (decoded.operands['csr'] ?? 0);
   const answers = translatable.get(decoded.insn) ?? new Map<number, boolean>();
   translatable.set(decoded.insn, answers);
   const answer = answers.get(key) ?? tryLowering(decoded);
@@ -75,6 +84,7 @@ function tryLowering(decoded: Decoded): boolean {
     lowerEffects(
       {
         code,
+        hart: 0,
         callRuntime: null,
         ...{ x: value, f: value, imm: value, pc: value, nextPc: value },
         floats: null,
@@ -83,7 +93,9 @@ function tryLowering(decoded: Decoded): boolean {
         hostAddress: () => {},
         requireFp: () => {},
         isX0: () => false,
+        constant: (operand) => bodyOperand(decoded, operand),
         hasFused: false,
+        releases: releases(decoded),
         ...roundingOf(decoded),
       },
       body,

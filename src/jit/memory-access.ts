@@ -5,7 +5,7 @@
 import { pushDataEntry, pushMisses } from '../hart/lower-fast.ts';
 import { DTLB, HART_OFFSETS } from '../hart/state.ts';
 import { bodyOperand, type Decoded } from '../isa/insn.ts';
-import type { Node } from '../isa/ir.ts';
+import type { Effect, Node } from '../isa/ir.ts';
 import type { Code } from '../wasm/code.ts';
 import { createPageCaches, type PageCache } from './page-caches.ts';
 import type { Block } from './region.ts';
@@ -95,6 +95,15 @@ export class MemoryAccess {
   }
 }
 
+/** What an access to memory is looked up by. */
+const TAGS: { readonly [op in Effect['op']]?: number } = {
+  load: DTLB.readTag,
+  lr: DTLB.readTag,
+  store: DTLB.writeTag,
+  sc: DTLB.writeTag,
+  amo: DTLB.writeTag,
+};
+
 /** Names for page caches: by base register and kind of access, those first that loops use most. */
 function cacheKeys(blocks: readonly Block[], isTight: (at: number) => boolean): string[] {
   const uses = new Map<string, number>();
@@ -102,8 +111,9 @@ function cacheKeys(blocks: readonly Block[], isTight: (at: number) => boolean): 
     const weight = isTight(at) ? TIGHT_WEIGHT : 1;
     for (const { decoded } of insns) {
       for (const effect of decoded.insn.body.effects) {
-        if (effect.op !== 'load' && effect.op !== 'store' && effect.op !== 'amo') continue;
-        const key = cacheKey(decoded, effect.addr, effect.op === 'load' ? DTLB.readTag : DTLB.writeTag);
+        const tag = TAGS[effect.op];
+        if (tag === undefined || !('addr' in effect)) continue;
+        const key = cacheKey(decoded, effect.addr, tag);
         if (key !== null) uses.set(key, (uses.get(key) ?? 0) + weight);
       }
     }

@@ -216,6 +216,8 @@ export const ATOMIC = {
   'i64.atomic.rmw.xor': [0x3b, 3],
   'i32.atomic.rmw.xchg': [0x41, 2],
   'i64.atomic.rmw.xchg': [0x42, 3],
+  'i32.atomic.rmw.cmpxchg': [0x48, 2],
+  'i64.atomic.rmw.cmpxchg': [0x49, 3],
 } as const satisfies Record<string, readonly [number, number]>;
 export type AtomicOp = keyof typeof ATOMIC;
 

@@ -69,6 +69,11 @@ describe('emitted code', () => {
       { ...NO_REFILLS, refills: { toRead: 1, toWrite: 2 } },
     ],
     ['a call and its return', 'jal ra, twice\n j end\n twice: slli a0, a0, 1\n ret\n end: ecall', NO_REFILLS],
+    [
+      'a word that is counted up',
+      'again: lr.w t0, (a0)\n addiw t0, t0, 1\n sc.w.rl t1, t0, (a0)\n bnez t1, again\n ecall',
+      NO_REFILLS,
+    ],
     ['a sum of doubles', 'fadd.d fa0, fa1, fa2\n fsd fa0, 0(a0)\n ecall', NO_REFILLS],
     // Nothing is known of fa1; of what was loaded, and of a result, that they are boxed.
     ['singles', 'flw fa0, 0(a0)\n fmul.s fa0, fa0, fa1\n fneg.s fa0, fa0\n fsw fa0, 0(a0)\n ecall', NO_REFILLS],

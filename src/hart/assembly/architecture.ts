@@ -9,23 +9,29 @@ import {
   INTERRUPT_SEI,
   INTERRUPT_SSI,
   INTERRUPT_STI,
+  SSTATUS_FS,
+  SSTATUS_MXR,
+  SSTATUS_SIE,
+  SSTATUS_SPIE,
+  SSTATUS_SPP,
+  SSTATUS_SUM,
 } from './layout.generated';
 
 export const USER: u32 = 0;
 export const SUPERVISOR: u32 = 1;
 export const MACHINE: u32 = 3;
 
-export const MSTATUS_SIE: u64 = 1 << 1;
+export const MSTATUS_SIE: u64 = SSTATUS_SIE;
 export const MSTATUS_MIE: u64 = 1 << 3;
-export const MSTATUS_SPIE: u64 = 1 << 5;
+export const MSTATUS_SPIE: u64 = SSTATUS_SPIE;
 export const MSTATUS_MPIE: u64 = 1 << 7;
-export const MSTATUS_SPP: u64 = 1 << 8;
+export const MSTATUS_SPP: u64 = SSTATUS_SPP;
 export const MSTATUS_MPP: u64 = 3 << 11;
 export const MSTATUS_MPP_SHIFT: u64 = 11;
-export const MSTATUS_FS: u64 = 3 << 13;
+export const MSTATUS_FS: u64 = SSTATUS_FS;
 export const MSTATUS_MPRV: u64 = 1 << 17;
-export const MSTATUS_SUM: u64 = 1 << 18;
-export const MSTATUS_MXR: u64 = 1 << 19;
+export const MSTATUS_SUM: u64 = SSTATUS_SUM;
+export const MSTATUS_MXR: u64 = SSTATUS_MXR;
 export const MSTATUS_TVM: u64 = 1 << 20;
 export const MSTATUS_TW: u64 = 1 << 21;
 export const MSTATUS_TSR: u64 = 1 << 22;

@@ -26,9 +26,6 @@ import {
   MSTATUS_MPP_SHIFT,
   MSTATUS_MPRV,
   MSTATUS_MXR,
-  MSTATUS_SIE,
-  MSTATUS_SPIE,
-  MSTATUS_SPP,
   MSTATUS_SUM,
   MSTATUS_TSR,
   MSTATUS_TVM,
@@ -124,6 +121,9 @@ import {
   H_STIMECMP,
   H_STVAL,
   H_STVEC,
+  SSTATUS_SD,
+  SSTATUS_UXL,
+  SSTATUS_WRITABLE,
 } from './layout.generated';
 import { contextChanged, flushData, flushTlb, flushTranslations } from './mmu';
 import { writePmpAddress, writePmpConfig } from './pmp';
@@ -136,14 +136,11 @@ const ACCESS_SET: u32 = 1;
 const MISA: u64 = (2 << 62) | 0x14112d;
 /** Every exception but ecall from M mode and those of extensions that are not there. */
 const DELEGABLE: u64 = 0xb3ff;
-const SSTATUS_WRITABLE: u64 = MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR;
 const MSTATUS_WRITABLE: u64 =
   SSTATUS_WRITABLE | MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
 const MPP_RESERVED: u64 = 2;
-/** UXL is 64. */
-const UXL: u64 = 2 << 32;
+/** 64 bits. */
 const SXL: u64 = 2 << 34;
-const SD: u64 = 1 << 63;
 const SENVCFG_WRITABLE: u64 = ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE;
 const MENVCFG_WRITABLE: u64 = SENVCFG_WRITABLE | MENVCFG_ADUE | MENVCFG_PBMTE | MENVCFG_STCE;
 /** CY, TM, IR in mcounteren and scounteren; CY and IR in mcountinhibit. */
@@ -226,7 +223,7 @@ function read(num: u32): u64 {
 function readSupervisor(num: u32): u64 {
   switch (num) {
     case CSR_SSTATUS:
-      return readStatus() & (SSTATUS_WRITABLE | UXL | SD);
+      return readStatus() & (SSTATUS_WRITABLE | SSTATUS_UXL | SSTATUS_SD);
     case CSR_SIE:
       return (load<u64>(hart, H_MIE) & load<u64>(hart, H_MIDELEG)) | (load<u64>(hart, H_SIE) & virtualMask());
     case CSR_STVEC:
@@ -315,7 +312,7 @@ function absent(): u64 {
 
 function readStatus(): u64 {
   const mstatus = load<u64>(hart, H_MSTATUS);
-  return mstatus | UXL | SXL | ((mstatus & MSTATUS_FS) === MSTATUS_FS ? SD : 0);
+  return mstatus | SSTATUS_UXL | SXL | ((mstatus & MSTATUS_FS) === MSTATUS_FS ? SSTATUS_SD : 0);
 }
 
 function pendingNow(): u64 {

@@ -1,0 +1,93 @@
+/**
+ * CSRs of S mode in translated code: those with which a kernel enters and leaves its traps and turns interrupts off and
+ * on. Where more than a register changes (a field of sstatus but SIE, an interrupt that is pending) the runtime has
+ * the whole access (assembly/csr.ts).
+ */
+import { CSR_NUMBERS } from '../isa/csr-names.ts';
+import type { Code } from '../wasm/code.ts';
+import { SSTATUS } from './sstatus-bits.ts';
+import { AIA, type FieldName, HART_OFFSETS } from './state.ts';
+
+export interface CsrAccess {
+  readonly code: Code;
+  /** Local (i32): the hart's arena. */
+  readonly hart: number;
+  readonly access: 'w' | 's' | 'c';
+  readonly writes: boolean;
+  /** Local (i64): what is written, or the bits that are set or cleared. */
+  readonly source: number;
+  /** Leaves with nothing done, if the i32 on the stack is not 0. */
+  bailIf(): void;
+}
+
+/** Plain registers, and the bits of them that can be written. */
+const PLAIN: ReadonlyMap<number, readonly [field: FieldName, writable: bigint]> = new Map([
+  [numberOf('sscratch'), ['sscratch', -1n]],
+  [numberOf('sepc'), ['sepc', -2n]],
+  [numberOf('scause'), ['scause', -1n]],
+  [numberOf('stval'), ['stval', -1n]],
+]);
+const SSTATUS_NUMBER = numberOf('sstatus');
+
+/** Whether there is such a form for a CSR. Interrupts are looked at behind a CSR: not where runs must be the same either way. */
+export function hasCsrForm(number: number, access: 'w' | 's' | 'c'): boolean {
+  return PLAIN.has(number) || (number === SSTATUS_NUMBER && access !== 'w');
+}
+
+/** Pushes the old value. */
+export function pushCsr(access: CsrAccess, number: number): void {
+  const { code, hart, bailIf } = access;
+  code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
+  code.get(hart).memory('i32.load', HART_OFFSETS.exactQuanta).op('i32.or');
+  bailIf();
+  const plain = PLAIN.get(number);
+  if (plain === undefined) pushStatus(access);
+  else pushPlain(access, ...plain);
+}
+
+function pushPlain({ code, hart, access, writes, source }: CsrAccess, field: FieldName, writable: bigint): void {
+  const old = code.local('i64');
+  code.get(hart).memory('i64.load', HART_OFFSETS[field]).set(old);
+  if (writes) {
+    code.get(hart);
+    if (access === 'w') code.get(source);
+    else if (access === 's') code.get(old).get(source).op('i64.or');
+    else code.get(old).get(source).i64(-1).op('i64.xor', 'i64.and');
+    if (writable !== -1n) code.i64(writable).op('i64.and');
+    code.memory('i64.store', HART_OFFSETS[field]);
+  }
+  code.get(old);
+}
+
+function pushStatus({ code, hart, access, writes, source, bailIf }: CsrAccess): void {
+  const old = code.local('i64');
+  code.get(hart).memory('i64.load', HART_OFFSETS.mstatus).set(old);
+  if (writes) {
+    const changed = code.local('i64');
+    code.get(source).get(old);
+    if (access === 's') code.i64(-1).op('i64.xor');
+    code.op('i64.and').i64(SSTATUS.writable).op('i64.and').tee(changed);
+    code.i64(~SSTATUS.sie).op('i64.and').i64(0).op('i64.ne');
+    if (access === 's') {
+      pushMayInterrupt(code, hart);
+      code.get(changed).i64(0).op('i64.ne', 'i32.and', 'i32.or');
+    }
+    bailIf();
+    code.get(hart).get(old).get(changed).op('i64.xor').memory('i64.store', HART_OFFSETS.mstatus);
+  }
+  code.get(old).i64(SSTATUS.writable).op('i64.and').i64(SSTATUS.uxl).op('i64.or');
+  code.i64(SSTATUS.sd).i64(0).get(old).i64(SSTATUS.fs).op('i64.and').i64(SSTATUS.fs).op('i64.eq', 'select', 'i64.or');
+}
+
+/** Pushes whether an interrupt may be taken once they are on. */
+function pushMayInterrupt(code: Code, hart: number): void {
+  code.get(hart).memory('i64.load', HART_OFFSETS.lines).get(hart).memory('i64.load', HART_OFFSETS.mip).op('i64.or');
+  code.get(hart).memory('i64.load', HART_OFFSETS.mie).op('i64.and').i64(0).op('i64.ne');
+  code.get(hart).memory('i32.load', HART_OFFSETS.aia).i32(AIA.none).op('i32.ne', 'i32.or');
+}
+
+function numberOf(name: string): number {
+  const number = CSR_NUMBERS.get(name);
+  if (number === undefined) throw new Error(`there is no CSR ${name}`);
+  return number;
+}

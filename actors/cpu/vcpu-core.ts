@@ -45,8 +45,8 @@ const A7 = 17;
 type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'turn' | InOrder | 'sbi' | 'call' | 'reset';
 
 /**
- * Times in a row that the guest may spin before its thread gives way to others: some five microseconds each. Where each hart has
- * a core the one it waits for runs, and to sleep takes longer than most locks are held.
+ * Times in a row that the guest may spin before its thread gives way to others: some five microseconds each. Where each
+ * hart has a core the one it waits for runs, and to sleep takes longer than most locks are held.
  */
 export const YIELDS_BEFORE_PARKING = { shared: 16, own: 256 } as const;
 /** For how long it then gives way. */

@@ -50,7 +50,10 @@ export class HotFields {
     return (this.#words[REMAINING] as number) | 0;
   }
 
-  /** Writes to `ticks[0]` when the next timer interrupt is due, rounded beyond 2^53, where nobody waits for it; Infinity: never. */
+  /**
+   * Writes to `ticks[0]` when the next timer interrupt is due: rounded beyond 2^53, where nobody waits for it; Infinity
+   * for never.
+   */
   readDeadline(ticks: Float64Array): void {
     const lo = this.#words[DEADLINE] as number;
     const hi = this.#words[DEADLINE + 1] as number;

@@ -29,7 +29,7 @@ const PLAIN: ReadonlyMap<number, readonly [field: FieldName, writable: bigint]> 
 ]);
 const SSTATUS_NUMBER = numberOf('sstatus');
 
-/** Whether there is such a form for a CSR. Interrupts are looked at behind a CSR: not where runs must be the same either way. */
+/** Whether a CSR has a form here. */
 export function hasCsrForm(number: number, access: 'w' | 's' | 'c'): boolean {
   return PLAIN.has(number) || (number === SSTATUS_NUMBER && access !== 'w');
 }
@@ -37,6 +37,7 @@ export function hasCsrForm(number: number, access: 'w' | 's' | 'c'): boolean {
 /** Pushes the old value. */
 export function pushCsr(access: CsrAccess, number: number): void {
   const { code, hart, bailIf } = access;
+  // The runtime's form looks at the clock as well, which runs that are repeated exactly do at the same instructions.
   code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
   code.get(hart).memory('i32.load', HART_OFFSETS.exactQuanta).op('i32.or');
   bailIf();

@@ -62,7 +62,7 @@ export class HostClock implements LoopClock {
   }
 
   read(nowNs: Float64Array): void {
-    nowNs[0] = this.nowNs();
+    nowNs[0] = this.#stoppedAtNs ?? this.#source.nowNs() - this.#originNs;
   }
 
   wallClockNs(): bigint {

@@ -1,0 +1,115 @@
+/**
+ * CSRs that regions read and write themselves: what is more than a register must be left to the runtime, and the hart
+ * must not differ from one that interprets.
+ */
+import { expect, it } from 'vitest';
+import { assemble } from '../../src/isa/asm.ts';
+import { RegionTranslator } from '../../src/jit/translator.ts';
+import { compareStates } from '../lockstep/harness.ts';
+import { InterpreterMachine } from '../support/program-interpreter.ts';
+import { TRANSLATOR_STATE } from '../support/translator-state.ts';
+
+const BASE = 0x8000_0000n;
+const STEPS = 300;
+
+/**
+ * S mode turns interrupts off and on. s7 counts those that were pending when they went on, s11 instructions with the
+ * floating point off, s10 the times that the loop was entered in U mode, where its first instruction traps.
+ */
+const PROGRAM = `
+    li t0, -1
+    csrw pmpaddr0, t0
+    li t0, 0x1f
+    csrw pmpcfg0, t0
+    la t0, handler
+    csrw stvec, t0
+    li t0, 2
+    csrw mideleg, t0
+    csrw mie, t0
+    li t0, 4
+    csrw medeleg, t0
+    li t0, 0x800
+    csrw mstatus, t0
+    la t0, loop
+    csrw mepc, t0
+    mret
+  loop:
+    csrrci s2, sstatus, 2
+    add s3, s3, s2
+    csrrw s4, sscratch, s1
+    addi s1, s1, 1
+    csrw sepc, s1
+    csrr s5, sepc
+    add s6, s6, s5
+    csrw stval, s6
+    csrrsi t0, stval, 5
+    csrr t1, scause
+    andi t2, s1, 7
+    bnez t2, nothing
+    csrsi sip, 2
+  nothing:
+    csrrsi t1, sstatus, 2
+    li t3, 0x6000
+    andi t2, s1, 15
+    bnez t2, on
+    csrc sstatus, t3
+    j compute
+  on:
+    csrs sstatus, t3
+  compute:
+    fadd.d fa0, fa1, fa2
+    csrr t1, sstatus
+    add s3, s3, t1
+    andi t2, s1, 31
+    bnez t2, loop
+    li t3, 0x100
+    csrc sstatus, t3
+    la t3, loop
+    csrw sepc, t3
+    sret
+  handler:
+    csrr s8, scause
+    bltz s8, interrupt
+    csrr s9, sstatus
+    andi s9, s9, 0x100
+    bnez s9, off
+    li s9, 0x100
+    csrs sstatus, s9
+    addi s10, s10, 1
+    sret
+  off:
+    csrr s9, sepc
+    addi s9, s9, 4
+    csrw sepc, s9
+    addi s11, s11, 1
+    sret
+  interrupt:
+    csrci sip, 2
+    addi s7, s7, 1
+    sret
+  `;
+
+it('a kernel in S mode that turns interrupts off and on', () => {
+  const { bytes: image } = assemble(PROGRAM, { base: Number(BASE) });
+  let translator: RegionTranslator | null = null;
+  const machine = new InterpreterMachine('none', (place) => {
+    const options = { traceInterval: 31, threshold: 2, batch: 1, urgent: 1, minInsnsPerVisit: 0 };
+    translator = new RegionTranslator(place, options);
+    return translator;
+  });
+  const other = new InterpreterMachine();
+  for (const one of [machine, other]) one.load({ image, base: BASE });
+  for (let i = 0; i < STEPS; i++) {
+    for (const one of [machine, other]) one.step(101 + i);
+    expect(compareStates(machine.state(), other.state(), TRANSLATOR_STATE), `after step ${i}`).toEqual([]);
+  }
+  const { statistics } = (translator as RegionTranslator | null) ?? expect.fail('no translator was made');
+  for (const [register, name] of [
+    [23, 'interrupts'],
+    [27, 'instructions with the floating point off'],
+    [26, 'times in U mode'],
+  ] as const) {
+    expect(Number(machine.hart.get('x', register)), name).toBeGreaterThan(50);
+  }
+  expect(statistics.regions).toBeGreaterThan(0);
+});

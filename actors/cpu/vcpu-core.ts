@@ -436,6 +436,7 @@ export class VcpuCore {
   #waitForInterrupt(): void {
     this.#waiting = 'interrupt';
     const deadlineNs = this.#deadlineNs;
+    // In ticks.
     this.#hart.hot.readDeadline(deadlineNs);
     deadlineNs[0] = (deadlineNs[0] as number) * TICK_NS;
     if (deadlineNs[0] === Number.POSITIVE_INFINITY) this.#deadline.cancel();

@@ -3,7 +3,7 @@
  * on. Where more than a register changes (a field of sstatus but SIE, an interrupt that is pending) the runtime has
  * the whole access (assembly/csr.ts).
  */
-import { CSR_NUMBERS } from '../isa/csr-names.ts';
+import { csrNumber } from '../isa/csr-names.ts';
 import type { Code } from '../wasm/code.ts';
 import { SSTATUS } from './sstatus-bits.ts';
 import { AIA, type FieldName, HART_OFFSETS } from './state.ts';
@@ -22,12 +22,12 @@ export interface CsrAccess {
 
 /** Plain registers, and the bits of them that can be written. */
 const PLAIN: ReadonlyMap<number, readonly [field: FieldName, writable: bigint]> = new Map([
-  [numberOf('sscratch'), ['sscratch', -1n]],
-  [numberOf('sepc'), ['sepc', -2n]],
-  [numberOf('scause'), ['scause', -1n]],
-  [numberOf('stval'), ['stval', -1n]],
+  [csrNumber('sscratch'), ['sscratch', -1n]],
+  [csrNumber('sepc'), ['sepc', -2n]],
+  [csrNumber('scause'), ['scause', -1n]],
+  [csrNumber('stval'), ['stval', -1n]],
 ]);
-const SSTATUS_NUMBER = numberOf('sstatus');
+const SSTATUS_NUMBER = csrNumber('sstatus');
 
 /** Whether a CSR has a form here. */
 export function hasCsrForm(number: number, access: 'w' | 's' | 'c'): boolean {
@@ -85,10 +85,4 @@ function pushMayInterrupt(code: Code, hart: number): void {
   code.get(hart).memory('i64.load', HART_OFFSETS.lines).get(hart).memory('i64.load', HART_OFFSETS.mip).op('i64.or');
   code.get(hart).memory('i64.load', HART_OFFSETS.mie).op('i64.and').i64(0).op('i64.ne');
   code.get(hart).memory('i32.load', HART_OFFSETS.aia).i32(AIA.none).op('i32.ne', 'i32.or');
-}
-
-function numberOf(name: string): number {
-  const number = CSR_NUMBERS.get(name);
-  if (number === undefined) throw new Error(`there is no CSR ${name}`);
-  return number;
 }

@@ -73,6 +73,13 @@ export const CSR_NUMBERS: ReadonlyMap<string, number> = new Map<string, number>(
 
 const NAMES: ReadonlyMap<number, string> = new Map([...CSR_NUMBERS].map(([name, number]) => [number, name]));
 
+/** @throws Error for a name that no CSR has */
+export function csrNumber(name: string): number {
+  const number = CSR_NUMBERS.get(name);
+  if (number === undefined) throw new Error(`no CSR ${name}`);
+  return number;
+}
+
 export function csrName(number: number): string | undefined {
   return NAMES.get(number);
 }

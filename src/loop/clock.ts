@@ -32,6 +32,8 @@ export class HostClock implements LoopClock {
   /** Where virtual time stands; null while it runs. */
   #stoppedAtNs: number | null;
   readonly #source: TimeSource;
+  /** What nowNs() reads. */
+  readonly #readNs = new Float64Array(1);
 
   private constructor(originNs: number, stoppedAtNs: number | null, source: TimeSource) {
     this.#originNs = originNs;
@@ -58,7 +60,8 @@ export class HostClock implements LoopClock {
   }
 
   nowNs(): number {
-    return this.#stoppedAtNs ?? this.#source.nowNs() - this.#originNs;
+    this.read(this.#readNs);
+    return this.#readNs[0] as number;
   }
 
   read(nowNs: Float64Array): void {
@@ -96,6 +99,8 @@ export class HostClock implements LoopClock {
 export class SimulatedClock implements LoopClock, TimeSource {
   #nowNs = 0;
   #sinceNs: (() => number) | null = null;
+  /** What nowNs() reads. */
+  readonly #readNs = new Float64Array(1);
   readonly #epochNs: bigint;
 
   /** @param epochNs the wall-clock time at virtual time 0; 2025-01-01T00:00Z if not given */
@@ -104,7 +109,8 @@ export class SimulatedClock implements LoopClock, TimeSource {
   }
 
   nowNs(): number {
-    return this.#sinceNs === null ? this.#nowNs : this.#nowNs + this.#sinceNs();
+    this.read(this.#readNs);
+    return this.#readNs[0] as number;
   }
 
   read(nowNs: Float64Array): void {

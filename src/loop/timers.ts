@@ -41,7 +41,10 @@ export class TimerHeap {
   /** Grows only: an array that lets go of its last element and gets it back is allocated anew each time. */
   readonly #timers: (LoopTimer | undefined)[] = [];
   #count = 0;
-  /** The first deadline, Infinity without one: a word, as that of LoopPort.readClock(). */
+  /**
+   * The first deadline, Infinity without one: a word, as that of LoopPort.readClock(). While a timer is armed anew its own
+   * has changed already.
+   */
   readonly #firstNs = new Float64Array([Number.POSITIVE_INFINITY]);
   readonly #onEarlier: () => void;
   #armings = 0;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Hart, type HartOptions } from '../../src/hart/hart.ts';
 import { AIA, ARENA, EXIT, STATUS } from '../../src/hart/state.ts';
-import { CSR_NUMBERS } from '../../src/isa/csr-names.ts';
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
 import { loadHartModules } from '../../src/vm-modules.ts';
 import { type Machine, MODE, makeMachine, RAM_BASE } from './machine.ts';
@@ -26,8 +26,6 @@ const AIA_CSRS = [
   ...['siselect', 'sireg', 'stopei', 'stopi'],
 ];
 
-const number = (name: string): number => CSR_NUMBERS.get(name) ?? -1;
-
 class AiaMachine {
   readonly machine: Machine = makeMachine();
 
@@ -36,19 +34,19 @@ class AiaMachine {
   }
 
   read(name: string): bigint {
-    return this.machine.readCsr(number(name));
+    return this.machine.readCsr(csrNumber(name));
   }
   write(name: string, value: bigint): void {
-    this.machine.writeCsr(number(name), value);
+    this.machine.writeCsr(csrNumber(name), value);
   }
   /** csrrw */
   swap(name: string, value = 0n): bigint {
-    return this.machine.run('csr', number(name), 0, value, 1, 1).value;
+    return this.machine.run('csr', csrNumber(name), 0, value, 1, 1).value;
   }
   /** Whether reading, or writing, is refused now. */
   refuses(name: string, writes = false): boolean {
     const before = this.machine.get('priv');
-    const { status } = this.machine.run('csr', number(name), 0, 0n, 1, writes ? 1 : 0);
+    const { status } = this.machine.run('csr', csrNumber(name), 0, 0n, 1, writes ? 1 : 0);
     if (status !== STATUS.next) expect(this.machine.lastTrap().cause).toBe(2n);
     this.machine.setUp({ priv: before });
     return status !== STATUS.next;
@@ -279,7 +277,7 @@ describe('major interrupts', () => {
     aia.open('s');
     aia.receive(S_FILE, 5);
     // csrrs of another bit: the line does not become software's.
-    aia.machine.run('csr', number('mip'), 1, SSI, 1, 1);
+    aia.machine.run('csr', csrNumber('mip'), 1, SSI, 1, 1);
     expect([aia.read('mip'), aia.read('mvip')]).toEqual([SEI | SSI, SSI]);
     aia.swap('stopei');
     expect(aia.read('mip')).toBe(SSI);

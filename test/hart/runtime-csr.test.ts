@@ -1,17 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { FP_GATE, STATUS } from '../../src/hart/state.ts';
-import { CSR_NUMBERS } from '../../src/isa/csr-names.ts';
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import { MODE, makeMachine, RAM_BASE } from './machine.ts';
 
 const ALL = (1n << 64n) - 1n;
 const FS = 3n << 13n;
 const STCE = 1n << 63n;
-
-function number(name: string): number {
-  const found = CSR_NUMBERS.get(name);
-  if (found === undefined) throw new Error(name);
-  return found;
-}
 
 /** Whether reading, then writing the CSR is refused in a mode. */
 function refuses(
@@ -21,7 +15,7 @@ function refuses(
 ): boolean {
   const machine = makeMachine();
   machine.setUp(fields);
-  const { status } = machine.run('csr', number(name), writes ? 1 : 0, 0n, 1, writes ? 1 : 0);
+  const { status } = machine.run('csr', csrNumber(name), writes ? 1 : 0, 0n, 1, writes ? 1 : 0);
   if (status !== STATUS.next) expect(machine.lastTrap().cause).toBe(2n);
   return status !== STATUS.next;
 }
@@ -67,10 +61,10 @@ describe('what a write of all ones, then of zero leaves', () => {
   test.each(rows)('%s', (name, ones, zero) => {
     const machine = makeMachine();
     machine.setUp({ mstatus: FS });
-    machine.writeCsr(number(name), ALL);
-    expect(machine.readCsr(number(name))).toBe(ones);
-    machine.writeCsr(number(name), 0n);
-    expect(machine.readCsr(number(name))).toBe(zero);
+    machine.writeCsr(csrNumber(name), ALL);
+    expect(machine.readCsr(csrNumber(name))).toBe(ones);
+    machine.writeCsr(csrNumber(name), 0n);
+    expect(machine.readCsr(csrNumber(name))).toBe(zero);
   });
 });
 

@@ -105,6 +105,24 @@ describe('timers', () => {
     expect(fired).toEqual(expected);
   });
 
+  it('wake the driver where the first deadline moves forward, and only there', () => {
+    const { loop } = simulated();
+    const wake = vi.fn();
+    loop.onWork = wake;
+    const timer = loop.timer('t', () => {});
+    const later = loop.timer('later', () => {});
+    for (const [one, atNs, woken] of [
+      [timer, 100, 1],
+      [later, 200, 1],
+      [timer, 50, 2],
+      [timer, 80, 2],
+      [later, 70, 3],
+    ] as const) {
+      one.arm(atNs);
+      expect(wake, `armed at ${atNs}`).toHaveBeenCalledTimes(woken);
+    }
+  });
+
   it('move when armed again', () => {
     const { clock, loop } = simulated();
     const run = vi.fn();

@@ -9,9 +9,10 @@
  * virtual interrupt traps to M mode while mip has the same bit, and delegates the exception of the same number;
  * writing a bit of sie's own does not make it look for interrupts.
  */
+
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import type { CodeBuilder } from './program-builder.ts';
 import type { Context } from './program-context.ts';
-import { csrNumber } from './program-handlers.ts';
 import { EIDELIVERY, EIE0, EIP0, EITHRESHOLD, FILE_REGISTERS, type ProgramAia } from './program-imsic.ts';
 import type { ProgramRandom } from './program-random.ts';
 

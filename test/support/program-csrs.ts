@@ -1,6 +1,7 @@
 /** Which CSRs generated programs touch, and what they may write to them: much of it is where QEMU goes its own way. */
+
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import type { Context } from './program-context.ts';
-import { csrNumber } from './program-handlers.ts';
 
 /** CSRs whose value is the clock's: read, then forgotten. */
 export const COUNTERS: ReadonlySet<number> = new Set(

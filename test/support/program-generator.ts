@@ -6,10 +6,12 @@
  * Deterministic on every conforming machine that makes the reference's choices: time and counters are read and
  * forgotten, nothing depends on a TLB, reservations are used at once.
  */
+
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import { aiaSettings, emitAiaClear, emitFileSettings } from './program-aia.ts';
 import { CodeBuilder } from './program-builder.ts';
 import { type Context, place } from './program-context.ts';
-import { address, csrNumber, emitHandlers, type Handlers, RETURN_TO_MACHINE } from './program-handlers.ts';
+import { address, emitHandlers, type Handlers, RETURN_TO_MACHINE } from './program-handlers.ts';
 import type { ProgramAia } from './program-imsic.ts';
 import { FINISHER, LAYOUT, PROGRAM_BASE, type TestProgram } from './program-layout.ts';
 import { PageTables, type Paging } from './program-paging.ts';

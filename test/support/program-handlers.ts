@@ -6,7 +6,7 @@
  * With AIA an interrupt's record has, in place of tval, the handler's own topei (which it claims) and above that IID of
  * topi; an external interrupt is disabled only when there was nothing to claim.
  */
-import { CSR_NUMBERS } from '../../src/isa/csr-names.ts';
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import type { CodeBuilder } from './program-builder.ts';
 import { FILE_REGISTERS, type ProgramAia } from './program-imsic.ts';
 import { FINISHER, LAYOUT, PROGRAM_BASE, REGION_BYTES } from './program-layout.ts';
@@ -61,12 +61,6 @@ export const SIGNATURE_NAMES: readonly string[] = [
   ...FINAL_AIA_CSRS,
   ...FINAL_REGISTERS.map(({ level, select }) => `${level} 0x${select.toString(16)}`),
 ];
-
-export function csrNumber(name: string): number {
-  const number = CSR_NUMBERS.get(name);
-  if (number === undefined) throw new Error(`no CSR ${name}`);
-  return number;
-}
 
 export const address = (offset: number): bigint => PROGRAM_BASE + BigInt(offset);
 

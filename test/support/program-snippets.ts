@@ -1,11 +1,12 @@
 /** The pieces of which generated programs consist. */
+
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import { bodyOperand } from '../../src/isa/insn.ts';
 import { findInsn } from '../../src/isa/table.ts';
 import { AIA_CSR_NUMBERS, emitAiaPiece } from './program-aia.ts';
 import type { CodeBuilder } from './program-builder.ts';
 import { type Context, place } from './program-context.ts';
 import { COUNTERS, CSR_CHOICES, csrValue, isUncomparable } from './program-csrs.ts';
-import { csrNumber } from './program-handlers.ts';
 import {
   BRANCHES,
   baseOf,

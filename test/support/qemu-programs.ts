@@ -8,8 +8,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { csrNumber } from '../../src/isa/csr-names.ts';
 import { CodeBuilder } from './program-builder.ts';
-import { csrNumber } from './program-handlers.ts';
 import type { ProgramAia } from './program-imsic.ts';
 import { FINISHER, LAYOUT, PROGRAM_BASE, REGION_BYTES, type TestProgram } from './program-layout.ts';
 

@@ -56,7 +56,7 @@ export class SimulatedPlacement implements Placement {
 
   /** Whether no loop has anything to do at this moment. */
   get resting(): boolean {
-    return this.#loops().every((loop) => loop.clock.hostDelayNs(loop.nextDeadlineNs()) > 0);
+    return this.#loops().every((loop) => loop.hostDelayNs() > 0);
   }
 
   /** Where the scheduling of threads stands, beside the simulation's own state. */
@@ -146,10 +146,7 @@ class SimulatedThread implements RunningThread {
     this.#sliceLength = sliceLength;
     this.#onEnd = onEnd;
     const loop: Steppable = {
-      delayNs: () => {
-        const own = this.#thread?.loop;
-        return own === undefined ? 0 : own.clock.hostDelayNs(own.nextDeadlineNs());
-      },
+      delayNs: () => this.#thread?.loop.hostDelayNs() ?? 0,
       step: () =>
         this.#guard(() => {
           if (this.#thread === null) this.#thread = start();

@@ -28,6 +28,7 @@ import {
 } from '../memory/doorbell-words.ts';
 import { assert } from '../util/errors.ts';
 import { TRAIL, type Trail } from '../util/trail.ts';
+import { timeoutOf } from './timeouts.ts';
 
 /** Of a doorbell's words. */
 const STATE = 0;
@@ -248,10 +249,10 @@ export class DoorbellConsumer {
     Atomics.and(this.#words, STATE, ~PARKED);
   }
 
-  /** Parks the thread itself until it is rung, or the time is over. @returns whether it was rung since begin() */
-  wait(timeoutNs: number): boolean {
+  /** Parks the thread itself until it is rung, or `delayNs` is over (`timeoutOf()`). @returns whether it was rung since begin() */
+  wait(delayNs: Float64Array): boolean {
     if (!this.park()) return true;
-    Atomics.wait(this.#words, STATE, PARKED, timeoutNs / 1e6);
+    Atomics.wait(this.#words, STATE, PARKED, timeoutOf(delayNs));
     this.unpark();
     return this.rung();
   }

@@ -1,5 +1,5 @@
 /** How a thread sleeps that has nothing else to do: in front of its doorbell, behind a spin. */
-import { hostNowNs } from '../util/host-clock.ts';
+import { readHostClock } from '../util/host-clock.ts';
 import type { DoorbellConsumer } from './doorbell.ts';
 
 /** What waking a thread may take on a host that shares its cores: 6 to 90 microseconds were seen. */
@@ -7,6 +7,8 @@ const WAKING_NS = 150_000;
 /** Less than waking a thread takes on a core that sleeps. */
 const AT_ONCE_NS = 30_000;
 const SPIN_MIN_NS = 4_000;
+/** Of a sleep that no spin could have been in the place of. */
+export const LONG_NS = 1_000_000;
 const LOADS_PER_CLOCK_READING = 64;
 
 /** What a thread sleeps for, and the longest spin before that. */
@@ -27,43 +29,54 @@ export type SleepsFor = keyof typeof SPIN_MAX_NS;
  */
 export class Parker {
   readonly #doorbell: DoorbellConsumer;
+  /** Whole numbers; so nothing is allocated. */
   readonly #spinNs: Record<SleepsFor, number> = { work: 0, answer: 0 };
+  readonly #sleptNs = new Float64Array(1);
+  readonly #wokeNs = new Float64Array(1);
 
   constructor(doorbell: DoorbellConsumer) {
     this.#doorbell = doorbell;
   }
 
-  /** @param timeoutNs Infinity: until rung; @returns whether the doorbell was rung */
-  park(timeoutNs: number, sleepsFor: SleepsFor): boolean {
+  /**
+   * @param delayNs its first word: no longer than that, Infinity: until rung. A sleep of more than 4 ms may end up to 1 ms
+   * early. What is left after a spin is written there.
+   * @returns whether the doorbell was rung
+   */
+  park(delayNs: Float64Array, sleepsFor: SleepsFor): boolean {
     if (this.#doorbell.rung()) return true;
-    if (!(timeoutNs > 0)) return false;
-    const startNs = hostNowNs();
+    if (!((delayNs[0] as number) > 0)) return false;
     const spinNs = this.#spinNs[sleepsFor];
-    if (spinNs > 0 && this.#spin(startNs + Math.min(spinNs, timeoutNs))) return true;
-    const sleptNs = hostNowNs();
-    const leftNs = timeoutNs - (sleptNs - startNs);
-    const rung = leftNs > 0 ? this.#doorbell.wait(leftNs) : this.#doorbell.rung();
-    const tookNs = hostNowNs() - sleptNs;
-    this.#spinNs[sleepsFor] = nextSpin(spinNs, rung ? tookNs : Number.POSITIVE_INFINITY, sleepsFor);
+    readHostClock(this.#sleptNs);
+    if (spinNs > 0 && this.#spin(spinNs, delayNs)) return true;
+    const rung = (delayNs[0] as number) > 0 ? this.#doorbell.wait(delayNs) : this.#doorbell.rung();
+    readHostClock(this.#wokeNs);
+    const tookNs = Math.min((this.#wokeNs[0] as number) - (this.#sleptNs[0] as number), LONG_NS);
+    this.#spinNs[sleepsFor] = nextSpin(spinNs, rung ? Math.floor(tookNs) : LONG_NS, sleepsFor);
     return rung;
   }
 
-  #spin(untilNs: number): boolean {
+  /** From the time of #sleptNs, which moves on. @returns whether the doorbell was rung */
+  #spin(spinNs: number, delayNs: Float64Array): boolean {
+    const startNs = this.#sleptNs[0] as number;
+    const untilNs = startNs + Math.min(spinNs, delayNs[0] as number);
     do {
       for (let i = 0; i < LOADS_PER_CLOCK_READING; i++) if (this.#doorbell.rung()) return true;
-    } while (hostNowNs() < untilNs);
+      readHostClock(this.#sleptNs);
+    } while ((this.#sleptNs[0] as number) < untilNs);
+    delayNs[0] = (delayNs[0] as number) - ((this.#sleptNs[0] as number) - startNs);
     return false;
   }
 }
 
 /**
  * What a spin is to last that was in vain this time.
- * @param sleptNs until it rang; Infinity: it has not
+ * @param sleptNs until it rang; LONG_NS: it has not, or much later
  */
 export function nextSpin(spinNs: number, sleptNs: number, sleepsFor: SleepsFor): number {
   // Whoever rang may have waited for the very core that this thread was spinning on.
   if (spinNs > 0 && sleptNs < AT_ONCE_NS) return 0;
   // It may have been no longer than a spin, but for the time that waking took.
   if (sleptNs <= WAKING_NS) return Math.min(SPIN_MAX_NS[sleepsFor], Math.max(SPIN_MIN_NS, spinNs * 2));
-  return spinNs <= SPIN_MIN_NS ? 0 : spinNs / 2;
+  return spinNs <= SPIN_MIN_NS ? 0 : spinNs >> 1;
 }

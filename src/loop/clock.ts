@@ -2,24 +2,25 @@
  * The clocks of event loops. Virtual time is nanoseconds since the machine was made; it stands still while the machine
  * is paused.
  */
-import { hostNowNs, hostWallClockNs } from '../util/host-clock.ts';
+import { hostNowNs, hostWallClockNs, readHostClock } from '../util/host-clock.ts';
 
 export interface LoopClock {
   nowNs(): number;
   /** As LoopPort.readClock(). */
   read(nowNs: Float64Array): void;
   wallClockNs(): bigint;
-  /** Host nanoseconds until a moment of virtual time: 0 when it has passed, Infinity when time stands still. */
-  hostDelayNs(deadlineNs: number): number;
+  /** Makes of a moment of virtual time the host nanoseconds until then: 0 when it has passed, Infinity when time stands still. */
+  toHostDelay(timeNs: Float64Array): void;
 }
 
 /** Where a machine's clocks get their time from: the host, or a simulation. */
 export interface TimeSource {
-  nowNs(): number;
+  /** Writes the time to `nowNs[0]`. */
+  read(nowNs: Float64Array): void;
   wallClockNs(): bigint;
 }
 
-const HOST: TimeSource = { nowNs: hostNowNs, wallClockNs: hostWallClockNs };
+const HOST: TimeSource = { read: readHostClock, wallClockNs: hostWallClockNs };
 
 /**
  * Virtual time that follows the host's, or a simulation's in place of it. The clocks of all threads of a machine agree when they were given the same
@@ -65,16 +66,26 @@ export class HostClock implements LoopClock {
   }
 
   read(nowNs: Float64Array): void {
-    nowNs[0] = this.#stoppedAtNs ?? this.#source.nowNs() - this.#originNs;
+    if (this.#stoppedAtNs === null) this.#readRunning(nowNs);
+    else nowNs[0] = this.#stoppedAtNs;
   }
 
   wallClockNs(): bigint {
     return this.#source.wallClockNs();
   }
 
-  hostDelayNs(deadlineNs: number): number {
-    if (this.#stoppedAtNs !== null) return deadlineNs <= this.#stoppedAtNs ? 0 : Number.POSITIVE_INFINITY;
-    return deadlineNs === Number.POSITIVE_INFINITY ? deadlineNs : Math.max(0, deadlineNs - this.nowNs());
+  toHostDelay(timeNs: Float64Array): void {
+    const deadlineNs = timeNs[0] as number;
+    if (this.#stoppedAtNs !== null) timeNs[0] = deadlineNs <= this.#stoppedAtNs ? 0 : Number.POSITIVE_INFINITY;
+    else if (deadlineNs !== Number.POSITIVE_INFINITY) {
+      this.#readRunning(this.#readNs);
+      timeNs[0] = Math.max(0, deadlineNs - (this.#readNs[0] as number));
+    }
+  }
+
+  #readRunning(nowNs: Float64Array): void {
+    this.#source.read(nowNs);
+    nowNs[0] = (nowNs[0] as number) - this.#originNs;
   }
 
   /** Stops, here or at a moment another thread stopped at. @returns the virtual time it stands at */
@@ -86,7 +97,10 @@ export class HostClock implements LoopClock {
   /** Goes on where it stood, or in step with a clock that already runs. @returns the origin, for the other threads */
   resume(originNs?: number): number {
     if (originNs !== undefined) this.#originNs = originNs;
-    else if (this.#stoppedAtNs !== null) this.#originNs = this.#source.nowNs() - this.#stoppedAtNs;
+    else if (this.#stoppedAtNs !== null) {
+      this.#source.read(this.#readNs);
+      this.#originNs = (this.#readNs[0] as number) - this.#stoppedAtNs;
+    }
     this.#stoppedAtNs = null;
     return this.#originNs;
   }
@@ -121,8 +135,9 @@ export class SimulatedClock implements LoopClock, TimeSource {
     return this.#epochNs + BigInt(Math.floor(this.nowNs()));
   }
 
-  hostDelayNs(deadlineNs: number): number {
-    return Math.max(0, deadlineNs - this.nowNs());
+  toHostDelay(timeNs: Float64Array): void {
+    this.read(this.#readNs);
+    timeNs[0] = Math.max(0, (timeNs[0] as number) - (this.#readNs[0] as number));
   }
 
   /** Moves on; never back. */

@@ -81,7 +81,7 @@ class LibuvDriver implements LoopDriver {
   }
 
   #sleep(): void {
-    const delayNs = this.#loop.clock.hostDelayNs(this.#loop.nextDeadlineNs());
+    const delayNs = this.#loop.hostDelayNs();
     if (delayNs <= 0 || this.#doorbell?.park() === false) return this.wake();
     if (delayNs === Number.POSITIVE_INFINITY) return;
     const delayMs = Math.min(Math.ceil(delayNs / 1e6), MAX_TIMEOUT_MS);
@@ -103,6 +103,7 @@ class LibuvDriver implements LoopDriver {
 export class ParkingDriver {
   readonly #loop: EventLoop;
   readonly #parker: Parker;
+  readonly #delayNs = new Float64Array(1);
 
   constructor(loop: EventLoop, thread: Thread) {
     this.#loop = loop;
@@ -117,12 +118,12 @@ export class ParkingDriver {
   }
 
   /**
-   * Sleeps until the doorbell rings, the loop has work, or virtual time reaches the deadline.
-   * @param deadlineNs the caller's own; the loop's timers are looked at too
+   * Sleeps until the doorbell rings, or a timer of the loop is due; not at all where it has work. A long sleep may end
+   * early (`Parker.park()`): the next one lasts for the rest.
    */
-  park(sleepsFor: SleepsFor = 'work', deadlineNs: number = Number.POSITIVE_INFINITY): void {
-    const nextNs = Math.min(deadlineNs, this.#loop.nextDeadlineNs());
-    this.#parker.park(this.#loop.clock.hostDelayNs(nextNs), sleepsFor);
+  park(sleepsFor: SleepsFor = 'work'): void {
+    this.#loop.readHostDelay(this.#delayNs);
+    this.#parker.park(this.#delayNs, sleepsFor);
   }
 
   /** A thread that does nothing but its loop: turns and parks until `until()` says so. */

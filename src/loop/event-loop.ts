@@ -136,6 +136,8 @@ export class EventLoop implements LoopPort {
   #budget = 0;
   #moreSignals = false;
   #inTurn = false;
+  /** What hostDelayNs() reads. */
+  readonly #delayNs = new Float64Array(1);
 
   constructor(options: EventLoopOptions) {
     this.name = options.name;
@@ -257,7 +259,26 @@ export class EventLoop implements LoopPort {
 
   /** The virtual time to turn at: now or earlier when there is work, Infinity when only others can bring any. */
   nextDeadlineNs(): number {
-    return this.#queue.length > 0 || this.inboundPending ? Number.NEGATIVE_INFINITY : this.#timers.nextDeadlineNs;
+    return this.#hasWork ? Number.NEGATIVE_INFINITY : this.#timers.nextDeadlineNs;
+  }
+
+  /** Host nanoseconds until then. */
+  hostDelayNs(): number {
+    this.readHostDelay(this.#delayNs);
+    return this.#delayNs[0] as number;
+  }
+
+  /** Writes hostDelayNs() to `delayNs[0]`: for whoever asks often, as readClock(). */
+  readHostDelay(delayNs: Float64Array): void {
+    if (this.#hasWork) delayNs[0] = 0;
+    else {
+      this.#timers.readNextDeadline(delayNs);
+      this.clock.toHostDelay(delayNs);
+    }
+  }
+
+  get #hasWork(): boolean {
+    return this.#queue.length > 0 || this.inboundPending;
   }
 
   #listen(): void {

@@ -72,7 +72,7 @@ export class Simulation {
   /** Steps a loop, whose clock gets its time from the simulation's. Each step hands out one thing. */
   drive(loop: EventLoop, stepped: () => void = () => {}): LoopDriver {
     const member: Steppable = {
-      delayNs: () => loop.clock.hostDelayNs(loop.nextDeadlineNs()),
+      delayNs: () => loop.hostDelayNs(),
       step: () => {
         loop.step(this.below);
         stepped();

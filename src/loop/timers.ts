@@ -59,6 +59,11 @@ export class TimerHeap {
     return this.#firstNs[0] as number;
   }
 
+  /** Writes it to `deadlineNs[0]`. */
+  readNextDeadline(deadlineNs: Float64Array): void {
+    deadlineNs[0] = this.#firstNs[0] as number;
+  }
+
   get empty(): boolean {
     return this.#count === 0;
   }

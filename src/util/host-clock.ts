@@ -11,9 +11,17 @@ const { performance } = globalThis;
 
 const offsetNs = calibrate();
 
+const lastReadNs = new Float64Array(1);
+
 /** Monotonic nanoseconds since an arbitrary moment that all threads of this process share. */
 export function hostNowNs(): number {
-  return performance.now() * 1e6 + offsetNs;
+  readHostClock(lastReadNs);
+  return lastReadNs[0] as number;
+}
+
+/** Writes hostNowNs() to `nowNs[0]`: for whoever asks often (LoopPort.readClock()). */
+export function readHostClock(nowNs: Float64Array): void {
+  nowNs[0] = performance.now() * 1e6 + offsetNs;
 }
 
 /** Wall-clock nanoseconds since 1970-01-01T00:00Z, with the host's millisecond resolution. */

@@ -86,6 +86,7 @@ export function accesses({ base, stride, slots, pairBytes, total, readEvery, see
   }
 
   const driver = new ParkingDriver(loop, thread);
+  const rest = loop.timer('rest', () => {});
   let slices = 0;
   for (;;) {
     driver.turn();
@@ -99,7 +100,8 @@ export function accesses({ base, stride, slots, pairBytes, total, readEvery, see
     if (counts.configs < configWrites && ++slices % 8 === 0 && views.memory.write(config, 4, 0) === MUST_ASK)
       configure();
     for (let n = 0; n < SLICE && !waiting; n++) access();
-    driver.park('work', loop.nowNs() + REST_NS);
+    rest.arm(loop.nowNs() + REST_NS);
+    driver.park();
   }
   thread.close();
 }

@@ -357,7 +357,7 @@ describe('signals', () => {
     consumer.unpark();
     bell.raise(DOORBELL.firstSignal);
     expect(consumer.park()).toBe(false);
-    expect(consumer.wait(1e12)).toBe(true);
+    expect(consumer.wait(Float64Array.of(1e12))).toBe(true);
   });
 
   it('post one wake-up for each sleep of a libuv consumer', () => {

@@ -11,7 +11,10 @@ const STEPPED_MS = 4;
 /** Still a small integer. */
 const LONGEST_MS = 2 ** 30;
 
-const STEPS: readonly unknown[] = [null, ...Array.from({ length: STEPPED_MS * STEPS_PER_MS }, (_, i) => i / STEPS_PER_MS)];
+const STEPS: readonly unknown[] = [
+  null,
+  ...Array.from({ length: STEPPED_MS * STEPS_PER_MS }, (_, i) => i / STEPS_PER_MS),
+];
 
 /**
  * A sleep of up to 4 ms lasts to the next 1/256 ms, a longer one ends up to a millisecond early.

@@ -69,6 +69,8 @@ export interface TranslatorPlace {
   readonly table: WebAssembly.Table;
   /** Has the functions of TRANSLATOR_FUNCTIONS. */
   readonly runtime: Readonly<Record<string, unknown>>;
+  /** As in assembly/fetch.ts. */
+  copied(page: number, offset: number, lengthBytes: number): number;
 }
 
 /** Puts regions in the place of ops (REGION). Called between two instructions, when no region runs. */
@@ -107,6 +109,7 @@ interface RuntimeExports {
   fenceI(): void;
   csr(number: number, access: number, source: bigint, reads: number, writes: number): bigint;
   load(va: bigint, size: number): bigint;
+  copied: TranslatorPlace['copied'];
 }
 
 interface InterruptPages {
@@ -167,7 +170,8 @@ export class Hart {
     this.#learnWord = interpreter.exports['learnWord'] as (known: number, word: number) => number;
     this.#runtime.init(arena);
     const table = interpreter.exports['regions'] as WebAssembly.Table;
-    this.translator = options.translator?.({ memory, arena, table, runtime: runtime.exports }) ?? null;
+    const { copied } = this.#runtime;
+    this.translator = options.translator?.({ memory, arena, table, runtime: runtime.exports, copied }) ?? null;
     this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
     this.setWord('exactQuanta', options.exactQuanta === true ? 1 : 0);
     this.set('mhartid', BigInt(options.hartId));

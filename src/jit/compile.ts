@@ -20,6 +20,10 @@ interface BlockText extends Omit<Block, 'insns'> {
 export interface RegionText {
   readonly entries: readonly number[];
   readonly blocks: readonly BlockText[];
+  /** As in Region. */
+  readonly entryOffset: number;
+  /** Host offsets of its guest pages, by their distance in pages from the first entry's. */
+  readonly hosts: readonly (readonly [distance: number, host: number])[];
   /** As in EmitOptions. */
   readonly checksExact: boolean;
   /** Whether it fills the data TLB itself. */
@@ -41,18 +45,34 @@ export interface CompiledJob {
   readonly regions: readonly { readonly minBudgets: readonly number[]; readonly insns: number }[];
 }
 
+/** A job of another hart, done. */
+export interface SharedJob {
+  readonly job: CompileJob;
+  readonly done: CompiledJob;
+}
+
 /** Compiles one job after another. */
 export interface RegionCompiler {
   submit(job: CompileJob): void;
   /** The next one in the order of jobs, or null where that is not done yet. */
   take(): CompiledJob | null;
+  /** The next one that was done for another hart, or null where there is none. */
+  takeShared(): SharedJob | null;
 }
 
-export function textOf({ entries, blocks }: Region, kind: RegionKind): RegionText {
-  const texts = [...blocks.values()].map(({ insns, ...block }) => {
+/** @param hostOf the host offset of the guest page that a decoded page was made from */
+export function textOf(region: Region, hostOf: (page: number) => number, kind: RegionKind): RegionText {
+  const { entries, entryOffset, pages } = region;
+  const blocks = [...region.blocks.values()].map(({ insns, ...block }) => {
     return { ...block, words: insns.map(({ decoded }) => decoded.word) };
   });
-  return { entries, blocks: texts, ...kind };
+  const hosts = [...pages].map(([distance, page]) => [distance, hostOf(page)] as const);
+  return { entries, blocks, entryOffset, hosts, ...kind };
+}
+
+/** By where they begin. @throws Error for a word that is no instruction */
+export function blocksOf({ blocks }: Pick<RegionText, 'blocks'>): ReadonlyMap<number, Block> {
+  return new Map(blocks.map((block) => [block.at, blockOf(block)]));
 }
 
 /** @throws Error for a word that is no instruction */
@@ -61,13 +81,17 @@ export function compileJob(job: CompileJob): CompiledJob {
   const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
     module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
   const functions = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
-  const regions = job.map(({ entries, blocks, checksExact, refills, mayFuse }, i) => {
-    const region = { entries, blocks: new Map(blocks.map((block) => [block.at, blockOf(block)])) };
-    const { index, minBudgets, insns } = emitRegion(module, region, {
-      checksExact,
-      hasFused: mayFuse && hasFusedMultiplyAdd(),
-      refills: refills ? functions : null,
-    });
+  const regions = job.map((text, i) => {
+    const { entries, checksExact, refills, mayFuse } = text;
+    const { index, minBudgets, insns } = emitRegion(
+      module,
+      { entries, blocks: blocksOf(text) },
+      {
+        checksExact,
+        hasFused: mayFuse && hasFusedMultiplyAdd(),
+        refills: refills ? functions : null,
+      },
+    );
     module.export(`${i}`, index);
     return { minBudgets, insns };
   });
@@ -98,5 +122,9 @@ export class LocalCompiler implements RegionCompiler {
   take(): CompiledJob | null {
     const job = this.#jobs.shift();
     return job === undefined ? null : compileJob(job);
+  }
+
+  takeShared(): null {
+    return null;
   }
 }

@@ -61,6 +61,17 @@ export function placeIn(
   return page === undefined ? null : { page, offset: from - distance * PAGE_BYTES };
 }
 
+/** Whether the decoded pages of a region hold the instructions that it was formed from. */
+export function isAsFormed(region: Region, code: GuestCode): boolean {
+  return [...region.blocks.values()].every(({ insns }) =>
+    insns.every(({ at, decoded }) => {
+      const place = placeIn(region, at);
+      const next = placeIn(region, at + decoded.insn.length - 1)?.page;
+      return place !== null && code.wordAt(place.page, place.offset, next) === decoded.word;
+    }),
+  );
+}
+
 /** Where to begin. */
 export interface Entry {
   readonly page: number;

@@ -1,5 +1,6 @@
 /**
- * Translates hot guest code to WebAssembly: one translator for each hart, nothing shared.
+ * Translates hot guest code to WebAssembly: one translator for each hart, which may take regions that were compiled for
+ * another (offers.ts).
  *
  * Traces of the run loop say what is hot. A region is formed there and waits until a few more do, because on Node 20 a
  * module has a high fixed price; then they become one module, on another thread where there is one (compile.ts), and ops that lead
@@ -11,12 +12,14 @@
 
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
 import { LEFT } from '../hart/run-loop.ts';
-import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, REGION_STATUS, TRACE } from '../hart/state.ts';
-import { type CompiledJob, LocalCompiler, type RegionCompiler, textOf } from './compile.ts';
+import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.ts';
+import { type CompiledJob, LocalCompiler, type RegionCompiler, type RegionText, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
+import { Offers, type Taken } from './offers.ts';
 import { Profile, weightAfter } from './profile.ts';
-import { betterEntry, firstBlockOf, placeIn, type Region, RegionFormer, type RegionProfile } from './region.ts';
-import { isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
+import { betterEntry, firstBlockOf, isAsFormed, type Region, RegionFormer, type RegionProfile } from './region.ts';
+import { Statistics } from './statistics.ts';
+import { type CodeModule, isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
 export interface TranslatorOptions {
   /** Instructions interpreted between two traces. */
@@ -65,19 +68,11 @@ interface Plan {
   readonly hosts: ReadonlyMap<number, number>;
 }
 
-export interface TranslatorStatistics {
-  regions: number;
-  insns: number;
-  modules: number;
-  bytes: number;
-  evicted: number;
-  invalidated: number;
-  traces: number;
-  /** Removed because visits to them were too short. */
-  unprofitable: number;
-  /** Visits, and instructions executed in them, as of the last review. */
-  visits: number;
-  executed: number;
+/** A job that is done, ready to be called. */
+interface LoadedModule {
+  readonly done: CompiledJob;
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly own: CodeModule;
 }
 
 /** An instruction of a trace: low halves of where it begins and ends, its op, and its decoded page. */
@@ -92,14 +87,6 @@ interface Step {
 const STRAIGHT_ENTRY_BYTES = 512;
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
-/** What the counters in the hart's regionExits count. */
-const EXITS: readonly (readonly [keyof typeof REGION_STATUS, string])[] = [
-  ['bailed', 'for a slow form'],
-  ['refused', 'refused'],
-  ['missed', 'for a TLB miss'],
-  ['noBudget', 'for want of budget'],
-  ['gated', 'for NX'],
-];
 /**
  * What an entry that did not pay counts as, in changes. At first its region may have been formed from too few traces, and
  * it is soon tried again; the next time that takes four halvings more.
@@ -123,18 +110,7 @@ const INSNS_PER_EXIT = 400;
 const MIN_EXITS = 2048;
 
 export class RegionTranslator implements Translator {
-  readonly statistics: TranslatorStatistics = {
-    regions: 0,
-    insns: 0,
-    modules: 0,
-    bytes: 0,
-    evicted: 0,
-    invalidated: 0,
-    traces: 0,
-    unprofitable: 0,
-    visits: 0,
-    executed: 0,
-  };
+  readonly statistics: Statistics;
   readonly #options: TranslatorOptions;
   readonly #place: TranslatorPlace;
   readonly #view: DataView;
@@ -143,6 +119,11 @@ export class RegionTranslator implements Translator {
   /** Where everything is translated: as if all ways had been taken. */
   readonly #taken: RegionProfile = { heat: () => 1, targets: (op) => this.#profile.targets(op) };
   readonly #units: Units;
+  readonly #offers: Offers;
+  /** Where the trace that is looked at has arrived at offers: ops, and low halves of addresses. */
+  readonly #offered = new Map<number, number>();
+  /** What regions were taken of, as long as other regions of it are on offer. */
+  readonly #loaded = new WeakMap<CompiledJob, LoadedModule>();
   readonly #compiler: RegionCompiler;
   /** What the compiler has, in its order. */
   readonly #jobs: (readonly Plan[])[] = [];
@@ -171,6 +152,8 @@ export class RegionTranslator implements Translator {
     this.#view = new DataView(place.memory.buffer);
     this.#code = new GuestCode(place.memory, place.arena);
     this.#units = new Units(place, this.#code);
+    this.#offers = new Offers(place, this.#code);
+    this.statistics = new Statistics(place.memory, place.arena);
   }
 
   get traceInterval(): number {
@@ -187,30 +170,7 @@ export class RegionTranslator implements Translator {
   }
 
   report(): string {
-    const { regions, insns, modules, bytes, invalidated, unprofitable, evicted } = this.statistics;
-    const at = this.#place.arena + HART_OFFSETS.regionExits;
-    const count = (status: keyof typeof REGION_STATUS): bigint =>
-      this.#view.getBigUint64(at + 8 * REGION_STATUS[status], true);
-    const exits = EXITS.map(([status, name]) => `${count(status)} ${name}`);
-    const { visits, executed } = this.#executed();
-    return (
-      `jit: ${regions} regions of ${insns} instructions in ${modules} modules of ${bytes} bytes, ${this.bytes} of them in place; ` +
-      `${invalidated} changed, ${unprofitable} did not pay, ${evicted} made room; ` +
-      `${executed} instructions executed in ${visits} visits; exits: ${exits.join(', ')}`
-    );
-  }
-
-  /** Up to now; of regions that were removed since the last look, the statistics do not have what they did after it. */
-  #executed(): { visits: number; executed: number } {
-    let { visits, executed } = this.statistics;
-    for (const unit of this.#units) {
-      for (const entry of unit.entries) {
-        const at = this.#units.recordAt(entry);
-        visits += this.#view.getUint32(at + REGION.visits, true);
-        executed += this.#view.getUint32(at + REGION.insns, true);
-      }
-    }
-    return { visits, executed };
+    return this.statistics.report(this.#units);
   }
 
   trace(length: number, left: number, atRegion: boolean): void {
@@ -237,6 +197,7 @@ export class RegionTranslator implements Translator {
     if (atRegion && length > 0 && this.#readStep(step, length) && step.lo !== previous.end)
       this.#jumped(previous, step);
     if (isStraight && this.#readStep(step, onTheWay)) this.#arrive(step.op, step.lo, leftWeight);
+    this.#takeOffers();
     this.#compileIfDue();
     this.#install();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
@@ -352,10 +313,15 @@ export class RegionTranslator implements Translator {
     }
   }
 
+  #isBanned(op: number): boolean {
+    return (this.#changes.get(op) ?? 0) >= MAX_CHANGES;
+  }
+
   #arrive(op: number, lo: number, weight: number): void {
+    if (this.#offers.has(op) && !this.#isBanned(op)) this.#offered.set(op, lo);
     const arrivals = this.#profile.arrive(op, weight * weightAfter(this.statistics.traces));
     if (arrivals < this.#options.threshold) return;
-    if ((this.#changes.get(op) ?? 0) >= MAX_CHANGES) return;
+    if (this.#isBanned(op)) return;
     if (this.#jobs.some((plans) => plans.some(({ from }) => from.op === op))) return;
     if (!this.#code.mayBegin(op)) return;
     this.#wait(op, lo, arrivals);
@@ -388,8 +354,8 @@ export class RegionTranslator implements Translator {
     const plans = arrivals.map((from) => this.#plan(from)).filter((plan) => plan !== null);
     if (plans.length === 0) return;
     const { everything } = this.#options;
-    const job = plans.map(({ from: { op }, region }) =>
-      textOf(region, {
+    const job = plans.map(({ from: { op }, region, hosts }) =>
+      textOf(region, (page) => hosts.get(page) ?? 0, {
         // Where everything is translated all kinds are met.
         refills: this.#refilling.has(op) || (everything && (op & 8) !== 0),
         checksExact: this.#checking.has(op) || (everything && (op & 16) !== 0),
@@ -409,27 +375,41 @@ export class RegionTranslator implements Translator {
     }
   }
 
-  #installJob(plans: readonly Plan[], { module, lengthBytes, regions }: CompiledJob): void {
-    const { maxBytes } = this.#options;
-    const { memory, runtime } = this.#place;
+  #installJob(plans: readonly Plan[], done: CompiledJob): void {
+    const { lengthBytes, regions } = done;
     const insns = regions.reduce((sum, region) => sum + region.insns, 0);
     this.statistics.insns += insns;
     this.statistics.modules += 1;
     this.statistics.bytes += lengthBytes;
     const entries = regions.reduce((sum, { minBudgets }) => sum + minBudgets.length, 0);
-    if (lengthBytes > maxBytes) return;
+    if (!this.#makeRoom(lengthBytes, entries)) return;
+    const loaded = this.#load(done);
+    for (const [i, plan] of plans.entries()) {
+      if (this.#isUnchanged(plan)) this.#installRegion(plan.region, plan.from.lo, loaded, i);
+    }
+  }
+
+  #load(done: CompiledJob): LoadedModule {
+    const { memory, runtime } = this.#place;
+    const { exports } = new WebAssembly.Instance(done.module, { env: { memory }, runtime });
+    return { done, exports, own: { lengthBytes: done.lengthBytes, units: new Set() } };
+  }
+
+  /** @param lo low half of the virtual address of its first entry; @param number in its job */
+  #installRegion(region: Region, lo: number, { done, exports, own }: LoadedModule, number: number): void {
+    this.#units.add(region, lo, own, exports[`${number}`], done.regions[number]?.minBudgets ?? []);
+    this.statistics.regions += 1;
+  }
+
+  /** @returns false for a module that has no room at all */
+  #makeRoom(lengthBytes: number, entries: number): boolean {
+    const { maxBytes } = this.#options;
+    if (lengthBytes > maxBytes) return false;
     if (this.#units.bytes + lengthBytes > maxBytes || this.#units.room < entries) {
       // A quarter more than is needed now: looking for them takes its time.
       this.statistics.evicted += this.#units.makeRoom(maxBytes * 0.75 - lengthBytes, entries);
     }
-    const instance = new WebAssembly.Instance(module, { env: { memory }, runtime });
-    const own = { lengthBytes, units: new Set<Unit>() };
-    for (const [i, plan] of plans.entries()) {
-      const region = regions[i];
-      if (region === undefined || !this.#isUnchanged(plan)) continue;
-      this.#units.add(plan.region, plan.from.lo, own, instance.exports[`${i}`], region.minBudgets);
-      this.statistics.regions += 1;
-    }
+    return true;
   }
 
   /** Whether the code is still there that a region was formed from. */
@@ -437,13 +417,36 @@ export class RegionTranslator implements Translator {
     for (const [page, host] of hosts) {
       if (this.#view.getUint32(page + DECODED_PAGE.host, true) !== host) return false;
     }
-    return [...region.blocks.values()].every(({ insns }) =>
-      insns.every(({ at, decoded }) => {
-        const place = placeIn(region, at);
-        const next = placeIn(region, at + decoded.insn.length - 1)?.page;
-        return place !== null && this.#code.wordAt(place.page, place.offset, next) === decoded.word;
-      }),
-    );
+    return isAsFormed(region, this.#code);
+  }
+
+  /** Takes what others have compiled, and puts it in its place where the trace has arrived at it. */
+  #takeOffers(): void {
+    for (let next = this.#compiler.takeShared(); next !== null; next = this.#compiler.takeShared()) {
+      this.#offers.add(next);
+    }
+    for (const [op, lo] of this.#offered) {
+      if (!this.#code.mayBegin(op) || !this.#isHere(op, lo)) continue;
+      const taken = this.#offers.take(op, lo, this.#pcHigh());
+      if (taken !== null) this.#installOffer(op, taken);
+    }
+    this.#offered.clear();
+  }
+
+  #installOffer(op: number, { offer, region, lo }: Taken): void {
+    const { done, number, text } = offer;
+    if (!this.#isWanted(opAt(region, 0), text) || !this.#makeRoom(done.lengthBytes, region.entries.length)) return;
+    this.#waiting.delete(op);
+    this.#profile.forget(op);
+    const loaded = this.#loaded.get(done) ?? this.#load(done);
+    this.#loaded.set(done, loaded);
+    this.#installRegion(region, lo, loaded, number);
+    this.statistics.shared += 1;
+  }
+
+  /** Whether a region is of the kind that this hart would have compiled for an entry, or of one that serves as well. */
+  #isWanted(op: number, { refills, checksExact }: RegionText): boolean {
+    return (refills || !this.#refilling.has(op)) && (checksExact || !this.#checking.has(op));
   }
 
   #plan(from: Arrival): Plan | null {

@@ -63,6 +63,10 @@ class LateCompiler implements RegionCompiler {
     this.compiled += job.length;
     return compileJob(job);
   }
+
+  takeShared(): null {
+    return null;
+  }
 }
 
 it.each([
@@ -106,7 +110,7 @@ it('a compiler that does not answer is given no more than so many jobs', () => {
   );
   const { bytes: image } = assemble(`again:\n${loops.join('\n')}\n  j again`, { base: Number(BASE) });
   const jobs: CompileJob[] = [];
-  const compiler: RegionCompiler = { submit: (job) => void jobs.push(job), take: () => null };
+  const compiler: RegionCompiler = { submit: (job) => void jobs.push(job), take: () => null, takeShared: () => null };
   const options = { traceInterval: 31, threshold: 2, batch: 1, urgent: 1 };
   const machine = new InterpreterMachine('none', (place) => new RegionTranslator(place, options, compiler));
   machine.load({ image, base: BASE });

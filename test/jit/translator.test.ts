@@ -2,12 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
 import { QUANTUM } from '../../src/hart/run-loop.ts';
-import { DTLB, REGION_STATUS } from '../../src/hart/state.ts';
+import { REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
 import { betterEntry, RegionFormer } from '../../src/jit/region.ts';
 import { RegionTranslator, type TranslatorOptions } from '../../src/jit/translator.ts';
 import { compareStates } from '../lockstep/harness.ts';
+import { COLLIDING_BYTES, collidingSums, mapAgain } from '../support/aliased-ram.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { TRANSLATOR_STATE } from '../support/translator-state.ts';
 
@@ -53,20 +54,6 @@ const load = (machine: InterpreterMachine, source: string): InterpreterMachine =
   machine.load({ image: assemble(source, { base: Number(BASE) }).bytes, base: BASE });
   return machine;
 };
-
-/** Sv39, in S mode: the first two megabytes, and once more so many megabytes further up. */
-function mapAgain(machine: InterpreterMachine, megabytes: number): void {
-  const [root, leaves] = [0x3_0000, 0x3_1000];
-  const ram = machine.writableMemory();
-  const entryFor = (address: bigint, bits: bigint): bigint => (address >> 2n) | bits;
-  ram.setBigUint64(root + 2 * 8, entryFor(BASE + BigInt(leaves), 1n), true);
-  for (const index of [0, megabytes / 2]) ram.setBigUint64(leaves + index * 8, entryFor(BASE, 0xcfn), true);
-  machine.hart.set('satp', (8n << 60n) | ((BASE + BigInt(root)) >> 12n));
-  machine.hart.set('pmpaddr', (1n << 54n) - 1n);
-  machine.hart.set('pmpcfg', 0x1fn);
-  machine.hart.setWord('priv', 1);
-  machine.hart.fence('sfence.vma');
-}
 
 function expectSame(a: InterpreterMachine, b: InterpreterMachine): void {
   expect(compareStates(a.state(), b.state(), TRANSLATOR_STATE)).toEqual([]);
@@ -391,39 +378,8 @@ describe('the translator', () => {
   ])('a region that misses the TLB %i times %s', (times, _, least, most) => {
     // What is outside the inner loop stays interpreted, and traced.
     const { machine } = translating({ threshold: 1000, urgent: 1000, traceInterval: 13 });
-    // Two pages that share an entry, since the TLB has as many.
-    const apart = DTLB.entries * 4096;
-    load(
-      machine,
-      `
-      li t0, 0x80040000
-      mv t1, t0
-      li t3, 100
-      call sums
-      li t1, 0x80040000 + ${apart}
-      li t3, ${times / 200}
-      call sums
-    rest:
-      wfi
-      j rest
-    sums:
-      li t2, 100
-    again:
-      ld a0, 0(t0)
-      add s0, s0, a0
-      ld a1, 0(t1)
-      add s1, s1, a1
-      addi t2, t2, -1
-      bnez t2, again
-      addi t3, t3, -1
-      xori t4, t3, 5
-      addi t4, t4, 3
-      xori t4, t4, 7
-      bnez t3, sums
-      ret
-    `,
-    );
-    mapAgain(machine, apart / 2 ** 20);
+    load(machine, collidingSums(times));
+    mapAgain(machine, COLLIDING_BYTES / 2 ** 20);
     machine.step(50_000);
     machine.step(times * 4 + 50_000);
     const missed = Number(machine.hart.get('regionExits', REGION_STATUS.missed));

@@ -4,11 +4,14 @@
  * stride, the derived state of the hart too. BOTTOMHALF_FUZZ_PROGRAMS and BOTTOMHALF_FUZZ_SEED as for the interpreter.
  */
 import { describe, expect, it } from 'vitest';
+import type { HartOptions } from '../../src/hart/hart.ts';
+import type { RegionCompiler } from '../../src/jit/compile.ts';
 import { RegionTranslator } from '../../src/jit/translator.ts';
 import { setEngineFlags } from '../../src/vm-modules.ts';
 import { generateProgram, type ProgramOptions } from '../support/program-generator.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
 import { ReferenceMachine } from '../support/program-reference.ts';
+import { OfferingCompiler, SharingCompiler } from '../support/sharing-compilers.ts';
 import { TRANSLATOR_STATE } from '../support/translator-state.ts';
 import { compareMachines, type Machine } from './harness.ts';
 
@@ -20,23 +23,32 @@ const TIMEOUT_MS = 60_000 + PROGRAMS * 2000;
 const EAGER = { traceInterval: 1, threshold: 1, batch: 1, urgent: 1, everything: true, minInsnsPerVisit: 0 };
 const IGNORED = new Set(['mcycle', 'minstret', 'mtime', ...TRANSLATOR_STATE]);
 
+type HartAia = NonNullable<HartOptions['aia']>;
+
 interface Translated {
   readonly machine: InterpreterMachine;
   translator(): RegionTranslator;
 }
 
-function translated(aia: 'none' | 'csrs' | 'imsic' = 'none'): Translated {
+function translated(aia: HartAia = 'none', compiler?: RegionCompiler): Translated {
   let made: RegionTranslator | null = null;
   const machine = new InterpreterMachine(aia, (place) => {
-    made = new RegionTranslator(place, EAGER);
+    made = new RegionTranslator(place, EAGER, compiler);
     return made;
   });
   return { machine, translator: () => made ?? expect.fail('no translator was made') };
 }
 
 function differences(options: Partial<ProgramOptions>, count: number, other: (o: Partial<ProgramOptions>) => Machine) {
-  const { machine, translator } = translated(options.aia);
-  const against = other(options);
+  compare(options, count, translated(options.aia), other(options));
+}
+
+function compare(
+  options: Partial<ProgramOptions>,
+  count: number,
+  { machine, translator }: Translated,
+  against: Machine,
+) {
   let total = 0;
   const found = Array.from({ length: count }, (_, i) => FIRST_SEED + i).flatMap((seed) => {
     const program = generateProgram(seed, { forQemu: false, rounds: 5, pieces: 40, ...options });
@@ -82,6 +94,19 @@ describe('translated code', () => {
         Math.ceil(PROGRAMS / 4),
         () => new InterpreterMachine(),
       ),
+    TIMEOUT_MS,
+  );
+
+  it.each(['none', 'imsic'] as const)(
+    'that was compiled for another hart agrees with that one, aia %s',
+    (aia) => {
+      const compiler = new SharingCompiler();
+      const first = translated(aia, compiler);
+      const second = translated(aia, new OfferingCompiler(compiler.done));
+      const count = Math.ceil(PROGRAMS / 4);
+      compare({ aia }, count, second, first.machine);
+      expect(second.translator().statistics.shared).toBe(second.translator().statistics.regions);
+    },
     TIMEOUT_MS,
   );
 

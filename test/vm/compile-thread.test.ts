@@ -3,8 +3,7 @@ import { firstValueFrom } from 'rxjs';
 import { filter, map } from 'rxjs/operators';
 import { expect, test } from 'vitest';
 import { onThreads, startTranslator } from '../../actors/board/placement.ts';
-import { ServiceClient, serve } from '../../src/channel/service.ts';
-import { Thread, type ThreadWiring, wireServer, wireThreads } from '../../src/channel/threads.ts';
+import type { ThreadWiring } from '../../src/channel/threads.ts';
 import { bare, RAM_BASE, sleep, within } from '../support/machines.ts';
 
 /** Each hart counts in its own doubleword, in a loop that stores and loads, for ever. */
@@ -65,23 +64,4 @@ test('what it fails with is the failure of the machine', () => {
   } as typeof onThreads;
   startTranslator(placement, [], ({ message }) => void errors.push(message));
   expect(errors).toEqual(['out of words']);
-});
-
-test('a service answers each client in its order, and only when it is asked', async () => {
-  const wirings = wireThreads([
-    { name: 'one', kind: 'parking' },
-    { name: 'two', kind: 'parking' },
-  ]);
-  const { server, clients } = wireServer('squares', [...wirings.values()]);
-  const serving = new Thread(server);
-  serve<number, number>(serving, (n) => n * n);
-  const threads = clients.map((wiring) => new Thread(wiring));
-  const [one, two] = threads.map((thread) => ServiceClient.of<number, number>(thread, 'squares'));
-  expect(ServiceClient.of(threads[0] as Thread, 'cubes')).toBeNull();
-  for (const n of [2, 3]) one?.request(n);
-  two?.request(5);
-  expect(one?.take()).toBeNull();
-  await sleep(50);
-  expect([one?.take(), one?.take(), one?.take(), two?.take()]).toEqual([4, 9, null, 25]);
-  for (const thread of [...threads, serving]) thread.close();
 });

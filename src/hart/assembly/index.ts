@@ -5,7 +5,7 @@ export { csr } from './csr';
 export { decode, decodeWord } from './decode';
 export { dropWriteTags } from './dirty';
 export { fenceAddresses, sfenceVma } from './fence';
-export { fenceI, fetch, fetchCrossing, instructionAt, regionIsInPlace } from './fetch';
+export { copied, fenceI, fetch, fetchCrossing, instructionAt, regionIsInPlace } from './fetch';
 export * from './float-d';
 export * from './float-h';
 export * from './float-s';

@@ -23,9 +23,12 @@ export function haveToShareCores(vcpus: number): boolean {
   return hostCores() < vcpus;
 }
 
-/** Whether the host has a core beside the vCPUs': the compile thread shares it with V8's compiler. */
-export function hasCoreBeside(vcpus: number): boolean {
-  return hostCores() > vcpus;
+/**
+ * Whether a thread of its own had better compile what vCPUs translate: where the host has a core for that beside theirs, which it
+ * shares with V8's compiler, and for several vCPUs anyhow, since they share what it compiles.
+ */
+export function needsCompileThread(vcpus: number): boolean {
+  return vcpus > 1 || hostCores() > vcpus;
 }
 
 /** V8's versions that know a flag: it says so where it does not. */

@@ -22,8 +22,9 @@ export interface VmOptions {
    */
   readonly accel?: Accel;
   /**
-   * With `jit`: whether what is translated is compiled by a thread of its own, for all harts, instead of by each hart's.
-   * Left out: where the host has more cores than there are harts, and the machine is not deterministic.
+   * With `jit`: whether what is translated is compiled by a thread of its own, instead of by each hart's; harts then take
+   * what was compiled for others. Left out: where there are several harts, or the host has a core for it, and the machine is not
+   * deterministic.
    */
   readonly compileThread?: boolean;
   /** Names of PCI Express root ports, each with a slot for one function, which can be plugged and unplugged. */

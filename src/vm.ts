@@ -22,7 +22,7 @@ import { planBoots } from './vm-boot.ts';
 import { VmConsole } from './vm-console.ts';
 import type { DeterministicOptions, DeterministicRun, VmDeterministic } from './vm-deterministic.ts';
 import { allocate, type VmMemory, vmMemory } from './vm-memory.ts';
-import { hasCoreBeside, haveToShareCores, loadHartModules } from './vm-modules.ts';
+import { haveToShareCores, loadHartModules, needsCompileThread } from './vm-modules.ts';
 import { AIA_DEFAULT, checkMachine, machineOf, type VmOptions } from './vm-options.ts';
 import { guestDigest, type MachineInput } from './vm-recording.ts';
 import { type SavedMakeup, type SaveOptions, VmSaver } from './vm-save.ts';
@@ -385,7 +385,7 @@ async function makeVm(options: VmOptions, frozen: FrozenVm | null): Promise<Vm> 
     harts,
     aia,
     accel,
-    compileThread: accel === 'jit' && (options.compileThread ?? hasCoreBeside(harts)),
+    compileThread: accel === 'jit' && (options.compileThread ?? needsCompileThread(harts)),
     // One thread runs all harts of a deterministic machine, on any host in the same way.
     sharesCores: run !== null || haveToShareCores(harts),
     pci,

@@ -1,8 +1,8 @@
 /**
  * Regions that were compiled for other harts of the machine. What one translates the others soon execute too, the
  * kernel's code most of all: whoever is seen to arrive there takes the region as it is, instead of waiting until enough
- * traces have met it and having it compiled once more. A region is offered by where its code lies in the guest's RAM; it is
- * taken where the hart has those pages at the same distances, and finds the same instructions there.
+ * traces have met it and having it compiled once more. A region is offered by where the code at its entries lies in the guest's
+ * RAM; it is taken where the hart finds the same instructions at the same distances.
  */
 import type { TranslatorPlace } from '../hart/hart.ts';
 import { DECODED_PAGE } from '../hart/state.ts';
@@ -101,10 +101,10 @@ export class Offers {
   /** @param lo low half of the virtual address of the first entry's page; beyond 32 bits it counts into `hi` */
   #pagesFor({ hosts }: RegionText, lo: number, hi: number): Map<number, number> | null {
     const pages = new Map<number, number>();
-    for (const [distance, host] of hosts) {
+    for (const [distance] of hosts) {
       const sum = lo + distance * PAGE_BYTES;
       const page = this.#code.pageOfAddress(sum >>> 0, (hi + Math.floor(sum / 2 ** 32)) >>> 0);
-      if (this.#code.pageOfOp(page) === 0 || this.#view.getUint32(page + DECODED_PAGE.host, true) !== host) return null;
+      if (this.#code.pageOfOp(page) === 0) return null;
       pages.set(distance, page);
     }
     return pages;

@@ -318,10 +318,10 @@ export class RegionTranslator implements Translator {
   }
 
   #arrive(op: number, lo: number, weight: number): void {
-    if (this.#offers.has(op) && !this.#isBanned(op)) this.#offered.set(op, lo);
     const arrivals = this.#profile.arrive(op, weight * weightAfter(this.statistics.traces));
-    if (arrivals < this.#options.threshold) return;
     if (this.#isBanned(op)) return;
+    if (this.#offers.has(op)) this.#offered.set(op, lo);
+    if (arrivals < this.#options.threshold) return;
     if (this.#jobs.some((plans) => plans.some(({ from }) => from.op === op))) return;
     if (!this.#code.mayBegin(op)) return;
     this.#wait(op, lo, arrivals);
@@ -488,9 +488,7 @@ export class RegionTranslator implements Translator {
   }
 }
 
-function newStep(): Step {
-  return { lo: 0, op: 0, page: 0, end: 0 };
-}
+const newStep = (): Step => ({ lo: 0, op: 0, page: 0, end: 0 });
 
 /** For HartOptions.translator. @param compiler where to compile; left out: here, at once */
 export function translatorWith(

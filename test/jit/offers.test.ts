@@ -133,11 +133,13 @@ describe('a region of another hart', () => {
     const options = { ...EAGER, threshold: 1000, urgent: 1000, traceInterval: 13 };
     const { bytes: image } = assemble(collidingSums(40_000), { base: Number(BASE) });
     const compiler = new SharingCompiler();
-    const missesOf = (of: RegionCompiler): number => {
+    const missesOf = (of: RegionCompiler, then = (): void => {}, thenAt = 0): number => {
       const machine = new InterpreterMachine('none', (place) => new RegionTranslator(place, options, of));
       machine.load({ image, base: BASE });
       mapAgain(machine, COLLIDING_BYTES / 2 ** 20);
-      machine.step(210_000);
+      machine.step(thenAt);
+      then();
+      machine.step(210_000 - thenAt);
       return Number(machine.hart.get('regionExits', REGION_STATUS.missed));
     };
     expect(missesOf(compiler)).toBeLessThan(10_000);
@@ -148,31 +150,59 @@ describe('a region of another hart', () => {
     const misses = missesOf(new OfferingCompiler(leaving));
     expect(misses).toBeGreaterThan(2000);
     expect(misses).toBeLessThan(10_000);
+    // Nor is one that comes later.
+    const late = [...leaving];
+    expect(missesOf(new OfferingCompiler(late), () => void late.push(...leaving), 100_000)).toBeLessThan(10_000);
     // The other kind is taken from the beginning.
     expect(missesOf(new OfferingCompiler(compiler.done))).toBeLessThan(200);
   });
 });
 
 describe('offers', () => {
-  it('are kept for so many entries, the latest', () => {
+  interface Place extends TranslatorPlace {
+    readonly code: GuestCode;
+  }
+
+  /** Of a hart that has executed a program. */
+  function placeOf(image: Uint8Array): Place {
     let place: TranslatorPlace | null = null;
     const machine = new InterpreterMachine('none', (given) => {
       place = given;
       return new RegionTranslator(given, EAGER, new OfferingCompiler([]));
     });
-    machine.load({ image: IMAGE, base: BASE });
-    machine.step(10);
-    const given = place ?? expect.fail('no translator was made');
-    const { memory, arena } = given as TranslatorPlace;
-    const code = new GuestCode(memory, arena);
+    machine.load({ image, base: BASE });
+    machine.step(100);
+    const given: TranslatorPlace = place ?? expect.fail('no translator was made');
+    return { ...given, code: new GuestCode(given.memory, given.arena) };
+  }
+
+  it('can be taken at each entry, and are one region', () => {
+    const { code, ...place } = placeOf(IMAGE);
+    const page = code.pageOfAddress(Number(BASE), 0);
+    const texts = compiled().flatMap(({ job, done }) => job.map((text) => ({ text, done })));
+    const { text: whole, done } = texts.find(({ text }) => text.blocks.length > 2) ?? expect.fail('no such region');
+    const text = { ...whole, entries: whole.blocks.map(({ at }) => at) };
+    const shared = { job: [text], done };
+    for (const at of text.entries) {
+      const offers = new Offers(place, code);
+      offers.add(shared);
+      const offset = text.entryOffset + at;
+      const taken = offers.take(page + (offset / 2) * DECODED_PAGE.opBytes, Number(BASE) + offset, 0);
+      expect(taken?.lo).toBe(Number(BASE) + text.entryOffset);
+      expect([...(taken?.region.blocks.keys() ?? [])]).toEqual(text.blocks.map((block) => block.at));
+    }
+  });
+
+  it('are kept for so many entries, the latest', () => {
+    const { code, ...place } = placeOf(IMAGE);
     const op = code.pageOfAddress(Number(BASE), 0);
     const [{ job, done } = expect.fail('nothing was compiled')] = compiled();
     const [text = expect.fail('no region')] = job;
-    const host = new DataView(memory.buffer).getUint32(op + DECODED_PAGE.host, true);
+    const host = new DataView(place.memory.buffer).getUint32(op + DECODED_PAGE.host, true);
     const at = (page: number): SharedJob => {
       return { done, job: [{ ...text, entries: [0], entryOffset: 0, hosts: [[0, host + page * 4096]] }] };
     };
-    const offers = new Offers(given, code);
+    const offers = new Offers(place, code);
     expect(offers.has(op)).toBe(false);
     for (let page = 0; page < MAX_ENTRIES; page++) offers.add(at(page));
     expect(offers.has(op)).toBe(true);

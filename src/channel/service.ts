@@ -11,7 +11,7 @@ type ToClient<Answer, News> = { readonly answer: Answer } | { readonly news: New
 /** News that a client may have been sent without looking at them. */
 export const MAX_UNSEEN = 16;
 /** News kept for clients that do not look: the oldest are lost to them. */
-export const MAX_KEPT = 256;
+export const MAX_KEPT = 64;
 
 /** A client's end. Requests, answers and news are what structured clone can carry. */
 export class ServiceClient<Request, Answer, News = never> {

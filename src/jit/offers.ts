@@ -27,6 +27,12 @@ interface OfferedEntry {
   readonly at: number;
 }
 
+interface OfferedJob {
+  readonly done: CompiledJob;
+  /** Of its entries, as in Offers.#byHost. */
+  readonly hosts: readonly number[];
+}
+
 /** An offer that can be taken. */
 export interface Taken {
   readonly offer: Offer;
@@ -35,8 +41,10 @@ export interface Taken {
   readonly lo: number;
 }
 
-/** Entries that are kept: the oldest make room. */
-export const MAX_ENTRIES = 8192;
+/** Of the modules that are on offer; the oldest make room. The engine's code of one takes several times as much. */
+export const MAX_BYTES: number = 4 * 2 ** 20;
+/** What a module counts at least. */
+const LEAST_BYTES = 16_384;
 /** An offer that was refused so often is forgotten. */
 const MAX_REFUSALS = 64;
 
@@ -46,6 +54,9 @@ export class Offers {
   readonly #code: GuestCode;
   /** By the host offset of the guest code at the entry. */
   readonly #byHost = new Map<number, OfferedEntry>();
+  /** In the order in which they came, also those of which all was taken. */
+  readonly #jobs: OfferedJob[] = [];
+  #bytes = 0;
 
   constructor(place: TranslatorPlace, code: GuestCode) {
     this.#place = place;
@@ -54,21 +65,29 @@ export class Offers {
   }
 
   add({ job, done }: SharedJob): void {
+    const hosts: number[] = [];
     for (const [number, text] of job.entries()) {
       const offer = { done, number, text, refusals: 0 };
       const site = { pages: new Map(text.hosts), entryOffset: text.entryOffset };
       for (const at of text.entries) {
         const place = placeIn(site, at);
-        if (place !== null) this.#keep(place.page + place.offset, { offer, at });
+        if (place === null) continue;
+        const host = place.page + place.offset;
+        this.#byHost.set(host, { offer, at });
+        hosts.push(host);
       }
     }
+    this.#jobs.push({ done, hosts });
+    this.#bytes += bytesOf(done);
+    while (this.#bytes > MAX_BYTES && this.#forgetOldest());
   }
 
-  #keep(host: number, entry: OfferedEntry): void {
-    this.#byHost.delete(host);
-    this.#byHost.set(host, entry);
-    const [oldest] = this.#byHost.keys();
-    if (this.#byHost.size > MAX_ENTRIES && oldest !== undefined) this.#byHost.delete(oldest);
+  #forgetOldest(): boolean {
+    const oldest = this.#jobs.shift();
+    if (oldest === undefined) return false;
+    this.#bytes -= bytesOf(oldest.done);
+    for (const host of oldest.hosts) if (this.#byHost.get(host)?.offer.done === oldest.done) this.#byHost.delete(host);
+    return true;
   }
 
   /** Whether there is one for an op. */
@@ -127,4 +146,8 @@ export class Offers {
     const page = this.#code.pageOfOp(op);
     return this.#view.getUint32(page + DECODED_PAGE.host, true) + ((op - page) / DECODED_PAGE.opBytes) * 2;
   }
+}
+
+function bytesOf({ lengthBytes }: CompiledJob): number {
+  return Math.max(lengthBytes, LEAST_BYTES);
 }

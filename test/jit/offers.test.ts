@@ -5,7 +5,7 @@ import { DECODED_PAGE, REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import type { RegionCompiler, SharedJob } from '../../src/jit/compile.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
-import { MAX_ENTRIES, Offers } from '../../src/jit/offers.ts';
+import { MAX_BYTES, Offers } from '../../src/jit/offers.ts';
 import { RegionTranslator, type TranslatorOptions } from '../../src/jit/translator.ts';
 import { compareStates } from '../lockstep/harness.ts';
 import { COLLIDING_BYTES, collidingSums, mapAgain } from '../support/aliased-ram.ts';
@@ -55,7 +55,7 @@ interface Made {
 function offered(jobs: readonly SharedJob[], image: Uint8Array = IMAGE): Made {
   let translator: RegionTranslator | null = null;
   const machine = new InterpreterMachine('none', (place) => {
-    translator = new RegionTranslator(place, EAGER, new OfferingCompiler(jobs));
+    translator = new RegionTranslator(place, EAGER, new OfferingCompiler([...jobs]));
     return translator;
   });
   machine.load({ image, base: BASE });
@@ -147,7 +147,7 @@ describe('a region of another hart', () => {
     expect(isRefilling).toContain(true);
     // Those that leave for each miss are taken, until the hart has found what the other one had.
     const leaving = compiler.done.filter((_, i) => !isRefilling[i]);
-    const misses = missesOf(new OfferingCompiler(leaving));
+    const misses = missesOf(new OfferingCompiler([...leaving]));
     expect(misses).toBeGreaterThan(2000);
     expect(misses).toBeLessThan(10_000);
     // Nor is one that comes later.
@@ -193,20 +193,22 @@ describe('offers', () => {
     }
   });
 
-  it('are kept for so many entries, the latest', () => {
+  it('are kept up to so many bytes, the latest', () => {
     const { code, ...place } = placeOf(IMAGE);
     const op = code.pageOfAddress(Number(BASE), 0);
     const [{ job, done } = expect.fail('nothing was compiled')] = compiled();
     const [text = expect.fail('no region')] = job;
     const host = new DataView(place.memory.buffer).getUint32(op + DECODED_PAGE.host, true);
+    const lengthBytes = MAX_BYTES / 8;
     const at = (page: number): SharedJob => {
-      return { done, job: [{ ...text, entries: [0], entryOffset: 0, hosts: [[0, host + page * 4096]] }] };
+      const moved = { ...text, entries: [0], entryOffset: 0, hosts: [[0, host + page * 4096]] as const };
+      return { done: { ...done, lengthBytes }, job: [moved] };
     };
     const offers = new Offers(place, code);
     expect(offers.has(op)).toBe(false);
-    for (let page = 0; page < MAX_ENTRIES; page++) offers.add(at(page));
+    for (let page = 0; page < 8; page++) offers.add(at(page));
     expect(offers.has(op)).toBe(true);
-    offers.add(at(MAX_ENTRIES));
+    offers.add(at(8));
     expect(offers.has(op)).toBe(false);
   });
 });

@@ -28,11 +28,10 @@ export class SharingCompiler extends LocalCompiler {
 
 /** Compiles nothing, and has what was compiled for another. */
 export class OfferingCompiler implements RegionCompiler {
-  readonly #offers: readonly SharedJob[];
-  #next = 0;
+  readonly #offers: SharedJob[];
 
-  /** @param offers may grow */
-  constructor(offers: readonly SharedJob[]) {
+  /** @param offers what was taken is taken out; more may come */
+  constructor(offers: SharedJob[]) {
     this.#offers = offers;
   }
 
@@ -43,8 +42,6 @@ export class OfferingCompiler implements RegionCompiler {
   }
 
   takeShared(): SharedJob | null {
-    const offer = this.#offers[this.#next] ?? null;
-    if (offer !== null) this.#next += 1;
-    return offer;
+    return this.#offers.shift() ?? null;
   }
 }

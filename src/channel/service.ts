@@ -1,6 +1,7 @@
 /**
  * A service: requests to a thread that lives in its host's event loop, from threads that may never return to theirs and
- * look for the answers when they like. Of what is large, rare and can wait; all else goes through channels.
+ * look for the answers when they like. Of what is large, rare and can wait; all else goes through channels. A server may tell
+ * its other clients what it has answered one: news, which those who do not look at them may lose.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Thread } from './threads.ts';

@@ -7,8 +7,8 @@ const WAKING_NS = 150_000;
 /** Less than waking a thread takes on a core that sleeps. */
 const AT_ONCE_NS = 30_000;
 const SPIN_MIN_NS = 4_000;
-/** Of a sleep that no spin could have been in the place of. */
-export const LONG_NS = 1_000_000;
+/** Of a sleep that no spin could have been in the place of. A small integer, as what is counted up to it. */
+const LONG_NS = 1_000_000;
 const LOADS_PER_CLOCK_READING = 64;
 
 /** What a thread sleeps for, and the longest spin before that. */
@@ -29,7 +29,7 @@ export type SleepsFor = keyof typeof SPIN_MAX_NS;
  */
 export class Parker {
   readonly #doorbell: DoorbellConsumer;
-  /** Whole numbers; so nothing is allocated. */
+  /** Small integers: nothing is allocated. */
   readonly #spinNs: Record<SleepsFor, number> = { work: 0, answer: 0 };
   readonly #sleptNs = new Float64Array(1);
   readonly #wokeNs = new Float64Array(1);
@@ -39,8 +39,8 @@ export class Parker {
   }
 
   /**
-   * @param delayNs its first word: no longer than that, Infinity: until rung. A sleep of more than 4 ms may end up to 1 ms
-   * early. What is left after a spin is written there.
+   * @param delayNs its first word: no longer than that, Infinity: until rung. A long sleep may end early (`timeoutOf()`). What
+   * is left behind a spin is written there.
    * @returns whether the doorbell was rung
    */
   park(delayNs: Float64Array, sleepsFor: SleepsFor): boolean {
@@ -71,7 +71,7 @@ export class Parker {
 
 /**
  * What a spin is to last that was in vain this time.
- * @param sleptNs until it rang; LONG_NS: it has not, or much later
+ * @param sleptNs until it rang; LONG_NS or more: it has not, or much later
  */
 export function nextSpin(spinNs: number, sleptNs: number, sleepsFor: SleepsFor): number {
   // Whoever rang may have waited for the very core that this thread was spinning on.

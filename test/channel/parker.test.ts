@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
-import { LONG_NS, nextSpin, Parker, type SleepsFor } from '../../src/channel/parker.ts';
+import { nextSpin, Parker, type SleepsFor } from '../../src/channel/parker.ts';
 
 /** A spin behind each of so many sleeps of `sleptNs`, in microseconds. */
 function spins(fromNs: number, sleptNs: number, count: number, sleepsFor: SleepsFor = 'work'): number[] {
@@ -21,7 +21,7 @@ describe('a spin before a sleep', () => {
 
   it('shrinks where it let wait, down to none', () => {
     expect(spins(32_000, 1e6, 6)).toEqual([16, 8, 4, 0, 0, 0]);
-    expect(spins(8_000, LONG_NS, 2)).toEqual([4, 0]);
+    expect(spins(8_000, Number.POSITIVE_INFINITY, 2)).toEqual([4, 0]);
   });
 
   it('ends where what it waited for came as soon as it was over', () => {

@@ -35,7 +35,7 @@ far:
 const { bytes: IMAGE } = assemble(PROGRAM, { base: Number(BASE) });
 const FAR_BYTE = 256;
 
-/** What a hart has compiled that goes either way; the first rounds with the near one alone. */
+/** What a hart has compiled that always goes far. */
 function compiled(image: Uint8Array = IMAGE): readonly SharedJob[] {
   const compiler = new SharingCompiler();
   const machine = new InterpreterMachine('none', (place) => new RegionTranslator(place, EAGER, compiler));

@@ -22,8 +22,8 @@ export function mapAgain(machine: InterpreterMachine, megabytes: number): void {
 export const COLLIDING_BYTES = DTLB.entries * 4096;
 
 /**
- * Sums over one page and then, so many times, over two that share an entry: RAM is to be mapped again COLLIDING_BYTES
- * further up.
+ * Sums over one page, and then over two that share an entry: RAM is to be mapped again COLLIDING_BYTES further up.
+ * @param times that they miss
  */
 export function collidingSums(times: number): string {
   return `

@@ -71,14 +71,23 @@ export interface TranslatorPlace {
   readonly runtime: Readonly<Record<string, unknown>>;
   /** As in assembly/fetch.ts. */
   copied(page: number, offset: number, lengthBytes: number): number;
+  readonly profile: ProfileExports;
+}
+
+/** What traces have shown: functions of assembly/profile.ts. */
+export interface ProfileExports {
+  heat(op: number): number;
+  forgetArrivals(op: number): void;
+  jumpTargets(jump: number): number;
+  offer(host: number): void;
 }
 
 /** Puts regions in the place of ops (REGION). Called between two instructions, when no region runs. */
 export interface Translator {
   /** Instructions to be interpreted between two traces. */
   readonly traceInterval: number;
-  /** The last `length` instructions are in ARENA.trace; see HOST_IMPORTS. @param left how it began, of LEFT */
-  trace(length: number, left: number, atRegion: boolean): void;
+  /** A trace was taken. @param arrived how many entries of ARENA.arrived it has written */
+  trace(arrived: number): void;
   /** As the runtime's import of that name (assembly/env.ts). */
   codeChanged(page: number, offset: number): void;
   /** Modules compiled so far. */
@@ -92,7 +101,7 @@ type TrapArguments = [cause: bigint, pc: bigint, tval: bigint, toSupervisor: num
 export type TrapObserver = (...trap: TrapArguments) => void;
 
 /** The runtime's functions that the host calls. */
-interface RuntimeExports {
+interface RuntimeExports extends ProfileExports {
   layoutHash(): number;
   init(arena: number): void;
   reset(pc: bigint): void;
@@ -163,7 +172,7 @@ export class Hart {
       env: { memory },
       runtime: runtime.exports,
       host: {
-        trace: (length: number, left: number, atRegion: number) => this.translator?.trace(length, left, atRegion !== 0),
+        trace: (arrived: number) => this.translator?.trace(arrived),
       },
     });
     this.#run = interpreter.exports['run'] as (arena: number) => number;
@@ -171,7 +180,8 @@ export class Hart {
     this.#runtime.init(arena);
     const table = interpreter.exports['regions'] as WebAssembly.Table;
     const { copied } = this.#runtime;
-    this.translator = options.translator?.({ memory, arena, table, runtime: runtime.exports, copied }) ?? null;
+    const place = { memory, arena, table, runtime: runtime.exports, copied, profile: this.#runtime };
+    this.translator = options.translator?.(place) ?? null;
     this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
     this.setWord('exactQuanta', options.exactQuanta === true ? 1 : 0);
     this.set('mhartid', BigInt(options.hartId));

@@ -20,11 +20,14 @@ import {
   FTLB,
   HART_OFFSETS,
   KNOWN_WORDS,
+  LEFT,
   OP,
   PENDING,
+  PROFILE,
   REGION,
   STATUS,
   TLB_LOG,
+  TRACE,
 } from './state.ts';
 
 const screaming = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
@@ -54,6 +57,9 @@ function constantsText(): string {
     ...constants('OP_', OP),
     ...constants('HANDLER_', SPECIAL),
     ...constants('KNOWN_WORDS_', KNOWN_WORDS),
+    ...constants('TRACE_', TRACE),
+    ...constants('LEFT_', LEFT),
+    ...constants('PROFILE_', PROFILE),
     ...constants('ARENA_', ARENA),
     ...constants('CSR_', Object.fromEntries(CSR_NUMBERS)),
     ...constants('SSTATUS_', SSTATUS),

@@ -13,6 +13,7 @@ import {
   FTLB,
   HART_OFFSETS,
   JUMP_CACHE,
+  LEFT,
   OP,
   PENDING,
   REGION,
@@ -24,19 +25,10 @@ import {
 /** Why the hot loop returned. */
 export const FAST = { outOfBudget: 0, slow: 1, undecoded: 2, fetch: 3, region: 4 } as const;
 
-/**
- * What the host supplies. `trace` is given what was just executed (ARENA.trace): how many, how it began (LEFT), and 1
- * where a region begins behind it.
- */
+/** What the host supplies. `trace` is told how many arrivals of the trace that was just taken are for it (ARENA.arrived). */
 export const HOST_IMPORTS: Readonly<Record<string, FunctionType>> = {
-  trace: { parameters: ['i32', 'i32', 'i32'], results: [] },
+  trace: { parameters: ['i32'], results: [] },
 };
-
-/**
- * Whether a region was left just before: for what no region goes on with, or `aside`, in the middle of what it would have
- * gone on with.
- */
-export const LEFT = { not: 0, behind: 1, aside: 2 } as const;
 
 /**
  * Instructions between two looks at the clock, and of translated code at the doorbell: about a microsecond of that, six of
@@ -288,6 +280,7 @@ class RunLoop {
     code.get(length).get(this.#left);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq');
     this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.eq', 'i32.and');
+    this.#call(code, 'seeTrace');
     this.#call(code, 'trace');
     code.i32(LEFT.not).set(this.#left);
     this.#fetchIfAsked(outer, refetch);

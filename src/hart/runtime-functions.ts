@@ -45,6 +45,7 @@ const MACHINE: Readonly<Record<string, FunctionType>> = {
   decode: type(['i32']),
   decodeWord: type(['i32', 'i32']),
   regionIsInPlace: type(['i32'], 'i32'),
+  seeTrace: type(['i32', 'i32', 'i32'], 'i32'),
   interrupts: type([]),
   takeSignals: type([], 'i32'),
 };

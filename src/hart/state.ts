@@ -440,6 +440,42 @@ export const REGION_STATUS_BITS = 3;
  */
 export const TRACE = { length: 128, entryBytes: 8 } as const;
 
+/**
+ * How a trace began: whether a region was left just before, for what no region goes on with, or `aside`, in the middle of
+ * what it would have gone on with.
+ */
+export const LEFT = { not: 0, behind: 1, aside: 2 } as const;
+
+/** What traces have shown: assembly/profile.ts. */
+export const PROFILE = {
+  /** u32: 1 where whatever is jumped to counts as arrived at. */
+  everything: 0,
+  /** u32: what arrivals at an op must have counted for the translator to be told of them. */
+  threshold: 4,
+  /** u32 each: what one counts at a loop's head, where a region was left or in straight code, and elsewhere. */
+  loopWeight: 8,
+  leftWeight: 12,
+  otherWeight: 16,
+  /** Counters of each kind; a power of two. */
+  counters: 65536,
+  /** u16 each: times that an op was executed, and what arrivals at it have counted. */
+  seen: 64,
+  arrivals: 64 + 65536 * 2,
+  lengthBytes: 64 + 65536 * 4,
+  /** Targets of computed jumps: sets, a power of two, by a hash of the jump's op, and targets in each. */
+  jumpSets: 1024,
+  jumpWays: 16,
+  /** u32 op of the jump, i32 bytes from there, u32 times; all zero: free. */
+  targetJump: 0,
+  targetDistance: 4,
+  targetCount: 8,
+  targetBytes: 12,
+  /** A bit each, by a hash of where guest code lies on the host: that on offer. A power of two. */
+  offeredBits: 65536,
+  /** Of an arrival that the translator is told of: u32 op, u32 low half of the pc, u32 what arrivals there have counted. */
+  arrivedBytes: 12,
+} as const;
+
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
 const dtlbBytes = DTLB.entries * DTLB.entryBytes;
 const ftlbBytes = FTLB.entries * FTLB.entryBytes;
@@ -458,7 +494,11 @@ export const ARENA = (() => {
   const trace = regions + REGION.lengthBytes * REGION.count;
   const jumpCache = align(trace + (TRACE.length + 1) * TRACE.entryBytes, 64);
   const knownWords = jumpCache + JUMP_CACHE.entries * JUMP_CACHE.entryBytes;
-  const lengthBytes = align(knownWords + KNOWN_WORDS.entries * KNOWN_WORDS.entryBytes, 65536);
+  const profile = knownWords + KNOWN_WORDS.entries * KNOWN_WORDS.entryBytes;
+  const jumpTargets = profile + PROFILE.lengthBytes;
+  const offered = jumpTargets + PROFILE.jumpSets * PROFILE.jumpWays * PROFILE.targetBytes;
+  const arrived = offered + PROFILE.offeredBits / 8;
+  const lengthBytes = align(arrived + (TRACE.length + 2) * PROFILE.arrivedBytes, 65536);
   return {
     ...{
       dtlb,
@@ -473,6 +513,10 @@ export const ARENA = (() => {
       trace,
       jumpCache,
       knownWords,
+      profile,
+      jumpTargets,
+      offered,
+      arrived,
       lengthBytes,
     },
   } as const;

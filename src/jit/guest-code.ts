@@ -6,18 +6,12 @@ import { SPECIAL } from '../hart/handlers.ts';
 import { ARENA, DECODED_PAGE, FTLB, HART_OFFSETS, OP } from '../hart/state.ts';
 import { decode } from '../isa/decode.ts';
 import type { Decoded } from '../isa/insn.ts';
-import { flowOf, linkOf } from './instructions.ts';
 
 export const PAGE_BYTES = 4096;
-
-type JumpKind = 'computed' | 'call' | 'other';
-/** Instruction words of which it is kept what kind of jump they are. */
-const MAX_KINDS = 4096;
 
 export class GuestCode {
   readonly #view: DataView;
   readonly #arena: number;
-  readonly #kinds = new Map<number, JumpKind>();
 
   constructor(memory: WebAssembly.Memory, arena: number) {
     this.#view = new DataView(memory.buffer);
@@ -73,18 +67,6 @@ export class GuestCode {
     return ((this.#halfAt(page, offset) ?? 0) & 3) === 3 ? 4 : 2;
   }
 
-  /** What kind of jump the instruction of an op is: one to where a register says, a call, or any other. */
-  kindOfJump(page: number, op: number): JumpKind {
-    const word = page === 0 ? null : this.wordAt(page, (op - page) / (DECODED_PAGE.opBytes / 2));
-    if (word === null) return 'other';
-    const known = this.#kinds.get(word);
-    if (known !== undefined) return known;
-    const kind = kindOf(decode(word));
-    if (this.#kinds.size >= MAX_KINDS) this.#kinds.clear();
-    this.#kinds.set(word, kind);
-    return kind;
-  }
-
   /** Whether an op is of an instruction that goes on in the next page. */
   isCrossing(op: number): boolean {
     const page = this.pageOfOp(op);
@@ -101,11 +83,4 @@ export class GuestCode {
     const handler = this.#view.getUint16(op + OP.handler, true);
     return handler > SPECIAL.region || handler === SPECIAL.nop2 || handler === SPECIAL.nop4;
   }
-}
-
-function kindOf(decoded: Decoded | null): JumpKind {
-  if (decoded === null) return 'other';
-  const { kind } = flowOf(decoded);
-  if (kind === 'indirect') return 'computed';
-  return kind === 'jump' && linkOf(decoded) !== 0 ? 'call' : 'other';
 }

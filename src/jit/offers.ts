@@ -5,7 +5,7 @@
  * RAM; it is taken where the hart finds the same instructions at the same distances.
  */
 import type { TranslatorPlace } from '../hart/hart.ts';
-import { DECODED_PAGE } from '../hart/state.ts';
+import { ARENA, DECODED_PAGE, PROFILE } from '../hart/state.ts';
 import { blocksOf, type CompiledJob, type RegionText, type SharedJob } from './compile.ts';
 import { type GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { isAsFormed, placeIn, type Region } from './region.ts';
@@ -57,6 +57,8 @@ export class Offers {
   /** In the order in which they came, also those of which all was taken. */
   readonly #jobs: OfferedJob[] = [];
   #bytes = 0;
+  /** Jobs since the profile was last told what is on offer. */
+  #forgotten = 0;
 
   constructor(place: TranslatorPlace, code: GuestCode) {
     this.#place = place;
@@ -74,12 +76,24 @@ export class Offers {
         if (place === null) continue;
         const host = place.page + place.offset;
         this.#byHost.set(host, { offer, at });
+        this.#place.profile.offer(host);
         hosts.push(host);
       }
     }
     this.#jobs.push({ done, hosts });
     this.#bytes += bytesOf(done);
+    const before = this.#jobs.length;
     while (this.#bytes > MAX_BYTES && this.#forgetOldest());
+    this.#forgotten += before - this.#jobs.length;
+    if (this.#forgotten > this.#jobs.length) this.#offerAnew();
+  }
+
+  /** Tells the profile what is on offer: it has no way to take back a part. */
+  #offerAnew(): void {
+    const { memory, arena, profile } = this.#place;
+    new Uint8Array(memory.buffer, arena + ARENA.offered, PROFILE.offeredBits / 8).fill(0);
+    for (const host of this.#byHost.keys()) profile.offer(host);
+    this.#forgotten = 0;
   }
 
   #forgetOldest(): boolean {

@@ -1,70 +1,96 @@
 /**
- * What traces (TRACE in src/hart/state.ts) have shown: which ops are executed, and which are arrived at by jumps that
- * make good entries: back to a loop's head, into a function, out of one, or out of a region. Two tables of saturating
- * counters, indexed by a hash of the op: bounded, and a collision only misleads. And where computed jumps went.
+ * What traces have shown, as the translator sees it: it is counted in the runtime (src/hart/assembly/profile.ts), which
+ * tells of arrivals at ops that have become hot, and of those at code on offer.
  */
-const ENTRIES = 1 << 16;
-const MOST = 0xffff;
-/** Computed jumps whose targets are kept, and targets of one. */
-const MAX_JUMPS = 4096;
-const MAX_TARGETS = 16;
-
-/** See weightAfter(). */
-const LATER = { traces: 5000, weight: 2 } as const;
+import type { TranslatorPlace } from '../hart/hart.ts';
+import { ARENA, PROFILE } from '../hart/state.ts';
 
 /**
- * What an arrival counts after so many traces: later twice as much. What runs for a second or two, as a small guest's boot
- * does, is over before code that is not very hot has paid for its translation, and most of all for V8's of the translator.
+ * After so many traces an arrival counts twice as much. What runs for a second or two, as a small guest's boot does, is
+ * over before code that is not very hot has paid for its translation, and most of all for V8's of the translator.
  */
-export function weightAfter(traces: number): number {
-  return traces < LATER.traces ? 1 : LATER.weight;
+const LATER = { traces: 5000, factor: 2 } as const;
+
+export interface ProfileOptions {
+  /** Arrivals seen by traces that make an entry hot. */
+  readonly threshold: number;
+  /** What an arrival at a loop's head counts: loops pay sooner than functions. */
+  readonly loopWeight: number;
+  /** What one counts where a region was left, or in straight code: a trace sees it once, however often it happens. */
+  readonly leftWeight: number;
+  /** Everything that is jumped to is an entry: for tests. */
+  readonly everything: boolean;
+}
+
+/** An arrival that the translator is told of. */
+export interface Arrived {
+  readonly op: number;
+  /** Low half of its virtual address. */
+  readonly lo: number;
+  /** What those at the op have counted since they were last forgotten. */
+  readonly arrivals: number;
 }
 
 export class Profile {
-  readonly #seen = new Uint16Array(ENTRIES);
-  readonly #arrivals = new Uint16Array(ENTRIES);
+  readonly #place: TranslatorPlace;
+  readonly #view: DataView;
+  readonly #options: ProfileOptions;
+  #traces = 0;
 
-  /** By the op of a computed jump: how often it went to which distance from itself. */
-  readonly #targets = new Map<number, Map<number, number>>();
-
-  see(op: number): void {
-    const i = hash(op);
-    const count = this.#seen[i] ?? 0;
-    if (count < MOST) this.#seen[i] = count + 1;
+  constructor(place: TranslatorPlace, options: ProfileOptions) {
+    this.#place = place;
+    this.#view = new DataView(place.memory.buffer);
+    this.#options = options;
+    this.#set('everything', options.everything ? 1 : 0);
+    this.#set('threshold', options.threshold);
+    this.#setWeights(1);
   }
 
-  /** @returns how often the op was arrived at since it was last forgotten */
-  arrive(op: number, weight: number): number {
-    const i = hash(op);
-    const count = Math.min((this.#arrivals[i] ?? 0) + weight, MOST);
-    this.#arrivals[i] = count;
-    return count;
+  #set(setting: 'everything' | 'threshold' | 'loopWeight' | 'leftWeight' | 'otherWeight', value: number): void {
+    this.#view.setUint32(this.#place.arena + ARENA.profile + PROFILE[setting], value, true);
   }
 
-  /** A computed jump went `distance` bytes on. */
-  went(op: number, distance: number): void {
-    if (this.#targets.size >= MAX_JUMPS) this.#targets.clear();
-    const targets = this.#targets.get(op) ?? new Map<number, number>();
-    this.#targets.set(op, targets);
-    const count = targets.get(distance) ?? 0;
-    if (count > 0 || targets.size < MAX_TARGETS) targets.set(distance, count + 1);
+  #setWeights(factor: number): void {
+    const { loopWeight, leftWeight } = this.#options;
+    this.#set('loopWeight', loopWeight * factor);
+    this.#set('leftWeight', leftWeight * factor);
+    this.#set('otherWeight', factor);
   }
 
-  /** Where a computed jump went, the most frequent first. */
-  targets(op: number): number[] {
-    return [...(this.#targets.get(op) ?? [])].sort(([, a], [, b]) => b - a).map(([distance]) => distance);
+  /** One more trace was taken. */
+  traced(): void {
+    this.#traces += 1;
+    if (this.#traces === LATER.traces) this.#setWeights(LATER.factor);
   }
 
+  /** @param index of those that the last trace has told of */
+  arrived(index: number): Arrived {
+    const at = this.#place.arena + ARENA.arrived + index * PROFILE.arrivedBytes;
+    const [op, lo, arrivals] = [0, 4, 8].map((offset) => this.#view.getUint32(at + offset, true));
+    return { op: op as number, lo: lo as number, arrivals: arrivals as number };
+  }
+
+  /** How often an op was executed. */
   heat(op: number): number {
-    return this.#seen[hash(op)] ?? 0;
+    return this.#place.profile.heat(op);
+  }
+
+  /** Distances from a computed jump to where it went, the most frequent first. */
+  targets(jump: number): number[] {
+    const view = this.#view;
+    const set = this.#place.profile.jumpTargets(jump) >>> 0;
+    const found: { distance: number; times: number }[] = [];
+    for (let way = 0; way < PROFILE.jumpWays; way++) {
+      const at = set + way * PROFILE.targetBytes;
+      if (view.getUint32(at + PROFILE.targetJump, true) !== jump) continue;
+      const distance = view.getInt32(at + PROFILE.targetDistance, true);
+      found.push({ distance, times: view.getUint32(at + PROFILE.targetCount, true) });
+    }
+    return found.sort((a, b) => b.times - a.times).map(({ distance }) => distance);
   }
 
   /** Begins to count the arrivals at an op anew. */
   forget(op: number): void {
-    this.#arrivals[hash(op)] = 0;
+    this.#place.profile.forgetArrivals(op);
   }
-}
-
-function hash(op: number): number {
-  return ((op >>> 3) ^ (op >>> 19)) & (ENTRIES - 1);
 }

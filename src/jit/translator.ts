@@ -11,30 +11,21 @@
  */
 
 import type { Translator, TranslatorPlace } from '../hart/hart.ts';
-import { LEFT } from '../hart/run-loop.ts';
-import { ARENA, DECODED_PAGE, HART_OFFSETS, REGION, TRACE } from '../hart/state.ts';
+import { DECODED_PAGE, HART_OFFSETS, REGION } from '../hart/state.ts';
 import { type CompiledJob, LocalCompiler, type RegionCompiler, type RegionText, textOf } from './compile.ts';
 import { GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { Offers, type Taken } from './offers.ts';
-import { Profile, weightAfter } from './profile.ts';
+import { type Arrived, Profile, type ProfileOptions } from './profile.ts';
 import { betterEntry, firstBlockOf, isAsFormed, type Region, RegionFormer, type RegionProfile } from './region.ts';
 import { Statistics } from './statistics.ts';
 import { type CodeModule, isCovered, opAt, type Unit, type UnitEntry, Units } from './units.ts';
 
-export interface TranslatorOptions {
+export interface TranslatorOptions extends ProfileOptions {
   /** Instructions interpreted between two traces. */
   readonly traceInterval: number;
-  /** Arrivals seen by traces that make an entry hot. */
-  readonly threshold: number;
-  /** What an arrival at a loop's head counts: loops pay sooner than functions. */
-  readonly loopWeight: number;
-  /** What one counts where a region was left, or in straight code: a trace sees it once, however often it happens. */
-  readonly leftWeight: number;
   /** Regions that are compiled at once; `urgent` arrivals at one of them do not wait for the others. */
   readonly batch: number;
   readonly urgent: number;
-  /** Everything that is jumped to is an entry: for tests. */
-  readonly everything: boolean;
   /** Regions that execute fewer instructions than this at a visit are removed: they cost more than they save. */
   readonly minInsnsPerVisit: number;
   /** Of the modules that are kept, never more. */
@@ -75,16 +66,6 @@ interface LoadedModule {
   readonly own: CodeModule;
 }
 
-/** An instruction of a trace: low halves of where it begins and ends, its op, and its decoded page. */
-interface Step {
-  lo: number;
-  op: number;
-  page: number;
-  end: number;
-}
-
-/** A trace without a jump is of long straight code: what begins a piece of so many bytes is an entry, or the trace. */
-const STRAIGHT_ENTRY_BYTES = 512;
 /** Times that an entry's code may change before it is left alone. */
 const MAX_CHANGES = 8;
 /**
@@ -115,7 +96,7 @@ export class RegionTranslator implements Translator {
   readonly #place: TranslatorPlace;
   readonly #view: DataView;
   readonly #code: GuestCode;
-  readonly #profile = new Profile();
+  readonly #profile: Profile;
   /** Where everything is translated: as if all ways had been taken. */
   readonly #taken: RegionProfile = { heat: () => 1, targets: (op) => this.#profile.targets(op) };
   readonly #units: Units;
@@ -134,8 +115,6 @@ export class RegionTranslator implements Translator {
   /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
   readonly #refilling = new Set<number>();
   readonly #checking = new Set<number>();
-  /** Of the trace that is looked at: two instructions that follow each other. */
-  readonly #steps: [Step, Step] = [newStep(), newStep()];
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
   /** How often an entry did not pay. */
@@ -150,6 +129,7 @@ export class RegionTranslator implements Translator {
     this.#compiler = compiler;
     this.#place = place;
     this.#view = new DataView(place.memory.buffer);
+    this.#profile = new Profile(place, this.#options);
     this.#code = new GuestCode(place.memory, place.arena);
     this.#units = new Units(place, this.#code);
     this.#offers = new Offers(place, this.#code);
@@ -173,57 +153,15 @@ export class RegionTranslator implements Translator {
     return this.statistics.report(this.#units);
   }
 
-  trace(length: number, left: number, atRegion: boolean): void {
-    const { everything, leftWeight } = this.#options;
+  trace(arrived: number): void {
     this.statistics.traces += 1;
-    // There are thousands of traces a second: nothing is allocated for a step.
-    let [step, previous] = this.#steps;
-    let onTheWay = 0;
-    let isStraight = length === TRACE.length;
-    for (let i = 0; i < length; i++) {
-      if (!this.#readStep(step, i)) return;
-      this.#profile.see(step.op);
-      if (i === 0) {
-        // In the middle of a loop, say: one more region of the same loop would be entered there, and be a worse one.
-        const isBetween = left === LEFT.aside && atRegion;
-        if ((left !== LEFT.not && !isBetween) || everything) this.#arrive(step.op, step.lo, leftWeight);
-      } else if (step.lo !== previous.end) {
-        isStraight = false;
-        this.#jumped(previous, step);
-      } else if (((step.lo ^ previous.lo) & -STRAIGHT_ENTRY_BYTES) !== 0) onTheWay = i;
-      [step, previous] = [previous, step];
-    }
-    // Where the jump went that leads into a region.
-    if (atRegion && length > 0 && this.#readStep(step, length) && step.lo !== previous.end)
-      this.#jumped(previous, step);
-    if (isStraight && this.#readStep(step, onTheWay)) this.#arrive(step.op, step.lo, leftWeight);
+    this.#profile.traced();
+    for (let i = 0; i < arrived; i++) this.#arrive(this.#profile.arrived(i));
     this.#takeOffers();
     this.#compileIfDue();
     this.#install();
     if (this.statistics.traces % TRACES_PER_REVIEW === 0) this.review();
     if (this.statistics.traces % TRACES_PER_PARDON === 0) this.#pardon();
-  }
-
-  /** @returns whether it is of a decoded page */
-  #readStep(step: Step, index: number): boolean {
-    const at = this.#place.arena + ARENA.trace + index * TRACE.entryBytes;
-    step.lo = this.#view.getUint32(at, true);
-    step.op = this.#view.getUint32(at + 4, true);
-    step.page = this.#code.pageOfOp(step.op);
-    if (step.page === 0) return false;
-    step.end = (step.lo + this.#code.lengthAt(step.page, step.op)) >>> 0;
-    return true;
-  }
-
-  /** Into another page, or back: a loop or a call. Forward jumps within a page seldom are. */
-  #jumped(from: Step, to: Step): void {
-    const { everything, loopWeight } = this.#options;
-    const distance = (to.lo - from.lo) | 0;
-    const kind = this.#code.kindOfJump(from.page, from.op);
-    if (kind === 'computed') this.#profile.went(from.op, distance);
-    const isLoop = distance <= 0 && kind === 'other';
-    const isFar = everything || distance <= 0 || from.page !== to.page;
-    if (isFar || kind !== 'other') this.#arrive(to.op, to.lo, isLoop ? loopWeight : 1);
   }
 
   /** Takes the counters of all entries, and removes those that do not pay. */
@@ -317,8 +255,7 @@ export class RegionTranslator implements Translator {
     return (this.#changes.get(op) ?? 0) >= MAX_CHANGES;
   }
 
-  #arrive(op: number, lo: number, weight: number): void {
-    const arrivals = this.#profile.arrive(op, weight * weightAfter(this.statistics.traces));
+  #arrive({ op, lo, arrivals }: Arrived): void {
     if (this.#isBanned(op)) return;
     if (this.#offers.has(op)) this.#offered.set(op, lo);
     if (arrivals < this.#options.threshold) return;
@@ -487,8 +424,6 @@ export class RegionTranslator implements Translator {
     return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, profile).form(other);
   }
 }
-
-const newStep = (): Step => ({ lo: 0, op: 0, page: 0, end: 0 });
 
 /** For HartOptions.translator. @param compiler where to compile; left out: here, at once */
 export function translatorWith(

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { SPECIAL } from '../../src/hart/handlers.ts';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
-import { LEFT } from '../../src/hart/run-loop.ts';
-import { ARENA, OP, TRACE } from '../../src/hart/state.ts';
+
+import { ARENA, LEFT, OP, TRACE } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
 import { RegionFormer } from '../../src/jit/region.ts';
@@ -29,23 +29,25 @@ function running(source: string, options: Partial<TranslatorOptions> = {}) {
   const { bytes, symbols } = assemble(source, { base: BASE });
   machine.load({ image: bytes, base: BigInt(BASE) });
   machine.step(1000);
-  const { memory, arena } = (place ?? expect.fail('no translator was made')) as TranslatorPlace;
-  const made = translator as unknown as RegionTranslator;
+  const made = (place ?? expect.fail('no translator was made')) as TranslatorPlace;
+  const { memory, arena } = made;
   const code = new GuestCode(memory, arena);
   const page = code.pageOfAddress(BASE, 0);
   const offsetOf = (label: string): number => Number(symbols.get(label) ?? expect.fail(label)) - BASE;
   return {
-    memory,
-    arena,
+    place: made,
     code,
     page,
-    translator: made,
+    translator: translator as unknown as RegionTranslator,
     offsetOf,
     opOf: (label: string) => page + offsetOf(label) * OPS_PER_BYTE,
   };
 }
 
 type Running = ReturnType<typeof running>;
+
+const isRegionAt = ({ memory, arena }: TranslatorPlace, op: number): boolean =>
+  new GuestCode(memory, arena).isRegion(op);
 
 /** The labels at which the region from the program's beginning has blocks. */
 function taken(
@@ -101,29 +103,31 @@ describe('a region', () => {
     const program = running(JOINING);
     const labels = { rare: 'loop', heat: 160 };
     expect(taken(program, ['other'], labels)).toEqual(['other']);
-    new DataView(program.memory.buffer).setUint16(program.opOf('other') + OP.handler, SPECIAL.region, true);
+    new DataView(program.place.memory.buffer).setUint16(program.opOf('other') + OP.handler, SPECIAL.region, true);
     expect(taken(program, ['other'], labels)).toEqual([]);
   });
 });
 
 describe('a trace', () => {
-  it('names the region that it ends at, and the op that control goes to there', () => {
+  it('names the region that it ends at', () => {
     const ends: boolean[] = [];
     const source = 'la s0, loop; loop: addi a0, a0, 1; andi a1, a0, 63; bnez a1, loop; addi a2, a2, 1; jr s0';
     const machine = new InterpreterMachine('none', (place) => {
       const options = { traceInterval: 1, threshold: 8, batch: 1, urgent: 8, minInsnsPerVisit: 0 };
       const translator = new RegionTranslator(place, options);
-      const view = new DataView(place.memory.buffer);
-      const entry = (index: number, at: number): number =>
-        view.getUint32(place.arena + ARENA.trace + index * TRACE.entryBytes + at, true);
+      const trace = new Uint32Array(place.memory.buffer, place.arena + ARENA.trace, 2 * (TRACE.length + 1));
       return {
         traceInterval: 1,
         modules: 0,
         report: () => '',
-        trace(length: number, left: number, atRegion: boolean) {
-          const isNamed = view.getUint16(entry(length, 4) + OP.handler, true) === SPECIAL.region;
-          if (atRegion) ends.push(isNamed && BigInt.asUintN(32, machine.hart.get('pc')) === BigInt(entry(length, 0)));
-          translator.trace(length, left, atRegion);
+        trace(arrived: number) {
+          const { hart } = machine;
+          const op = hart.word('op');
+          const end = [Number(BigInt.asUintN(32, hart.get('pc'))), op];
+          const last = [...trace].findLastIndex((word) => word !== 0);
+          if (isRegionAt(place, op)) ends.push(`${trace.slice(last - 1, last + 1)}` === `${end}`);
+          trace.fill(0);
+          translator.trace(arrived);
         },
         codeChanged: (page: number, offset: number) => translator.codeChanged(page, offset),
       };
@@ -148,7 +152,9 @@ describe('a trace', () => {
       bnez a3, function
       ret
     `;
-    const { memory, arena, code, opOf, offsetOf, translator } = running(source, SELDOM);
+    const { place, code, opOf, offsetOf, translator } = running(source, SELDOM);
+    const { memory, arena, runtime } = place;
+    const seeTrace = runtime['seeTrace'] as (length: number, left: number, atRegion: number) => number;
     /** A trace of three instructions that begins where a region was left. */
     const trace = (label: string): void => {
       const view = new DataView(memory.buffer);
@@ -157,7 +163,7 @@ describe('a trace', () => {
         view.setUint32(at, BASE + offsetOf(label) + 4 * i, true);
         view.setUint32(at + 4, opOf(label) + 4 * i * OPS_PER_BYTE, true);
       }
-      translator.trace(3, LEFT.behind, false);
+      translator.trace(seeTrace(3, LEFT.behind, 0));
     };
     for (const label of ['function', 'lead']) {
       expect(code.isRegion(opOf(label))).toBe(false);

@@ -27,6 +27,7 @@ export {
   storeMemory as store,
 } from './memory';
 export { flushTlb } from './mmu';
+export { forgetArrivals, heat, jumpTargets, offer, seeTrace } from './profile';
 export { afterLoad, reset } from './reset';
 export { takeSignals } from './signals';
 export { ebreak, ecall, illegal, mret, sret, trap } from './trap';

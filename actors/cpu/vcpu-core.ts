@@ -7,7 +7,7 @@
  */
 import { BUS_FAULT, MUST_ASK, MUST_WAIT } from '../../src/actor/index.ts';
 import { StateError, StateReader } from '../../src/bus/device-state.ts';
-import { type BusSize, FlatView } from '../../src/bus/flat-view.ts';
+import { type BusSize, FlatView, type WideReadDone } from '../../src/bus/flat-view.ts';
 import type { Hart } from '../../src/hart/hart.ts';
 import type { HartState } from '../../src/hart/hart-state.ts';
 import { EXIT, PENDING } from '../../src/hart/state.ts';
@@ -83,6 +83,8 @@ export interface VcpuCoreOptions {
 export class VcpuCore {
   readonly #hart: Hart;
   #view: FlatView;
+  /** Takes the answers to reads through that view. */
+  #readDone: WideReadDone;
   readonly #sbiHost: SbiHost;
   readonly #log: HartLog | null;
   readonly #loop: LoopPort;
@@ -110,6 +112,7 @@ export class VcpuCore {
   constructor(options: VcpuCoreOptions) {
     this.#hart = options.hart;
     this.#view = options.view;
+    this.#readDone = this.#readsThrough(options.view);
     this.#sbiHost = options.sbiHost;
     this.#log = options.log;
     this.#yieldsBeforeParking = options.yieldsBeforeParking;
@@ -165,6 +168,7 @@ export class VcpuCore {
     this.#yields = 0;
     // With a half-made access, if there is one.
     this.#view = new FlatView(this.#view.space);
+    this.#readDone = this.#readsThrough(this.#view);
     this.#deadline.cancel();
     this.#order.cancel();
   }
@@ -214,6 +218,7 @@ export class VcpuCore {
    */
   setView(view: FlatView, flush: boolean): void {
     this.#view = view;
+    this.#readDone = this.#readsThrough(view);
     this.#findInterruptFiles();
     if (flush) this.#hart.flush();
   }
@@ -395,22 +400,21 @@ export class VcpuCore {
       return;
     }
     const result = this.#view.read(gpa, size);
-    if (result === MUST_WAIT) this.#readRemote(gpa, size);
-    else this.#complete(result === BUS_FAULT, this.#view.lo, this.#view.hi);
+    if (result !== MUST_WAIT) return this.#complete(result === BUS_FAULT, this.#view.lo, this.#view.hi);
+    this.#waiting = 'access';
+    if (!this.#view.readAsync(gpa, size, this.#readDone)) this.#waiting = 'room';
   }
 
-  #readRemote(gpa: number, size: BusSize): void {
-    this.#waiting = 'access';
+  /** One function for all of them: a read allocates nothing. */
+  #readsThrough(view: FlatView): WideReadDone {
     const life = this.#life;
-    const view = this.#view;
-    const asked = view.readAsync(gpa, size, (fault, lo, hi) => {
+    return (fault, lo, hi) => {
       // Its registers went while it was on its way, or between its halves: what is there now answers, whole.
       if (life === this.#life && fault && view !== this.#view) this.#waiting = 'retry';
       else if (life === this.#life) this.#complete(fault, lo, hi);
       // The answer to a read from before a reset: it leaves its place to this life's.
       else this.retry();
-    });
-    if (!asked) this.#waiting = 'room';
+    };
   }
 
   /** A write that is not posted: the guest goes on when it has taken effect. */

@@ -1,7 +1,7 @@
 /**
  * Register windows across threads. A write is posted, or a request that is answered when the device has taken it; a read
- * is a request that is answered later, unless an answer of before stands (standing-answer.ts). No allocation on the side
- * that posts a write, one closure for a request.
+ * is a request that is answered later, unless an answer of before stands (standing-answer.ts). Neither allocates where
+ * the device answers at once.
  *
  * The serving thread may itself have to wait for its device: an answer comes when it comes, and it is a bus fault once
  * the window is withdrawn. What is served reaches devices of the serving thread; a way on to a third thread that is full
@@ -158,16 +158,19 @@ export function remoteRegisterWindow(
 ): RegisterWindow {
   const faults = (offset: number, size: number): boolean => offset < 0 || offset + size > lengthBytes || channel.closed;
   const sizeWord = (size: number): number => size | ((origin?.current?.depth ?? 0) << DEPTH_SHIFT);
+  /** Those that are not under way: as many are made as ever were at once. */
+  const requests: WindowRequest[] = [];
   const request = (kind: number, offset: number, value: number, size: AccessSize, done: ReadDone): boolean => {
     if (faults(offset, size)) {
       done(BUS_FAULT);
       return true;
     }
     answer?.ask();
-    return channel.requestWords(kind, id, offset, sizeWord(size), value | 0, (status, result) => {
-      if (status > ACCESS_OK) answer?.keep(offset, size, result >>> 0, status);
-      done(status === BUS_FAULT || status === REPLY_ABORTED ? BUS_FAULT : result >>> 0);
-    });
+    const made = requests.pop() ?? new WindowRequest(answer ?? null, requests);
+    made.begin(offset, size, done);
+    const sent = channel.requestWords(kind, id, offset, sizeWord(size), value | 0, made.answered);
+    if (!sent) made.end();
+    return sent;
   };
   const window: RegisterWindow = {
     lengthBytes,
@@ -188,6 +191,42 @@ export function remoteRegisterWindow(
   if (posted) return window;
   return { ...window, writeAsync: (offset, value, size, done) => request(KIND_ASK, offset, value, size, done) };
 }
+
+/** One request after another: what is to be done with its answer. */
+class WindowRequest {
+  readonly #answer: StandingAnswer | null;
+  readonly #free: WindowRequest[];
+  #offset = 0;
+  #size: AccessSize = 1;
+  #done: ReadDone = nobody;
+
+  /** @param free where it waits for the next one */
+  constructor(answer: StandingAnswer | null, free: WindowRequest[]) {
+    this.#answer = answer;
+    this.#free = free;
+  }
+
+  begin(offset: number, size: AccessSize, done: ReadDone): void {
+    this.#offset = offset;
+    this.#size = size;
+    this.#done = done;
+  }
+
+  readonly answered = (status: number, result: number): void => {
+    const done = this.#done;
+    if (status > ACCESS_OK) this.#answer?.keep(this.#offset, this.#size, result >>> 0, status);
+    // First: who is told may make the next request.
+    this.end();
+    done(status === BUS_FAULT || status === REPLY_ABORTED ? BUS_FAULT : result >>> 0);
+  };
+
+  end(): void {
+    this.#done = nobody;
+    this.#free.push(this);
+  }
+}
+
+const nobody: ReadDone = () => {};
 
 const NO_WINDOW: RegisterWindow = {
   lengthBytes: 0,

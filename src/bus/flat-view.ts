@@ -36,6 +36,8 @@ export class FlatView {
   hi = 0;
   readonly #regions: readonly Region[];
   #last: Region | null = null;
+  /** Reads that are not under way: as many are made as ever were at once. */
+  readonly #reads: WideRead[] = [];
   /** Where the low half of an 8-byte write is out and the high half must wait: it alone is sent when it comes again. */
   #halfWritten: RegisterWindow | null = null;
 
@@ -120,10 +122,11 @@ export class FlatView {
     }
     const { window } = region;
     const offset = offsetIn(region, gpa);
-    return window.readAsync(offset, size === 8 ? 4 : size, (lo) => {
-      if (lo < 0 || size !== 8) done(lo < 0, lo, 0);
-      else readHigh(window, offset + 4, lo, done);
-    });
+    const read = this.#reads.pop() ?? new WideRead(this.#reads);
+    read.begin(window, offset, size, done);
+    const asked = window.readAsync(offset, size === 8 ? 4 : size, read.gotLow);
+    if (!asked) read.end();
+    return asked;
   }
 
   /**
@@ -159,10 +162,50 @@ export class FlatView {
   }
 }
 
-/** The credit of the first half has just come back, so there is one for the second. */
-function readHigh(window: RegisterWindow, offset: number, lo: number, done: WideReadDone): void {
-  const asked = window.readAsync(offset, 4, (hi) => done(hi < 0, lo, hi));
-  if (!asked) done(true, 0, 0);
+const nobody: WideReadDone = () => {};
+
+/** One read after another, of one word or two. */
+class WideRead {
+  readonly #free: WideRead[];
+  #window: RegisterWindow | null = null;
+  #offset = 0;
+  #size: BusSize = 1;
+  #lo = 0;
+  #done = nobody;
+
+  /** @param free where it waits for the next one */
+  constructor(free: WideRead[]) {
+    this.#free = free;
+  }
+
+  begin(window: RegisterWindow, offset: number, size: BusSize, done: WideReadDone): void {
+    this.#window = window;
+    this.#offset = offset;
+    this.#size = size;
+    this.#done = done;
+  }
+
+  readonly gotLow = (lo: number): void => {
+    if (lo < 0 || this.#size !== 8) return this.#finish(lo < 0, lo, 0);
+    this.#lo = lo;
+    // The credit of the first half has just come back, so there is one for the second.
+    if (this.#window?.readAsync(this.#offset + 4, 4, this.#gotHigh) !== true) this.#finish(true, 0, 0);
+  };
+
+  readonly #gotHigh = (hi: number): void => this.#finish(hi < 0, this.#lo, hi);
+
+  #finish(fault: boolean, lo: number, hi: number): void {
+    const done = this.#done;
+    // First: who is told may make the next read.
+    this.end();
+    done(fault, lo, hi);
+  }
+
+  end(): void {
+    this.#window = null;
+    this.#done = nobody;
+    this.#free.push(this);
+  }
 }
 
 /** A write with an answer, whether the window posts or not. @returns as RegisterWindow.writeAsync() */

@@ -79,8 +79,6 @@ export type WordsReplyHandler = (status: number, value: number) => void;
 export type MessageHandler = (message: unknown, token: number) => void;
 export type WordsHandler = (w0: number, w1: number, w2: number, w3: number, token: number) => void;
 
-type Pending = { readonly words: false; done: ReplyHandler } | { readonly words: true; done: WordsReplyHandler };
-
 /** One opened end. Everything runs on the thread that opened it. */
 export class Channel {
   readonly #writer: RingWriter;
@@ -91,7 +89,9 @@ export class Channel {
   readonly #reservedBytes: number;
   readonly #replyMaxBytes: number;
   readonly #wordsHandlers: (WordsHandler | undefined)[] = new Array(256).fill(undefined);
-  readonly #pending: (Pending | undefined)[];
+  /** By token, who is told of the reply: one of the two. Arrays of their own: a request of words allocates nothing. */
+  readonly #pending: (ReplyHandler | undefined)[];
+  readonly #pendingWords: (WordsReplyHandler | undefined)[];
   readonly #freeTokens: number[] = [];
   #trail: Trail | null = null;
   #peerName = '';
@@ -114,6 +114,7 @@ export class Channel {
     this.#reservedBytes = reservedBytes(end);
     this.#replyMaxBytes = end.replyMaxBytes;
     this.#pending = new Array(end.credits + 1).fill(undefined);
+    this.#pendingWords = new Array(end.credits + 1).fill(undefined);
     for (let token = end.credits; token > 0; token--) this.#freeTokens.push(token);
     this.#answerTaker = this.#createAnswerTaker();
   }
@@ -172,8 +173,9 @@ export class Channel {
 
   /** Sends a message and reserves the place of its reply. @returns false when ring or credits are used up */
   request(message: unknown, done: ReplyHandler): boolean {
-    const token = this.#takeToken({ words: false, done });
+    const token = this.#takeToken();
     if (token === 0) return false;
+    this.#pending[token] = done;
     let sent = false;
     try {
       sent = this.#send(KIND.message, token, message);
@@ -184,8 +186,9 @@ export class Channel {
   }
 
   requestWords(kind: number, w0: number, w1: number, w2: number, w3: number, done: WordsReplyHandler): boolean {
-    const token = this.#takeToken({ words: true, done });
+    const token = this.#takeToken();
     if (token === 0) return false;
+    this.#pendingWords[token] = done;
     const toDoorbell = this.#answers?.expectAnswer(this.#answerTaker) === true;
     if (this.#sendWords(kind, toDoorbell ? token | TO_DOORBELL : token, w0, w1, w2, w3)) return true;
     if (toDoorbell) this.#answers?.forgetAnswer();
@@ -262,9 +265,11 @@ export class Channel {
     if (this.#closed !== null) return;
     this.#closed = error;
     for (let token = 1; token < this.#pending.length; token++) {
-      const pending = this.#giveToken(token);
-      if (pending?.words === true) pending.done(REPLY_ABORTED, 0);
-      else pending?.done(undefined, error);
+      const [done, wordsDone] = [this.#pending[token], this.#pendingWords[token]];
+      if (done === undefined && wordsDone === undefined) continue;
+      this.#giveToken(token);
+      wordsDone?.(REPLY_ABORTED, 0);
+      done?.(undefined, error);
     }
     if (this.#refused || this.#starved) this.#tellRefused();
   }
@@ -355,10 +360,11 @@ export class Channel {
       return this.#onMessage(message, token);
     }
     this.#trail?.note(TRAIL.reply, this.#peerName, token);
-    const pending = this.#giveToken(token);
-    assert(pending?.words === false, 'a reply answers a request');
-    if (kind === KIND.errorReply) pending.done(undefined, toErrorRecord(message));
-    else pending.done(message, null);
+    const done = this.#pending[token];
+    assert(done !== undefined, 'a reply answers a request');
+    this.#giveToken(token);
+    if (kind === KIND.errorReply) done(undefined, toErrorRecord(message));
+    else done(message, null);
   }
 
   #createAnswerTaker(): AnswerTaker {
@@ -381,28 +387,26 @@ export class Channel {
 
   #answered(token: number, status: number, value: number): void {
     this.#trail?.note(TRAIL.reply, this.#peerName, token);
-    const pending = this.#giveToken(token);
-    assert(pending?.words === true, 'a words reply answers a words request');
-    pending.done(status, value);
+    const done = this.#pendingWords[token];
+    assert(done !== undefined, 'a words reply answers a words request');
+    this.#giveToken(token);
+    done(status, value);
   }
 
-  #takeToken(pending: Pending): number {
+  #takeToken(): number {
     if (this.#closed !== null) return 0;
     const token = this.#freeTokens.pop();
     if (token === undefined) {
       this.#starved = true;
       return 0;
     }
-    this.#pending[token] = pending;
     return token;
   }
 
-  #giveToken(token: number): Pending | undefined {
-    const pending = this.#pending[token];
-    if (pending === undefined) return undefined;
+  #giveToken(token: number): void {
     this.#pending[token] = undefined;
+    this.#pendingWords[token] = undefined;
     this.#freeTokens.push(token);
-    return pending;
   }
 }
 

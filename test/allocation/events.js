@@ -13,6 +13,7 @@ import { aclint } from '../../dist/actors/misc/aclint.js';
 import {
   createActor,
   deviceActorLogic,
+  MUST_WAIT,
   RegisterWindows,
   remoteRegisterWindow,
   WindowServer,
@@ -252,21 +253,26 @@ function sleeps() {
 }
 
 /** A vCPU on a loop of its own that runs a program in M mode. */
-async function vcpu(source) {
+async function vcpu(source, isFar = false) {
   const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_BYTES });
   const memory = createMemory(layout);
   const ram = new Uint8Array(memory.buffer, layout.ram, RAM_BYTES);
   ram.set(assemble(source, { base: RAM_BASE }).bytes);
   const loop = newLoop('vcpu');
   let value = 0;
+  /** Of the far device: whoever waits for what is read; null where nobody does. */
+  const asked = { done: null };
   const window = {
     lengthBytes: 4096,
-    read: () => value,
+    read: () => (isFar ? MUST_WAIT : value),
     write: (_offset, written) => {
       value = written & 0xff;
       return 0;
     },
-    readAsync: () => false,
+    readAsync: (_offset, _size, done) => {
+      asked.done = done;
+      return isFar;
+    },
   };
   const made = createVcpu({
     loop,
@@ -292,13 +298,26 @@ async function vcpu(source) {
   const actor = createActor(made.logic);
   actor.start();
   actor.send({ type: 'vcpu.start', pc: BigInt(RAM_BASE), argument: 0n });
-  return { ...made, loop };
+  return { ...made, loop, asked };
 }
 
 async function harts() {
   const mmio = await vcpu(`li s0, ${DEVICE}\nagain: sb a0, 0(s0)\nlbu a0, 0(s0)\nj again`);
   measure('slice that ends in an access of a local register', 100_000, (n) => {
     for (let i = 0; i < n; i++) mmio.runner.slice();
+  });
+  const far = await vcpu(`li s0, ${DEVICE}\nagain: lbu a0, 0(s0)\nld a1, 0(s0)\nj again`, true);
+  measure('register of another thread read by a hart, one word and two', 50_000, (n) => {
+    for (let i = 0; i < n; i++) {
+      for (const words of [1, 2]) {
+        far.runner.slice();
+        for (let word = 0; word < words; word++) {
+          const { done } = far.asked;
+          far.asked.done = null;
+          done(i & 0xff);
+        }
+      }
+    }
   });
   const idle = await vcpu(`li s0, ${DEVICE}\nli t0, 0x888\ncsrw mie, t0\nagain: wfi\nlbu t0, 0(s0)\nj again`);
   measure('wfi that a line ends', 50_000, (n) => {

@@ -1,7 +1,7 @@
 /** Regions that were compiled for one hart and are executed by another: where they may be, and where they must not. */
 import { describe, expect, it } from 'vitest';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
-import { DECODED_PAGE, REGION_STATUS } from '../../src/hart/state.ts';
+import { ARENA, DECODED_PAGE, PROFILE, REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import type { RegionCompiler, SharedJob } from '../../src/jit/compile.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
@@ -210,5 +210,11 @@ describe('offers', () => {
     expect(offers.has(op)).toBe(true);
     offers.add(at(8));
     expect(offers.has(op)).toBe(false);
+    // Nor is the profile told of them for ever.
+    const offered = new Uint8Array(place.memory.buffer, place.arena + ARENA.offered, PROFILE.offeredBits / 8);
+    const marks = (): number => offered.reduce((sum, byte) => sum + Number(byte !== 0), 0);
+    for (let page = 9; page < 64; page++) offers.add(at(page));
+    expect(marks()).toBeGreaterThanOrEqual(8);
+    expect(marks()).toBeLessThanOrEqual(2 * 8 + 1);
   });
 });

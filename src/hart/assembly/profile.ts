@@ -136,9 +136,9 @@ function kindOfLast(): u32 {
   }
   const next = lastOp + DECODED_PAGE_OP_BYTES;
   if (next - lastPage >= DECODED_PAGE_END_OP) return OTHER;
-  const opcode = low & 0x7f;
-  if (opcode === 0x67) return COMPUTED; // JALR
-  return opcode === 0x6f && (low & 0x0f80) !== 0 ? CALL : OTHER; // JAL, rd is not 0
+  // JALR, and JAL where rd is not 0.
+  if ((low & 0x707f) === 0x67) return COMPUTED;
+  return (low & 0x7f) === 0x6f && (low & 0x0f80) !== 0 ? CALL : OTHER;
 }
 
 /** @param weight offset in PROFILE of what it counts */

@@ -48,6 +48,28 @@ describe('channel', () => {
     ]);
   });
 
+  it('takes no second reply to a request', () => {
+    const { a, b } = pair();
+    const tokens: number[] = [];
+    b.onMessage = (_message, token) => tokens.push(token);
+    b.onWords(16, (_0, _1, _2, _3, token) => tokens.push(token));
+    const done = vi.fn();
+    a.request('one', done);
+    a.requestWords(16, 0, 0, 0, 0, done);
+    b.poll(8);
+    for (const send of [() => b.reply(tokens[0] ?? 0, 1), () => b.replyWords(tokens[1] ?? 0, 0, 2)]) {
+      send();
+      a.poll(8);
+      send();
+      expect(() => a.poll(8)).toThrow(/reply answers a/);
+    }
+    expect(done.mock.calls).toEqual([
+      [1, null],
+      [0, 2],
+    ]);
+    expect(a.credits).toBe(32);
+  });
+
   it('answers requests, in any order', () => {
     const { a, b } = pair();
     const tokens: number[] = [];

@@ -207,7 +207,8 @@ describe('a trace', () => {
     const outside = [0, page - 8, page + DECODED_PAGE.endOp, place.arena + ARENA.guardedPage, 0xffff_fff8];
     for (const op of outside) {
       const at = place.arena + ARENA.trace;
-      trace([4, 40]);
+      // Back, so that one there would be told of.
+      trace([4, 0]);
       view.setUint32(at + TRACE.entryBytes + 4, op, true);
       const before = profile.heat(opAt(4));
       const seeTrace = place.runtime['seeTrace'] as (length: number, left: number, atRegion: number) => number;

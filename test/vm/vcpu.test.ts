@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { HartPeers } from '../../actors/cpu/hart-peers.ts';
 import { createVcpu, type Vcpu } from '../../actors/cpu/vcpu.ts';
-import { type AnyActorRef, createActor, MUST_WAIT, type RegisterWindow } from '../../src/actor/index.ts';
+import { type AnyActorRef, BUS_FAULT, createActor, MUST_WAIT, type RegisterWindow } from '../../src/actor/index.ts';
 import { createAddressSpace } from '../../src/bus/address-space.ts';
 import { FlatView } from '../../src/bus/flat-view.ts';
 import { ARENA } from '../../src/hart/state.ts';
@@ -26,21 +26,45 @@ again:
   j again
 `;
 
+/** Reads the device again and again, and counts that in RAM; or counts the faults there instead. */
+const READS = `
+  la t0, fault
+  csrw mtvec, t0
+  li s0, ${DEVICE}
+  li s1, RAM + 0x1000
+again:
+  lw t0, 0(s0)
+  ld t0, 0(s1)
+  addi t0, t0, 1
+  sd t0, 0(s1)
+  j again
+.balign 4
+fault:
+  ld t0, 8(s1)
+  addi t0, t0, 1
+  sd t0, 8(s1)
+  j again
+`;
+
 interface Rig {
   readonly vcpu: Vcpu;
   readonly actor: AnyActorRef;
   readonly errors: unknown[];
-  count(): bigint;
+  /** Of the counters in RAM. */
+  count(index?: number): bigint;
   room(): void;
 }
 
-/** A vCPU about to execute STORES, with one register window. */
-async function rig(write: RegisterWindow['write']): Promise<Rig> {
+const viewOf = (window: RegisterWindow): FlatView =>
+  new FlatView(createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }]));
+
+/** A vCPU about to execute STORES, or another program, with one register window. */
+async function rig(write: RegisterWindow['write'], source = STORES, far: Partial<RegisterWindow> = {}): Promise<Rig> {
   const layout = layOutMemory({ vcpus: 1, arenaBytes: ARENA.lengthBytes, ramBytes: RAM_BYTES });
   const memory = createMemory(layout);
   const ram = new Uint8Array(memory.buffer, layout.ram, RAM_BYTES);
-  ram.set(program(STORES));
-  const window: RegisterWindow = { lengthBytes: 4096, read: () => 0, write, readAsync: () => false };
+  ram.set(program(source));
+  const window: RegisterWindow = { lengthBytes: 4096, read: () => 0, write, readAsync: () => false, ...far };
   const rooms: (() => void)[] = [];
   const vcpu = createVcpu({
     loop: new Simulation(1).loop('vcpu'),
@@ -64,8 +88,7 @@ async function rig(write: RegisterWindow['write']): Promise<Rig> {
       consoleRead: () => null,
     },
     log: null,
-    firstView: () =>
-      new FlatView(createAddressSpace([{ name: 'device', base: DEVICE, lengthBytes: 4096, kind: 'mmio', window }])),
+    firstView: () => viewOf(window),
     startOf: (pc, a1) => ({ mode: 'M', pcGpa: Number(pc), a1, a2: 0n }),
     paused: () => {},
     writeLog: () => {},
@@ -80,7 +103,7 @@ async function rig(write: RegisterWindow['write']): Promise<Rig> {
     vcpu,
     actor,
     errors,
-    count: () => new DataView(memory.buffer, layout.ram + 0x1000).getBigUint64(0, true),
+    count: (index = 0) => new DataView(memory.buffer, layout.ram + 0x1000).getBigUint64(8 * index, true),
     room: () => {
       for (const handler of rooms) handler();
     },
@@ -139,5 +162,35 @@ describe('a vCPU', () => {
     slices(vcpu);
     expect(taken).toEqual([7]);
     expect(count()).toBeGreaterThan(0n);
+  });
+
+  it('takes the fault of a read through a view that came later, and reads anew where one came meanwhile', async () => {
+    const asked: ((value: number) => void)[] = [];
+    const far: RegisterWindow = {
+      lengthBytes: 4096,
+      read: () => MUST_WAIT,
+      write: () => 0,
+      readAsync: (_offset, _size, done) => asked.push(done) > 0,
+    };
+    const { vcpu, count } = await rig(() => 0, READS, far);
+    const answer = (value: number): void => {
+      slices(vcpu);
+      expect(asked).toHaveLength(1);
+      asked.pop()?.(value);
+      slices(vcpu);
+    };
+    answer(5);
+    expect([count(), count(1)]).toEqual([1n, 0n]);
+    answer(BUS_FAULT);
+    expect([count(), count(1)]).toEqual([1n, 1n]);
+    for (let views = 0; views < 2; views++) {
+      // The read under way goes through the view of before: its registers may have gone.
+      vcpu.runner.setView(viewOf(far), true);
+      answer(BUS_FAULT);
+      expect([count(), count(1)]).toEqual([BigInt(1 + views), BigInt(1 + views)]);
+      answer(6);
+      answer(BUS_FAULT);
+      expect([count(), count(1)]).toEqual([BigInt(2 + views), BigInt(2 + views)]);
+    }
   });
 });

@@ -473,6 +473,9 @@ export const PROFILE = {
   /** A bit each, by a hash of where guest code lies on the host: that on offer. A power of two. */
   offeredBits: 65536,
   /** Of an arrival that the translator is told of: u32 op, u32 low half of the pc, u32 what arrivals there have counted. */
+  arrivedOp: 0,
+  arrivedLo: 4,
+  arrivedCount: 8,
   arrivedBytes: 12,
 } as const;
 

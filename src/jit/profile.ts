@@ -66,8 +66,11 @@ export class Profile {
   /** @param index of those that the last trace has told of */
   arrived(index: number): Arrived {
     const at = this.#place.arena + ARENA.arrived + index * PROFILE.arrivedBytes;
-    const [op, lo, arrivals] = [0, 4, 8].map((offset) => this.#view.getUint32(at + offset, true));
-    return { op: op as number, lo: lo as number, arrivals: arrivals as number };
+    return {
+      op: this.#view.getUint32(at + PROFILE.arrivedOp, true),
+      lo: this.#view.getUint32(at + PROFILE.arrivedLo, true),
+      arrivals: this.#view.getUint32(at + PROFILE.arrivedCount, true),
+    };
   }
 
   /** How often an op was executed. */

@@ -25,6 +25,9 @@ import {
   OP_HANDLER,
   PROFILE_ARRIVALS,
   PROFILE_ARRIVED_BYTES,
+  PROFILE_ARRIVED_COUNT,
+  PROFILE_ARRIVED_LO,
+  PROFILE_ARRIVED_OP,
   PROFILE_COUNTERS,
   PROFILE_EVERYTHING,
   PROFILE_JUMP_SETS,
@@ -147,9 +150,9 @@ function arrive(weight: u32): void {
   if (load<u16>(op, OP_HANDLER) === HANDLER_REGION) return;
   if (arrivals < load<u32>(hart + ARENA_PROFILE, PROFILE_THRESHOLD) && !isOffered()) return;
   const at = hart + ARENA_ARRIVED + told * PROFILE_ARRIVED_BYTES;
-  store<u32>(at, op);
-  store<u32>(at, lo, 4);
-  store<u32>(at, arrivals, 8);
+  store<u32>(at, op, PROFILE_ARRIVED_OP);
+  store<u32>(at, lo, PROFILE_ARRIVED_LO);
+  store<u32>(at, arrivals, PROFILE_ARRIVED_COUNT);
   told++;
 }
 

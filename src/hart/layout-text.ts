@@ -9,6 +9,7 @@ import { DOORBELL_BYTES } from '../memory/layout.ts';
 import { SPECIAL } from './handlers.ts';
 import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, SETEIPNUM_LE } from './hart-signals.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
+import { LEFT, PROFILE, TRACE } from './profile-layout.ts';
 import { SSTATUS } from './sstatus-bits.ts';
 import {
   AIA,
@@ -20,14 +21,11 @@ import {
   FTLB,
   HART_OFFSETS,
   KNOWN_WORDS,
-  LEFT,
   OP,
   PENDING,
-  PROFILE,
   REGION,
   STATUS,
   TLB_LOG,
-  TRACE,
 } from './state.ts';
 
 const screaming = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();

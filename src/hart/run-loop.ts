@@ -4,6 +4,7 @@ import type { FunctionType, Module } from '../wasm/module.ts';
 import { SPECIAL } from './handlers.ts';
 import { JumpCache } from './jump-cache.ts';
 import { retire } from './lower-slow.ts';
+import { LEFT, TRACE } from './profile-layout.ts';
 import { REGION_TYPE, RegionVisits } from './region-visits.ts';
 import {
   ARENA,
@@ -13,13 +14,11 @@ import {
   FTLB,
   HART_OFFSETS,
   JUMP_CACHE,
-  LEFT,
   OP,
   PENDING,
   REGION,
   REGION_STATUS,
   STATUS,
-  TRACE,
 } from './state.ts';
 
 /** Why the hot loop returned. */

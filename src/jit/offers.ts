@@ -5,7 +5,8 @@
  * RAM; it is taken where the hart finds the same instructions at the same distances.
  */
 import type { TranslatorPlace } from '../hart/hart.ts';
-import { ARENA, DECODED_PAGE, PROFILE } from '../hart/state.ts';
+import { PROFILE } from '../hart/profile-layout.ts';
+import { ARENA, DECODED_PAGE } from '../hart/state.ts';
 import { blocksOf, type CompiledJob, type RegionText, type SharedJob } from './compile.ts';
 import { type GuestCode, PAGE_BYTES } from './guest-code.ts';
 import { isAsFormed, placeIn, type Region } from './region.ts';

@@ -3,7 +3,8 @@
  * tells of arrivals at ops that have become hot, and of those at code on offer.
  */
 import type { TranslatorPlace } from '../hart/hart.ts';
-import { ARENA, PROFILE } from '../hart/state.ts';
+import { PROFILE } from '../hart/profile-layout.ts';
+import { ARENA } from '../hart/state.ts';
 
 /**
  * After so many traces an arrival counts twice as much. What runs for a second or two, as a small guest's boot does, is

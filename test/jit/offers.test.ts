@@ -1,7 +1,8 @@
 /** Regions that were compiled for one hart and are executed by another: where they may be, and where they must not. */
 import { describe, expect, it } from 'vitest';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
-import { ARENA, DECODED_PAGE, PROFILE, REGION_STATUS } from '../../src/hart/state.ts';
+import { PROFILE } from '../../src/hart/profile-layout.ts';
+import { ARENA, DECODED_PAGE, REGION_STATUS } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import type { RegionCompiler, SharedJob } from '../../src/jit/compile.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { SPECIAL } from '../../src/hart/handlers.ts';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
-import { ARENA, DECODED_PAGE, LEFT, OP, PROFILE, TRACE } from '../../src/hart/state.ts';
+import { LEFT, PROFILE, TRACE } from '../../src/hart/profile-layout.ts';
+import { ARENA, DECODED_PAGE, OP } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { decode } from '../../src/isa/decode.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';

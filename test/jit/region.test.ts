@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { SPECIAL } from '../../src/hart/handlers.ts';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
 
-import { ARENA, LEFT, OP, TRACE } from '../../src/hart/state.ts';
+import { LEFT, TRACE } from '../../src/hart/profile-layout.ts';
+import { ARENA, OP } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
 import { RegionFormer } from '../../src/jit/region.ts';

@@ -1,5 +1,5 @@
 /**
- * What traces have shown (TRACE and PROFILE in state.ts): which ops are executed, and which are arrived at by jumps that
+ * What traces have shown (TRACE and PROFILE in src/hart/profile-layout.ts): which ops are executed, and which are arrived at by jumps that
  * make good entries of regions: back to a loop's head, into a function, out of one, or out of a region. Counters are
  * found by a hash of the op: bounded, and a collision only misleads. And where computed jumps went.
  *

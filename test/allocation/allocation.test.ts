@@ -31,17 +31,19 @@ function boundOf(name: string): number {
 }
 
 it('events allocate nothing', () => {
-  const least: Record<string, number> = {};
+  const least = new Map<string, number>();
+  const names = new Set<string>(Object.keys(ALLOCATING));
+  const isMet = (name: string): boolean => (least.get(name) ?? Number.POSITIVE_INFINITY) < boundOf(name);
   for (let n = 0; n < PROCESSES; n++) {
     const bytes = measured();
     expect(Object.keys(bytes).length).toBeGreaterThan(10);
     for (const [name, each] of Object.entries(bytes)) {
-      // A collection in between would hide what was allocated.
-      expect(each, name).toBeGreaterThan(-NOISE_BYTES);
-      least[name] = Math.min(each, least[name] ?? each);
+      names.add(name);
+      // Less than nothing says nothing: a collection in between hides what was allocated, as does a pass in which the
+      // engine had more to do of its own. It takes another process.
+      if (each >= -NOISE_BYTES) least.set(name, Math.min(each, least.get(name) ?? each));
     }
-    if (Object.entries(least).every(([name, each]) => each < boundOf(name))) break;
+    if ([...names].every(isMet)) break;
   }
-  for (const name of Object.keys(ALLOCATING)) expect(least).toHaveProperty([name]);
-  for (const [name, each] of Object.entries(least)) expect(each, name).toBeLessThan(boundOf(name));
+  for (const name of names) expect(least.get(name), name).toBeLessThan(boundOf(name));
 });

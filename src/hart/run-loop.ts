@@ -299,7 +299,7 @@ class RunLoop {
     this.#takeSlice(outer);
     this.#load('op').memory('i32.load', OP.imm);
     code.get(this.#hart).op('i32.add').i32(ARENA.regions).op('i32.add').set(record);
-    this.#checkRegion(record, status, { outer, original });
+    this.#checkRegion(record, status, { outer, refetch, original });
     this.#jumpCache.find(next);
     this.#jumpCache.fill(next, record);
     const again = code.loop();
@@ -360,7 +360,11 @@ class RunLoop {
   }
 
   /** Goes to `original`, with a status, where a region (local with its record) is not to be entered. */
-  #checkRegion(record: number, status: number, { outer, original }: Record<'outer' | 'original', Label>): void {
+  #checkRegion(
+    record: number,
+    status: number,
+    { outer, refetch, original }: Record<'outer' | 'refetch' | 'original', Label>,
+  ): void {
     const code = this.#code;
     const budget = code.local('i32');
     code.get(record).memory('i32.load', REGION.minBudget).tee(budget).get(this.#slice).op('i32.gt_s').if();
@@ -378,6 +382,11 @@ class RunLoop {
     code.op('i32.eqz').if();
     code.i32(REGION_STATUS.refused).set(status);
     this.#visits.countExit(status);
+    // To look at its pages may have taken it out, its code having changed there, or the page that the hart is in: then
+    // its record is of no use any more, and the op there, if any, is to be decoded.
+    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.ne').if();
+    this.#goAndFetch(outer, refetch);
+    code.end();
     this.#visits.count(record, REGION.refusals);
     code.br(original).end();
     code.end();

@@ -372,6 +372,38 @@ describe('the translator', () => {
     expect(machine.hart.get('x', 18)).not.toBe(0n);
   });
 
+  it('goes on where a look at its other page takes a region out whose first instruction needs its slow form', () => {
+    const source = (step: number): string => `
+      li a2, 0x80040000
+      j again
+    .org 0xff0
+    again:
+      ld a3, 0(a2)
+      addi s0, s0, 1
+      addi s1, s1, 1
+      addi s2, s2, 1
+      addi s3, s3, ${step}
+      j again
+    `;
+    const { machine, translator } = translating();
+    const other = new InterpreterMachine();
+    const { bytes } = assemble(source(2), { base: Number(BASE) });
+    for (const one of [machine, other]) {
+      load(one, source(1));
+      one.step(4000);
+      // Up to where the region is entered next.
+      while (one.hart.get('pc') !== BASE + 0xff0n) one.step(1);
+      const ram = one.writableMemory();
+      for (let i = 0x1000; i < bytes.length; i++) ram.setUint8(i, bytes[i] ?? 0);
+      one.hart.fence('fence.i');
+      // Over the end of a page: no fast form loads from there.
+      one.hart.set('x', BASE + 0x4_0ffcn, 12);
+      one.step(1000);
+    }
+    expect(translator.statistics.invalidated).toBeGreaterThan(0);
+    expectSame(machine, other);
+  });
+
   it.each([
     [2000, 'stays as it is', 1600, 2000],
     [40_000, 'is translated anew', 2000, 10_000],

@@ -19,7 +19,7 @@ import {
 } from './hart-state.ts';
 import { HotFields } from './hot-fields.ts';
 import { layoutHash } from './layout-text.ts';
-import { AIA, type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
+import { AIA, FIELD_BYTES, type FieldName, HART_FIELDS, HART_OFFSETS, HART_STATE_BYTES, STATUS } from './state.ts';
 
 export interface HartModules {
   /** assembly/, compiled. */
@@ -430,7 +430,7 @@ export class Hart {
   #address(field: FieldName, index: number, type: 'u32' | 'u64'): number {
     const spec = HART_FIELDS[field];
     if (spec.type !== type) throw new Error(`${field} is ${spec.type}`);
-    return this.#arena + HART_OFFSETS[field] + index * 8;
+    return this.#arena + HART_OFFSETS[field] + index * FIELD_BYTES[type];
   }
 }
 

@@ -155,14 +155,15 @@ export const HART_FIELDS = {
 
 export type FieldName = keyof typeof HART_FIELDS;
 
-const SIZE: Record<FieldType, number> = { u32: 4, u64: 8 };
+/** Bytes of an element. */
+export const FIELD_BYTES: Readonly<Record<FieldType, number>> = { u32: 4, u64: 8 };
 
 function layOut(): { offsets: Record<FieldName, number>; lengthBytes: number } {
   const offsets = {} as Record<FieldName, number>;
   let at = 0;
   for (const name of Object.keys(HART_FIELDS) as FieldName[]) {
     const field: Field = HART_FIELDS[name];
-    const size = SIZE[field.type];
+    const size = FIELD_BYTES[field.type];
     at = (at + size - 1) & -size;
     offsets[name] = at;
     at += size * (field.count ?? 1);

@@ -15,7 +15,7 @@ export function mapAgain(machine: InterpreterMachine, megabytes: number): void {
   machine.hart.set('pmpaddr', (1n << 54n) - 1n);
   machine.hart.set('pmpcfg', 0x1fn);
   machine.hart.setWord('priv', 1);
-  machine.hart.fence('sfence.vma');
+  machine.hart.afterLoad();
 }
 
 /** Apart from each other two pages share an entry of the data TLB, which has as many. */

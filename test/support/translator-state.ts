@@ -1,3 +1,5 @@
+import { TLB_LOG } from '../../src/hart/state.ts';
+
 /** What a hart's state may differ in for being translated. */
 export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'traceInterval',
@@ -15,5 +17,5 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   ...['trapValue', 'crossingWord'],
   ...[0, 1, 2, 3].map((i) => `scratchOps${i}`),
   // Regions fill the data TLBs in another order, and some of their entries anew.
-  ...[0, 1, 2, 3].map((i) => `tlbFills${i}`),
+  ...Array.from({ length: TLB_LOG.tables }, (_, i) => `tlbFills${i}`),
 ]);

@@ -18,9 +18,9 @@ import {
   kernelPackageOf,
   mirrorVariable,
   otherWays,
-  suite,
+  suiteNames,
 } from './packages.ts';
-import { findKeyring, firstReadable, preparePrivateApt } from './private-apt.ts';
+import { findKeyring, firstReadable, preparePrivateApt, updatePrivateApt } from './private-apt.ts';
 
 /** How many of apt's last lines an error shows. */
 const shownErrorLines = 4;
@@ -42,9 +42,8 @@ export async function fetchWithApt(
   mirror: string | undefined,
 ): Promise<GuestPackages> {
   const uri = mirror ?? (await hostMirror());
-  const apt = await privateApt(context, keyring, uri, mirror);
   context.progress.phase(`Reading the package index of ${uri}`);
-  await apt('apt-get', ['update']);
+  const apt = await privateApt(context, keyring, uri, mirror);
   const [metaPackage = new Map()] = parseControl(
     await apt('apt-cache', ['show', '--no-all-versions', kernelMetaPackage]),
   );
@@ -58,19 +57,21 @@ export async function fetchWithApt(
 
 type Apt = (program: string, args: readonly string[], onProgress?: (fraction: number) => void) => Promise<string>;
 
-/** An apt that has no state yet and knows one source. */
+/** An apt that knows one source, whose index it has read. */
 async function privateApt(
   context: FetchContext,
   keyring: string,
   uri: string,
   mirror: string | undefined,
 ): Promise<Apt> {
-  const config = await preparePrivateApt(context.directory, { architecture, keyring, uri, suite });
-  return (program, args, onProgress) =>
-    run(program, [`-c=${config}`, '-q', ...args], context, onProgress).catch((error: unknown) => {
-      if (error instanceof AptFailure) throw explain(error, uri, mirror);
-      throw error;
-    });
+  const archive = { architecture, keyring, uri, suites: suiteNames };
+  const config = await preparePrivateApt(context.directory, archive);
+  const apt: Apt = (program, args, onProgress) => run(program, [`-c=${config}`, '-q', ...args], context, onProgress);
+  const explained = (error: unknown): never => {
+    throw error instanceof AptFailure ? explain(error, uri, mirror) : error;
+  };
+  await updatePrivateApt(context.directory, archive, () => apt('apt-get', ['update'])).catch(explained);
+  return (program, args, onProgress) => apt(program, args, onProgress).catch(explained);
 }
 
 /** What `apt-get download --print-uris` prints for each package: 'uri' file length hash. */
@@ -89,13 +90,19 @@ interface PackageFile {
   readonly lengthBytes: number;
 }
 
+/** Its message is all that apt wrote to its standard error. */
 class AptFailure extends Error {}
 
 function explain(failure: AptFailure, uri: string, mirror: string | undefined): ConfigError {
-  const problem = `apt cannot get the default guest from ${uri}\n${failure.message}`;
-  const remedy = /NO_PUBKEY|not signed|signatures were invalid|Missing key/i.test(failure.message)
-    ? `The host's keyring has no key for it: upgrade the package debian-archive-keyring, or ${otherWays}.`
-    : `Check the network and the host's apt sources, or ${otherWays}.`;
+  // Behind a reason apt lists, indented, what it expected.
+  const reasons = failure.message.split('\n').filter((line) => !line.startsWith(' '));
+  const problem = `apt cannot get the default guest from ${uri}\n${reasons.slice(-shownErrorLines).join('\n')}`;
+  // What could not be fetched is not signed either, says apt.
+  const fetched = !/Failed to fetch/.test(failure.message);
+  const remedy =
+    fetched && /NO_PUBKEY|not signed|signatures were invalid|Missing key/i.test(failure.message)
+      ? `The host's keyring has no key for it: upgrade the package debian-archive-keyring, or ${otherWays}.`
+      : `Check the network and the host's apt sources, or ${otherWays}.`;
   return new ConfigError(mirror === undefined ? 'default guest' : mirrorVariable, problem, remedy);
 }
 
@@ -127,6 +134,6 @@ async function run(
   });
   // apt-get update reports a source that failed as a warning and exits with 0.
   const failed = status !== 0 || /^(E|Err|W: .*(Failed to fetch|GPG error))/m.test(errors);
-  if (failed) throw new AptFailure(errors.trim().split('\n').slice(-shownErrorLines).join('\n') || `${program} failed`);
+  if (failed) throw new AptFailure(errors.trim() || `${program} failed`);
   return output;
 }

@@ -19,6 +19,7 @@ import {
   kernelPackageOf,
   mirrorVariable,
   suite,
+  suiteNames,
 } from './packages.ts';
 
 /** Bounds on what a mirror may make us keep in memory. */
@@ -72,11 +73,27 @@ function rootOf(mirror: string): string {
   return mirror.replace(/\/+$/, '');
 }
 
+/** Under the first of the release's names that the mirror has whole (private-apt.ts says when one is not). */
 async function readIndex(root: string, context: FetchContext): Promise<string> {
-  const dists = `${root}/dists/${suite}`;
+  let failure: unknown;
+  for (const name of suiteNames) {
+    try {
+      return await readIndexOf(`${root}/dists/${name}`, context);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+async function readIndexOf(dists: string, context: FetchContext): Promise<string> {
   const release = await get(`${dists}/InRelease`, context).catch(() => get(`${dists}/Release`, context));
   const text = Buffer.from(await collect(bounded(release, maxReleaseBytes))).toString('utf8');
-  const sums = (parseControl(text)[0]?.get('sha256') ?? '').split('\n').map((line) => line.trim().split(/\s+/));
+  const stanza = parseControl(text)[0];
+  const codeName = stanza?.get('codename');
+  if (codeName !== undefined && codeName !== suite) throw new Error(`${dists} is Debian ${codeName}, not ${suite}`);
+  const sums = (stanza?.get('sha256') ?? '').split('\n').map((line) => line.trim().split(/\s+/));
   for (const name of indexNames) {
     const [sha256, length] = sums.find((fields) => fields[2] === name) ?? [];
     if (sha256 === undefined) continue;

@@ -4,6 +4,8 @@ import type { Progress } from './progress.ts';
 
 /** The release of Debian, by its code name. */
 export const suite = 'trixie';
+/** The names that archives have for it. Only the code name stays; under another one look whether it is that release. */
+export const suiteNames = [suite, 'stable'] as const;
 export const architecture = 'riscv64';
 /** A meta-package: it depends on the package of the current kernel. */
 export const kernelMetaPackage = 'linux-image-riscv64';

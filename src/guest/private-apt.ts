@@ -2,8 +2,9 @@
  * A state of its own for apt's client, in one directory: it needs no root, and nothing of the host's apt is read but its
  * configuration (proxies, credentials) or written at all. Whoever runs apt names the file with `-c=`.
  */
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseControl } from './control.ts';
 
 /** Debian's archive keys; the ending depends on the release of the host. */
 const keyrings = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
@@ -14,8 +15,12 @@ export interface AptArchive {
   /** A file of keys that sign it. */
   readonly keyring: string;
   readonly uri: string;
-  readonly suite: string;
+  /** The release: its code name, and behind it other names of it. */
+  readonly suites: readonly [string, ...string[]];
 }
+
+/** What apt says of an index that is not the one its Release file names. */
+const outOfSync = /unexpected size|Hash Sum mismatch/;
 
 /** Debian's archive keyring on this host, or undefined. */
 export function findKeyring(): Promise<string | undefined> {
@@ -24,16 +29,59 @@ export function findKeyring(): Promise<string | undefined> {
 
 /** Fills an empty directory with an apt that has no state yet. @returns the path of its configuration */
 export async function preparePrivateApt(directory: string, archive: AptArchive): Promise<string> {
-  const { architecture, keyring, uri, suite } = archive;
+  const { architecture } = archive;
   for (const path of ['lists/partial', 'archives/partial', 'empty']) {
     await mkdir(join(directory, path), { recursive: true });
   }
-  const options = `arch=${architecture} signed-by=${keyring} target=Packages`;
-  await writeFile(join(directory, 'sources.list'), `deb [${options}] ${uri} ${suite} main\n`);
+  await nameSource(directory, archive, archive.suites[0]);
   await writeFile(join(directory, 'status'), '');
   const path = join(directory, 'apt.conf');
   await writeFile(path, configuration(directory, architecture));
   return path;
+}
+
+async function nameSource(directory: string, archive: AptArchive, name: string): Promise<void> {
+  const { architecture, keyring, uri } = archive;
+  const options = `arch=${architecture} signed-by=${keyring} target=Packages`;
+  await writeFile(join(directory, 'sources.list'), `deb [${options}] ${uri} ${name} main\n`);
+}
+
+/**
+ * Reads the archive's index. A mirror that is being brought up to date, or caches file by file, can have a Release file
+ * that does not fit the index beside it, for days; the same release may be whole there under another name.
+ * @param update runs apt-get update with the configuration
+ * @throws what update threw under the code name
+ */
+export async function updatePrivateApt(
+  directory: string,
+  archive: AptArchive,
+  update: () => Promise<unknown>,
+): Promise<void> {
+  const [codeName, ...otherNames] = archive.suites;
+  const failure = await update().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (failure === undefined) return;
+  if (!(failure instanceof Error && outOfSync.test(failure.message))) throw failure;
+  for (const name of otherNames) {
+    await nameSource(directory, archive, name);
+    const updated = await update().then(
+      () => true,
+      () => false,
+    );
+    if (updated && (await codeNameOf(directory, name)) === codeName) return;
+  }
+  throw failure;
+}
+
+/** The release that a name meant when its index was read. */
+async function codeNameOf(directory: string, name: string): Promise<string | undefined> {
+  const lists = join(directory, 'lists');
+  const release = (await readdir(lists)).find((file) => file.endsWith(`_dists_${name}_InRelease`));
+  return release === undefined
+    ? undefined
+    : parseControl(await readFile(join(lists, release), 'utf8'))[0]?.get('codename');
 }
 
 /**

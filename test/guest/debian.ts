@@ -135,8 +135,16 @@ export function busyboxDeb(): Buffer {
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Path on a mirror -> bytes: Release, index and both packages, fitting together. */
-export function mirrorFiles(kernel = kernelDeb(), busybox = busyboxDeb()): Map<string, Buffer> {
+/**
+ * Path on a mirror -> bytes: Release, index and both packages, fitting together.
+ * @param name what the mirror calls the release
+ */
+export function mirrorFiles(
+  kernel = kernelDeb(),
+  busybox = busyboxDeb(),
+  name = 'trixie',
+  codeName = 'trixie',
+): Map<string, Buffer> {
   const stanza = (name: string, path: string, body: Buffer): string =>
     `Package: ${name}\nArchitecture: riscv64\nFilename: ${path}\nSize: ${body.length}\nSHA256: ${sha256(body)}\n\n`;
   const [kernelPath, busyboxPath] = ['pool/main/l/linux/kernel+1.deb', 'pool/main/b/busybox/busybox.deb'];
@@ -146,10 +154,10 @@ export function mirrorFiles(kernel = kernelDeb(), busybox = busyboxDeb()): Map<s
       stanza('busybox-static', busyboxPath, busybox),
   );
   const indexPath = 'main/binary-riscv64/Packages.gz';
-  const inRelease = `-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nCodename: trixie\nSHA256:\n ${sha256(index)} ${index.length} ${indexPath}\n-----BEGIN PGP SIGNATURE-----\n\nnone\n-----END PGP SIGNATURE-----\n`;
+  const inRelease = `-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nCodename: ${codeName}\nSHA256:\n ${sha256(index)} ${index.length} ${indexPath}\n-----BEGIN PGP SIGNATURE-----\n\nnone\n-----END PGP SIGNATURE-----\n`;
   return new Map([
-    ['/debian/dists/trixie/InRelease', Buffer.from(inRelease)],
-    [`/debian/dists/trixie/${indexPath}`, index],
+    [`/debian/dists/${name}/InRelease`, Buffer.from(inRelease)],
+    [`/debian/dists/${name}/${indexPath}`, index],
     [`/debian/${kernelPath}`, kernel],
     [`/debian/${busyboxPath}`, busybox],
   ]);

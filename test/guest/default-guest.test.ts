@@ -77,6 +77,24 @@ describe('the default guest from a mirror', () => {
     }
   });
 
+  it('comes by another name of the release where the mirror has an index that does not fit', async () => {
+    const files = new Map([...mirrorFiles(), ...mirrorFiles(undefined, undefined, 'stable')]);
+    files.set('/debian/dists/trixie/main/binary-riscv64/Packages.gz', Buffer.from('of the day before'));
+    const mirror = await start(files);
+    const guest = await defaultGuest({ env: env(mirror.url) });
+    expect(Buffer.compare(guest.kernel, kernelImage())).toBe(0);
+  });
+
+  it('does not come from another release that now has that name', async () => {
+    const files = mirrorFiles(undefined, undefined, 'stable', 'forky');
+    const mirror = await start(files);
+    await expect(defaultGuest({ env: env(mirror.url) })).rejects.toMatchObject({
+      message: expect.stringContaining('dists/trixie/Release: HTTP status 404'),
+    });
+    expect(mirror.requests).toContain('/debian/dists/stable/InRelease');
+    expect(await cached()).toEqual([]);
+  });
+
   it.each([
     ['no Release', (files: Map<string, Buffer>) => files.delete('/debian/dists/trixie/InRelease'), 'HTTP status 404'],
     ['no package', (files: Map<string, Buffer>) => files.delete('/debian/pool/main/b/busybox/busybox.deb'), '404'],

@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { hostMirror } from '../../src/guest/apt-sources.ts';
 import { cacheDirectory, withWorkDirectory } from '../../src/guest/cache.ts';
-import { findKeyring, preparePrivateApt } from '../../src/guest/private-apt.ts';
+import { suite, suiteNames } from '../../src/guest/packages.ts';
+import { findKeyring, preparePrivateApt, updatePrivateApt } from '../../src/guest/private-apt.ts';
 
 const execute = promisify(execFile);
 
-const SUITE = 'trixie';
 /** The dynamic loader and the libraries' directory of each architecture, below the prefix. */
 const ARCHITECTURES: Readonly<Record<string, { readonly loader: string; readonly libraries: string }>> = {
   amd64: { loader: 'usr/lib64/ld-linux-x86-64.so.2', libraries: 'usr/lib/x86_64-linux-gnu' },
@@ -41,7 +41,7 @@ export async function debianPrefix(name: string, packages: readonly string[]): P
   const paths = ARCHITECTURES[architecture];
   if (paths === undefined) throw new Error(`no Debian prefix for the architecture ${architecture}`);
   const cache = join(cacheDirectory(process.env), 'test-tools');
-  const root = join(cache, `${name}-${SUITE}-${architecture}`);
+  const root = join(cache, `${name}-${suite}-${architecture}`);
   if (!(await isThere(root))) await make(cache, root, architecture, packages);
   const libraries = join(root, paths.libraries);
   return {
@@ -94,10 +94,11 @@ export async function downloadPackages(
 ): Promise<string[]> {
   const keyring = await findKeyring();
   if (keyring === undefined) throw new Error("this host has not Debian's archive keyring");
-  const config = await preparePrivateApt(work, { architecture, keyring, uri: await hostMirror(), suite: SUITE });
+  const archive = { architecture, keyring, uri: await hostMirror(), suites: suiteNames };
+  const config = await preparePrivateApt(work, archive);
   const apt = (...args: string[]): Promise<unknown> =>
     execute('apt-get', [`-c=${config}`, '-qq', ...args], { maxBuffer: 1 << 24 });
-  await apt('update');
+  await updatePrivateApt(work, archive, () => apt('update'));
   await apt('install', '--yes', '--download-only', '--no-install-recommends', ...packages);
   const archives = join(work, 'archives');
   const names = (await readdir(archives)).filter((name) => name.endsWith('.deb'));

@@ -56,6 +56,11 @@ function usesOf(body: Body): Uses {
   for (const effect of body.effects) {
     nodesOf(effect).forEach(visit);
     if (effect.op === 'csr') uses.immediates.add(effect.csr);
+    if (effect.op === 'lr') uses.immediates.add(effect.rl);
+    if (effect.op === 'fence' && effect.sets !== null) {
+      uses.immediates.add(effect.sets.pred);
+      uses.immediates.add(effect.sets.succ);
+    }
     if (effect.op === 'fp' && effect.rounding !== null && 'field' in effect.rounding)
       uses.rounding = effect.rounding.field;
   }

@@ -6,6 +6,7 @@
 import { DIRTY_CLIENTS, type DirtyClient, dirtyBitmapBytes } from '../memory/dirty-log.ts';
 import { ConfigError } from '../util/config-error.ts';
 import { assert } from '../util/errors.ts';
+import { hasTotalStoreOrder } from '../util/host-processor.ts';
 import { type DecodeObserver, Decoder } from './decoder.ts';
 import { INTERRUPT_FILE_BYTES } from './hart-signals.ts';
 import {
@@ -183,6 +184,7 @@ export class Hart {
     const place = { memory, arena, table, runtime: runtime.exports, copied, profile: this.#runtime };
     this.translator = options.translator?.(place) ?? null;
     this.setWord('traceInterval', this.translator?.traceInterval ?? 0);
+    this.setWord('hasTso', hasTotalStoreOrder() ? 1 : 0);
     this.setWord('exactQuanta', options.exactQuanta === true ? 1 : 0);
     this.set('mhartid', BigInt(options.hartId));
     this.setWord('ramHost', ram.host);

@@ -312,7 +312,7 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
     constant: () => null,
     // It is built before the host is known.
     hasFused: false,
-    releases: true,
+    hasTso: null,
     pc: () => pushPc(loop),
     nextPc: () => {
       pushPc(loop);

@@ -6,16 +6,14 @@
 import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
 import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
 import { hasCsrForm, pushCsr } from './lower-csr.ts';
+import { type FenceContext, pushFence, pushRelease } from './lower-fence.ts';
 import { type GateContext, gateOf, lowerFastFloat } from './lower-float.ts';
 import { pushLoadReserved, pushStoreConditional } from './lower-reserved.ts';
 import { NATIVE, NeedsCall, ValueLowering, type ValueSource } from './lower-values.ts';
 import { DECODED_PAGE, DTLB } from './state.ts';
 
 /** Where the lowering is used: registers, and what happens at the instruction's end. */
-export interface FastContext extends ValueSource {
-  readonly code: Code;
-  /** Local (i32): the hart's arena. */
-  readonly hart: number;
+export interface FastContext extends ValueSource, Pick<FenceContext, 'code' | 'hart' | 'hasTso'> {
   /** Leaves with this instruction not executed, if the i32 on the stack is not 0. */
   bailIf(): void;
   /** Writes what `push` pushes into a register that is not x0. */
@@ -39,8 +37,6 @@ export interface FastContext extends ValueSource {
   readonly nearestEven: boolean;
   /** True where the rounding mode is the one in frm, which may be an invalid one. */
   readonly dynamicRounding: boolean;
-  /** True where `rl` of this instance is, or may be, set. */
-  readonly releases: boolean;
   /** True where the static rounding is towards zero. */
   readonly towardsZero: boolean;
 }
@@ -80,14 +76,8 @@ const ATOMICS: Readonly<Record<string, string>> = { swap: 'xchg', add: 'add', an
 export function hasFastForm(body: Body): boolean {
   return body.effects.every((effect) => {
     if (effect.op === 'amo') return ATOMICS[effect.amo] !== undefined;
-    if (effect.op === 'system') return isFence(effect.system);
-    return ['load', 'store', 'lr', 'sc', 'csr', 'requireFp', 'fp'].includes(effect.op);
+    return ['load', 'store', 'lr', 'sc', 'fence', 'csr', 'requireFp', 'fp'].includes(effect.op);
   });
-}
-
-/** Every fence is the full one: WebAssembly has no weaker. */
-function isFence(system: string): boolean {
-  return system === 'fence' || system === 'fenceTso';
 }
 
 /** Lowers a body; @returns false (with nothing usable emitted) where it needs a call. */
@@ -146,8 +136,7 @@ class FastLowering {
       }
       case 'lr': {
         const host = this.#alignedAddress(effect, DTLB.readTag);
-        // lr.aqrl may not pass earlier stores, and an atomic load alone is a plain one on x86.
-        if (this.#context.releases) code.atomicFence();
+        pushRelease(this.#context, effect.rl);
         pushLoadReserved(code, { hart: this.#context.hart, host, size: effect.size });
         return this.#values.setResult(effect);
       }
@@ -163,10 +152,8 @@ class FastLowering {
         return this.#csr(effect);
       case 'requireFp':
         return this.#context.requireFp(gateOf(this.#gateContext(), this.#body));
-      case 'system':
-        if (!isFence(effect.system)) throw new NeedsCall(effect.system);
-        code.atomicFence();
-        return;
+      case 'fence':
+        return pushFence(this.#context, effect.sets);
       case 'fp':
         if (!lowerFastFloat(this.#context, this.#values, effect)) throw new NeedsCall(effect.fp);
         return;

@@ -62,7 +62,7 @@ function lowerEffect(context: SlowContext, values: ValueLowering, effect: Effect
       context.callRuntime('store');
       return returnUnlessNext(context);
     case 'lr':
-      // lr.aqrl may not pass earlier stores, and an atomic load alone is a plain one on x86.
+      // In case it releases, as in pushRelease().
       code.atomicFence();
       values.push(effect.addr);
       code.i32(effect.size);
@@ -106,6 +106,9 @@ function lowerEffect(context: SlowContext, values: ValueLowering, effect: Effect
       return checked('sfenceVma');
     case 'illegal':
       return checked('illegal');
+    case 'fence':
+      code.atomicFence();
+      return;
     case 'system':
       return lowerSystem(context, effect.system, checked);
   }
@@ -113,10 +116,6 @@ function lowerEffect(context: SlowContext, values: ValueLowering, effect: Effect
 
 function lowerSystem(context: SlowContext, system: string, checked: (name: string) => void): void {
   switch (system) {
-    case 'fence':
-    case 'fenceTso':
-      context.code.atomicFence();
-      return;
     case 'fenceI':
       // The hart may have learnt by a load that another has written code; what is fetched now is read behind it.
       context.code.atomicFence();

@@ -140,6 +140,8 @@ export const HART_FIELDS = {
   dirtyClients: exec('u32', 'bit n: client n of the dirty log is logging'),
   dirtyBitmap: exec('u32', "host offset of this hart's dirty bitmaps, one behind the other; 0: it has none"),
   dirtyBitmapBytes: exec('u32', 'length of one of them'),
+  hasTso: exec('u32', '1: the host has total store order (host-processor.ts)'),
+  fenceWord: exec('u32', 'what a full fence there is an atomic operation on'),
   exactQuanta: exec('u32', '1: the clock is looked at after the same instructions, however they are executed'),
   traceInterval: exec('u32', 'instructions interpreted between two traces for the translator; 0: there is none'),
   traceDue: exec('u32', 'instructions to be interpreted until the next trace (signed)'),

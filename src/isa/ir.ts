@@ -109,20 +109,14 @@ export type FpOp = (typeof FP_OPS)[number];
 /** Signed or unsigned word or doubleword of an fcvt. */
 export type IntKind = 'w' | 'wu' | 'l' | 'lu';
 
-export const SYSTEM_OPS = [
-  'ecall',
-  'ebreak',
-  'mret',
-  'sret',
-  'wfi',
-  'wrsNto',
-  'wrsSto',
-  'pause',
-  'fence',
-  'fenceI',
-  'fenceTso',
-] as const;
+export const SYSTEM_OPS = ['ecall', 'ebreak', 'mret', 'sret', 'wfi', 'wrsNto', 'wrsSto', 'pause', 'fenceI'] as const;
 export type SystemOp = (typeof SYSTEM_OPS)[number];
+
+/** The operands of a fence with what it orders: bits for device input and output, memory reads and writes, the lowest. */
+export interface FenceSets {
+  readonly pred: string;
+  readonly succ: string;
+}
 
 export type Effect =
   /** Reads `size` bytes at virtual address `addr`; result i64, sign- or zero-extended. */
@@ -140,8 +134,8 @@ export type Effect =
       readonly addr: Node;
       readonly value: Node;
     }
-  /** Result i64, a word sign-extended; must be naturally aligned. */
-  | { readonly op: 'lr'; readonly type: 'i64'; readonly size: 4 | 8; readonly addr: Node }
+  /** Result i64, a word sign-extended; must be naturally aligned. `rl` is the operand that says whether it releases. */
+  | { readonly op: 'lr'; readonly type: 'i64'; readonly size: 4 | 8; readonly addr: Node; readonly rl: string }
   /** Result i64: 0 stored, 1 not. */
   | { readonly op: 'sc'; readonly type: 'i64'; readonly size: 4 | 8; readonly addr: Node; readonly value: Node }
   /** Result i64: the old value, a word sign-extended. */
@@ -197,6 +191,8 @@ export type Effect =
       readonly addrOperand: string | null;
       readonly asidOperand: string | null;
     }
+  /** Null: fence.tso. */
+  | { readonly op: 'fence'; readonly type: null; readonly sets: FenceSets | null }
   | { readonly op: 'system'; readonly type: null; readonly system: SystemOp }
   | { readonly op: 'illegal'; readonly type: null };
 

@@ -10,6 +10,7 @@ import {
   COMPARE_OPS,
   type Commit,
   type Effect,
+  type FenceSets,
   type FpFormat,
   type FpOp,
   type IntKind,
@@ -21,7 +22,20 @@ import {
 } from './ir.ts';
 
 /** What a definition may name: the operands of encoding rows that have a meaning beyond their mnemonic. */
-export type OperandName = 'rd' | 'rs1' | 'rs2' | 'rs3' | 'imm' | 'uimm' | 'shamt' | 'csr' | 'rm' | 'constant';
+export type OperandName =
+  | 'rd'
+  | 'rs1'
+  | 'rs2'
+  | 'rs3'
+  | 'imm'
+  | 'uimm'
+  | 'shamt'
+  | 'csr'
+  | 'rm'
+  | 'constant'
+  | 'rl'
+  | 'pred'
+  | 'succ';
 /** Operand handles: a definition's second argument. The value is the operand's name. */
 export type Operands = Readonly<Record<OperandName, string>>;
 
@@ -141,8 +155,8 @@ export class Semantics {
   store(size: 1 | 2 | 4 | 8, addr: Node, value: Node): void {
     this.#effects.push({ op: 'store', type: null, size, addr, value });
   }
-  lr(size: 4 | 8, addr: Node): Node {
-    return this.#result({ op: 'lr', type: 'i64', size, addr });
+  lr(size: 4 | 8, addr: Node, rl: string): Node {
+    return this.#result({ op: 'lr', type: 'i64', size, addr, rl });
   }
   sc(size: 4 | 8, addr: Node, value: Node): Node {
     return this.#result({ op: 'sc', type: 'i64', size, addr, value });
@@ -218,6 +232,10 @@ export class Semantics {
       addrOperand: null,
       asidOperand: null,
     });
+  }
+  /** @param sets null for fence.tso */
+  fence(sets: FenceSets | null): void {
+    this.#effects.push({ op: 'fence', type: null, sets });
   }
   system(system: SystemOp): void {
     this.#effects.push({ op: 'system', type: null, system });

@@ -8,6 +8,7 @@ import { hasFusedMultiplyAdd } from '../hart/fused.ts';
 import { TRANSLATOR_FUNCTIONS } from '../hart/runtime-functions.ts';
 import { decode } from '../isa/decode.ts';
 import { MAX_MEMORY_PAGES } from '../memory/layout.ts';
+import { hasTotalStoreOrder } from '../util/host-processor.ts';
 import { Module } from '../wasm/module.ts';
 import { emitRegion } from './emit.ts';
 import type { Block, Region, RegionInsn } from './region.ts';
@@ -89,6 +90,7 @@ export function compileJob(job: CompileJob): CompiledJob {
       {
         checksExact,
         hasFused: mayFuse && hasFusedMultiplyAdd(),
+        hasTso: hasTotalStoreOrder(),
         refills: refills ? functions : null,
       },
     );

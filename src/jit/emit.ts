@@ -16,7 +16,7 @@ import { FP_GATE, HART_OFFSETS, REGION_STATUS_BITS } from '../hart/state.ts';
 import { bodyOperand } from '../isa/insn.ts';
 import type { Code, Label } from '../wasm/code.ts';
 import type { Module } from '../wasm/module.ts';
-import { flowOf, releases, roundingOf } from './instructions.ts';
+import { flowOf, roundingOf } from './instructions.ts';
 import { MemoryAccess, type Refills } from './memory-access.ts';
 import { type Block, type Region, type RegionInsn, successorsOf } from './region.ts';
 import { entryNode, entryOf, isEntryNode, pushEntryAt, pushEntryIndex } from './region-entry.ts';
@@ -41,6 +41,8 @@ export interface EmitOptions {
   readonly checksExact: boolean;
   /** Whether the host's relaxed_madd rounds once. */
   readonly hasFused: boolean;
+  /** Whether the host has total store order. */
+  readonly hasTso: boolean;
   /** Null where a miss of the data TLB is a side exit. */
   readonly refills: Refills | null;
 }
@@ -473,7 +475,7 @@ class RegionEmitter {
         areSame: (a, b) => number(a) === number(b),
       },
       hasFused: this.#options.hasFused,
-      releases: releases(decoded),
+      hasTso: this.#options.hasTso,
       ...roundingOf(decoded),
     };
   }

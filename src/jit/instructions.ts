@@ -49,11 +49,6 @@ export function roundingOf(decoded: Decoded): {
   };
 }
 
-/** Whether an atomic access comes behind all that is in front of it. */
-export function releases({ operands }: Decoded): boolean {
-  return operands['rl'] === 1;
-}
-
 /** By instruction, and by rounding or CSR within it. */
 const translatable = new Map<Insn, Map<number, boolean>>();
 
@@ -95,7 +90,7 @@ function tryLowering(decoded: Decoded): boolean {
         isX0: () => false,
         constant: (operand) => bodyOperand(decoded, operand),
         hasFused: false,
-        releases: releases(decoded),
+        hasTso: null,
         ...roundingOf(decoded),
       },
       body,

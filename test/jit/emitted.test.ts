@@ -47,7 +47,7 @@ function emitted(region: Region, options: EmitOptions): { text: string; bytesPer
   return { text, bytesPerInsn: bytes.length / insns };
 }
 
-const NO_REFILLS: EmitOptions = { refills: null, checksExact: false, hasFused: true };
+const NO_REFILLS: EmitOptions = { refills: null, checksExact: false, hasFused: true, hasTso: true };
 
 describe('emitted code', () => {
   it.each([
@@ -74,6 +74,12 @@ describe('emitted code', () => {
       'again: lr.w t0, (a0)\n addiw t0, t0, 1\n sc.w.rl t1, t0, (a0)\n bnez t1, again\n ecall',
       NO_REFILLS,
     ],
+    [
+      'fences with total store order',
+      'fence r, rw\n fence rw, w\n fence rw, rw\n fence.tso\n lr.w.aqrl t0, (a0)\n ecall',
+      NO_REFILLS,
+    ],
+    ['fences', 'fence r, rw\n fence.tso\n lr.w.aq t0, (a0)\n ecall', { ...NO_REFILLS, hasTso: false }],
     ['a sum of doubles', 'fadd.d fa0, fa1, fa2\n fsd fa0, 0(a0)\n ecall', NO_REFILLS],
     // Nothing is known of fa1; of what was loaded, and of a result, that they are boxed.
     ['singles', 'flw fa0, 0(a0)\n fmul.s fa0, fa0, fa1\n fneg.s fa0, fa0\n fsw fa0, 0(a0)\n ecall', NO_REFILLS],

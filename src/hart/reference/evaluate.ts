@@ -145,6 +145,9 @@ class Evaluation {
       case 'sfenceVma':
         sfence(hart, effect.kind);
         return 0n;
+      // One hart without a cache: nothing to order.
+      case 'fence':
+        return 0n;
       case 'system':
         this.#system(effect.system);
         return 0n;
@@ -197,10 +200,8 @@ class Evaluation {
       case 'wrsNto':
       case 'wrsSto':
         return wrs(hart, op === 'wrsSto');
-      // One hart, no cache, no decoded instructions: nothing to order.
+      // No decoded instructions, and nobody to wait for.
       case 'pause':
-      case 'fence':
-      case 'fenceTso':
       case 'fenceI':
         return;
     }

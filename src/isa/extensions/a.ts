@@ -1,6 +1,6 @@
 /**
- * A: atomics (Zalrsc and Zaamo), words and doublewords from one row each. `aq` and `rl` do not change the meaning: the
- * executors make every atomic sequentially consistent.
+ * A: atomics (Zalrsc and Zaamo), words and doublewords from one row each. `aq` and `rl` do not change the meaning, but
+ * of LR: the executors make every atomic sequentially consistent.
  */
 import { extension } from '../define.ts';
 import type { Insn } from '../insn.ts';
@@ -27,7 +27,7 @@ const AMOS: readonly (readonly [name: string, funct5: string, amo: AmoOp])[] = [
 
 export const A: readonly Insn[] = SIZES.flatMap(({ suffix, size, funct3 }) => [
   insn(`lr.${suffix}`, `00010 aq rl 00000 rs1 ${funct3} rd 0101111`, 'rd, (rs1)', (s, o) =>
-    s.setX(o.rd, s.lr(size, s.x(o.rs1))),
+    s.setX(o.rd, s.lr(size, s.x(o.rs1), o.rl)),
   ),
   insn(`sc.${suffix}`, `00011 aq rl rs2 rs1 ${funct3} rd 0101111`, 'rd, rs2, (rs1)', (s, o) =>
     s.setX(o.rd, s.sc(size, s.x(o.rs1), s.x(o.rs2))),

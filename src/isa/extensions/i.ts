@@ -33,8 +33,8 @@ const fence = insn(
   'fence',
   'fm pred succ rs1 000 rd 0001111',
   'pred, succ',
-  // Stronger than any pred and succ ask for. rs1, rd and unknown fm are to be ignored.
-  (s) => s.system('fence'),
+  // rs1, rd and unknown fm are to be ignored.
+  (s, { pred, succ }) => s.fence({ pred, succ }),
   (o) =>
     o.rs1 === 0 &&
     o.rd === 0 &&
@@ -126,7 +126,7 @@ export const I: readonly Insn[] = [
   insn('sraw', '0100000 rs2 rs1 101 rd 0111011', 'rd, rs1, rs2', (s, o) => s.setW(o.rd, s.sar(s.w(o.rs1), s.w(o.rs2)))),
 
   fence,
-  insn('fence.tso', '1000 0011 0011 00000 000 00000 0001111', '', (s) => s.system('fenceTso')),
+  insn('fence.tso', '1000 0011 0011 00000 000 00000 0001111', '', (s) => s.fence(null)),
   insn('ecall', '000000000000 00000 000 00000 1110011', '', (s) => s.system('ecall')),
   insn('ebreak', '000000000001 00000 000 00000 1110011', '', (s) => s.system('ebreak')),
 ];

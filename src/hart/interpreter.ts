@@ -313,6 +313,7 @@ function fastContext(loop: FastLoop, handler: Handler): InterpreterContext {
     // It is built before the host is known.
     hasFused: false,
     hasTso: null,
+    readTime: null,
     pc: () => pushPc(loop),
     nextPc: () => {
       pushPc(loop);

@@ -18,6 +18,8 @@ export interface CsrAccess {
   readonly source: number;
   /** Leaves with nothing done, if the i32 on the stack is not 0. */
   bailIf(): void;
+  /** Pushes what the runtime's readTime() answers; null where nothing may be called. */
+  readonly readTime: (() => void) | null;
 }
 
 /** Plain registers, and the bits of them that can be written. */
@@ -28,15 +30,18 @@ const PLAIN: ReadonlyMap<number, readonly [field: FieldName, writable: bigint]> 
   [csrNumber('stval'), ['stval', -1n]],
 ]);
 const SSTATUS_NUMBER = csrNumber('sstatus');
+const TIME_NUMBER = csrNumber('time');
 
 /** Whether a CSR has a form here. */
-export function hasCsrForm(number: number, access: 'w' | 's' | 'c'): boolean {
+export function hasCsrForm(number: number, { access, readTime }: Pick<CsrAccess, 'access' | 'readTime'>): boolean {
+  if (number === TIME_NUMBER) return readTime !== null;
   return PLAIN.has(number) || (number === SSTATUS_NUMBER && access !== 'w');
 }
 
 /** Pushes the old value. */
 export function pushCsr(access: CsrAccess, number: number): void {
   const { code, hart, bailIf } = access;
+  if (number === TIME_NUMBER) return pushTime(access);
   // The runtime's form looks at the clock as well, which runs that are repeated exactly do at the same instructions.
   code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
   code.get(hart).memory('i32.load', HART_OFFSETS.exactQuanta).op('i32.or');
@@ -44,6 +49,16 @@ export function pushCsr(access: CsrAccess, number: number): void {
   const plain = PLAIN.get(number);
   if (plain === undefined) pushStatus(access);
   else pushPlain(access, ...plain);
+}
+
+/** In all modes, where the others are S mode's. To write it is an illegal instruction. */
+function pushTime({ code, writes, bailIf, readTime }: CsrAccess): void {
+  const time = code.local('i64');
+  if (writes || readTime === null) code.i64(-1);
+  else readTime();
+  code.tee(time).i64(-1).op('i64.eq');
+  bailIf();
+  code.get(time);
 }
 
 function pushPlain({ code, hart, access, writes, source }: CsrAccess, field: FieldName, writable: bigint): void {

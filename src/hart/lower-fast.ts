@@ -5,7 +5,7 @@
  */
 import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
 import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
-import { hasCsrForm, pushCsr } from './lower-csr.ts';
+import { type CsrAccess, hasCsrForm, pushCsr } from './lower-csr.ts';
 import { type FenceContext, pushFence, pushRelease } from './lower-fence.ts';
 import { type GateContext, gateOf, lowerFastFloat } from './lower-float.ts';
 import { pushLoadReserved, pushStoreConditional } from './lower-reserved.ts';
@@ -13,7 +13,10 @@ import { NATIVE, NeedsCall, ValueLowering, type ValueSource } from './lower-valu
 import { DECODED_PAGE, DTLB } from './state.ts';
 
 /** Where the lowering is used: registers, and what happens at the instruction's end. */
-export interface FastContext extends ValueSource, Pick<FenceContext, 'code' | 'hart' | 'hasTso'> {
+export interface FastContext
+  extends ValueSource,
+    Pick<FenceContext, 'code' | 'hart' | 'hasTso'>,
+    Pick<CsrAccess, 'readTime'> {
   /** Leaves with this instruction not executed, if the i32 on the stack is not 0. */
   bailIf(): void;
   /** Writes what `push` pushes into a register that is not x0. */
@@ -221,13 +224,13 @@ class FastLowering {
   }
 
   #csr(effect: Effect & { op: 'csr' }): void {
-    const { code, hart, bailIf, constant, isX0 } = this.#context;
+    const { code, hart, bailIf, readTime, constant, isX0 } = this.#context;
     const { access, csr, writeOperand } = effect;
     const number = constant(csr);
-    if (number === null || !hasCsrForm(number, access)) throw new NeedsCall('csr');
+    if (number === null || !hasCsrForm(number, { access, readTime })) throw new NeedsCall('csr');
     const source = this.#values.toLocal(effect.source);
     const writes = writeOperand === null || !isX0(writeOperand);
-    pushCsr({ code, hart, access, writes, source, bailIf }, number);
+    pushCsr({ code, hart, access, writes, source, bailIf, readTime }, number);
     this.#values.setResult(effect);
   }
 

@@ -12,7 +12,8 @@ const type = (parameters: readonly ValueType[], result?: ValueType): FunctionTyp
 });
 
 /** Those that translated code calls; the interpreter does not. */
-export const TRANSLATOR_FUNCTIONS: Readonly<Record<'refillToRead' | 'refillToWrite', FunctionType>> = {
+export const TRANSLATOR_FUNCTIONS: Readonly<Record<'refillToRead' | 'refillToWrite' | 'readTime', FunctionType>> = {
+  readTime: type([], 'i64'),
   refillToRead: type(['i64']),
   refillToWrite: type(['i64']),
 };

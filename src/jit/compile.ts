@@ -82,6 +82,7 @@ export function compileJob(job: CompileJob): CompiledJob {
   const imported = (name: keyof typeof TRANSLATOR_FUNCTIONS): number =>
     module.import('runtime', name, TRANSLATOR_FUNCTIONS[name]);
   const functions = { toRead: imported('refillToRead'), toWrite: imported('refillToWrite') };
+  const readTime = imported('readTime');
   const regions = job.map((text, i) => {
     const { entries, checksExact, refills, mayFuse } = text;
     const { index, minBudgets, insns } = emitRegion(
@@ -92,6 +93,7 @@ export function compileJob(job: CompileJob): CompiledJob {
         hasFused: mayFuse && hasFusedMultiplyAdd(),
         hasTso: hasTotalStoreOrder(),
         refills: refills ? functions : null,
+        readTime,
       },
     );
     module.export(`${i}`, index);

@@ -45,6 +45,8 @@ export interface EmitOptions {
   readonly hasTso: boolean;
   /** Null where a miss of the data TLB is a side exit. */
   readonly refills: Refills | null;
+  /** Index of the imported function. */
+  readonly readTime: number;
 }
 
 /** A region without its pages: what the run loop sees to. */
@@ -476,6 +478,7 @@ class RegionEmitter {
       },
       hasFused: this.#options.hasFused,
       hasTso: this.#options.hasTso,
+      readTime: () => void code.call(this.#options.readTime),
       ...roundingOf(decoded),
     };
   }

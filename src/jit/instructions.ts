@@ -91,6 +91,7 @@ function tryLowering(decoded: Decoded): boolean {
         constant: (operand) => bodyOperand(decoded, operand),
         hasFused: false,
         hasTso: null,
+        readTime: value,
         ...roundingOf(decoded),
       },
       body,

@@ -47,7 +47,7 @@ function emitted(region: Region, options: EmitOptions): { text: string; bytesPer
   return { text, bytesPerInsn: bytes.length / insns };
 }
 
-const NO_REFILLS: EmitOptions = { refills: null, checksExact: false, hasFused: true, hasTso: true };
+const NO_REFILLS: EmitOptions = { refills: null, checksExact: false, hasFused: true, hasTso: true, readTime: 0 };
 
 describe('emitted code', () => {
   it.each([
@@ -80,6 +80,7 @@ describe('emitted code', () => {
       NO_REFILLS,
     ],
     ['fences', 'fence r, rw\n fence.tso\n lr.w.aq t0, (a0)\n ecall', { ...NO_REFILLS, hasTso: false }],
+    ['time that is read', 'csrr a0, time\n ecall', NO_REFILLS],
     ['a sum of doubles', 'fadd.d fa0, fa1, fa2\n fsd fa0, 0(a0)\n ecall', NO_REFILLS],
     // Nothing is known of fa1; of what was loaded, and of a result, that they are boxed.
     ['singles', 'flw fa0, 0(a0)\n fmul.s fa0, fa0, fa1\n fneg.s fa0, fa0\n fsw fa0, 0(a0)\n ecall', NO_REFILLS],

@@ -89,8 +89,76 @@ const PROGRAM = `
     sret
   `;
 
-it('a kernel in S mode that turns interrupts off and on', () => {
-  const { bytes: image } = assemble(PROGRAM, { base: Number(BASE) });
+/**
+ * U mode reads the time; now and then it may not, by mcounteren or by scounteren. s7 counts its reads,
+ * s11 illegal instructions, s10 those of them that are writes.
+ */
+const TIME_PROGRAM = `
+    li t0, -1
+    csrw pmpaddr0, t0
+    li t0, 0x1f
+    csrw pmpcfg0, t0
+    la t0, handler
+    csrw mtvec, t0
+    li t0, 2
+    csrw mcounteren, t0
+    csrw scounteren, t0
+    la t0, loop
+    csrw mepc, t0
+    mret
+  loop:
+    csrr t1, time
+    add s3, s3, t1
+    csrrs t2, time, zero
+    sub s4, t2, t1
+    addi s7, s7, 1
+    andi t2, s7, 31
+    bnez t2, loop
+    csrw time, t1
+    ecall
+    j loop
+  handler:
+    csrr s8, mcause
+    li s9, 2
+    bne s8, s9, change
+    addi s11, s11, 1
+    csrr s9, mcounteren
+    csrr s6, scounteren
+    and s9, s9, s6
+    beqz s9, forbidden
+    addi s10, s10, 1
+  forbidden:
+    li s9, 2
+    csrw mcounteren, s9
+    csrw scounteren, s9
+    j back
+  change:
+    andi s9, s7, 32
+    bnez s9, supervisor
+    csrw mcounteren, zero
+    j back
+  supervisor:
+    csrw scounteren, zero
+  back:
+    csrr s9, mepc
+    addi s9, s9, 4
+    csrw mepc, s9
+    mret
+  `;
+
+it.each([
+  [
+    'a kernel in S mode that turns interrupts off and on',
+    PROGRAM,
+    { 23: 'interrupts', 27: 'instructions with the floating point off', 26: 'times in U mode' },
+  ],
+  [
+    'a program that may read the time, and may not',
+    TIME_PROGRAM,
+    { 23: 'reads', 27: 'illegal instructions', 26: 'writes' },
+  ],
+])('%s', (_, program, counts) => {
+  const { bytes: image } = assemble(program, { base: Number(BASE) });
   let translator: RegionTranslator | null = null;
   const machine = new InterpreterMachine('none', (place) => {
     const options = { traceInterval: 31, threshold: 2, batch: 1, urgent: 1, minInsnsPerVisit: 0 };
@@ -104,12 +172,8 @@ it('a kernel in S mode that turns interrupts off and on', () => {
     expect(compareStates(machine.state(), other.state(), TRANSLATOR_STATE), `after step ${i}`).toEqual([]);
   }
   const { statistics } = (translator as RegionTranslator | null) ?? expect.fail('no translator was made');
-  for (const [register, name] of [
-    [23, 'interrupts'],
-    [27, 'instructions with the floating point off'],
-    [26, 'times in U mode'],
-  ] as const) {
-    expect(Number(machine.hart.get('x', register)), name).toBeGreaterThan(50);
+  for (const [register, name] of Object.entries(counts)) {
+    expect(Number(machine.hart.get('x', Number(register))), name).toBeGreaterThan(50);
   }
   expect(statistics.regions).toBeGreaterThan(0);
 });

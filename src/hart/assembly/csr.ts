@@ -146,7 +146,7 @@ const MENVCFG_WRITABLE: u64 = SENVCFG_WRITABLE | MENVCFG_ADUE | MENVCFG_PBMTE | 
 /** CY, TM, IR in mcounteren and scounteren; CY and IR in mcountinhibit. */
 const COUNTERS: u64 = 7;
 const COUNTER_CYCLE: u64 = 1;
-const COUNTER_TIME: u64 = 2;
+export const COUNTER_TIME: u64 = 2;
 const COUNTER_INSTRET: u64 = 4;
 const SATP_MODE_SHIFT: u64 = 60;
 
@@ -190,7 +190,7 @@ function isAllowed(num: u32, writes: bool): bool {
   return true;
 }
 
-function isCounterAllowed(privilege: u32, bit: u64): bool {
+export function isCounterAllowed(privilege: u32, bit: u64): bool {
   if (privilege === MACHINE) return true;
   if (!(load<u64>(hart, H_MCOUNTEREN) & bit)) return false;
   return privilege === SUPERVISOR || (load<u64>(hart, H_SCOUNTEREN) & bit) !== 0;

@@ -30,5 +30,6 @@ export { flushTlb } from './mmu';
 export { forgetArrivals, heat, jumpTargets, offer, seeTrace } from './profile';
 export { afterLoad, reset } from './reset';
 export { takeSignals } from './signals';
+export { readTime } from './time';
 export { ebreak, ecall, illegal, mret, sret, trap } from './trap';
 export { pause, stall } from './yield';

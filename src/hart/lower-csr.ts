@@ -1,12 +1,13 @@
 /**
- * CSRs of S mode in translated code: those with which a kernel enters and leaves its traps and turns interrupts off and
- * on. Where more than a register changes (a field of sstatus but SIE, an interrupt that is pending) the runtime has
- * the whole access (assembly/csr.ts).
+ * CSRs in translated code: those with which a kernel enters and leaves its traps and turns interrupts off and on, the
+ * time, and the exception flags, which compilers save around each quiet comparison. Where more than a register changes
+ * (a field of sstatus but SIE, an interrupt that is pending, the gate of floating point) the runtime has the whole access
+ * (assembly/csr.ts).
  */
 import { csrNumber } from '../isa/csr-names.ts';
 import type { Code } from '../wasm/code.ts';
 import { SSTATUS } from './sstatus-bits.ts';
-import { AIA, type FieldName, HART_OFFSETS } from './state.ts';
+import { AIA, type FieldName, FP_GATE, HART_OFFSETS } from './state.ts';
 
 export interface CsrAccess {
   readonly code: Code;
@@ -31,21 +32,27 @@ const PLAIN: ReadonlyMap<number, readonly [field: FieldName, writable: bigint]> 
 ]);
 const SSTATUS_NUMBER = csrNumber('sstatus');
 const TIME_NUMBER = csrNumber('time');
+const FLAGS_NUMBER = csrNumber('fflags');
+const FLAGS_BITS = 0b11111n;
+/** The one flag that the gate hangs on. */
+const INEXACT = 1n;
 
 /** Whether a CSR has a form here. */
 export function hasCsrForm(number: number, { access, readTime }: Pick<CsrAccess, 'access' | 'readTime'>): boolean {
   if (number === TIME_NUMBER) return readTime !== null;
-  return PLAIN.has(number) || (number === SSTATUS_NUMBER && access !== 'w');
+  return PLAIN.has(number) || number === FLAGS_NUMBER || (number === SSTATUS_NUMBER && access !== 'w');
 }
 
 /** Pushes the old value. */
 export function pushCsr(access: CsrAccess, number: number): void {
   const { code, hart, bailIf } = access;
   if (number === TIME_NUMBER) return pushTime(access);
+  if (number === FLAGS_NUMBER) pushLacksGate(access);
+  else code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
   // The runtime's form looks at the clock as well, which runs that are repeated exactly do at the same instructions.
-  code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
   code.get(hart).memory('i32.load', HART_OFFSETS.exactQuanta).op('i32.or');
   bailIf();
+  if (number === FLAGS_NUMBER) return pushFlags(access);
   const plain = PLAIN.get(number);
   if (plain === undefined) pushStatus(access);
   else pushPlain(access, ...plain);
@@ -61,14 +68,40 @@ function pushTime({ code, writes, bailIf, readTime }: CsrAccess): void {
   code.get(time);
 }
 
-function pushPlain({ code, hart, access, writes, source }: CsrAccess, field: FieldName, writable: bigint): void {
+/** Whether floating point is off, or would have to be marked dirty (i32). */
+function pushLacksGate({ code, hart, writes }: CsrAccess): void {
+  const bit = writes ? FP_GATE.dirty : FP_GATE.on;
+  code.get(hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
+}
+
+function pushFlags(access: CsrAccess): void {
+  const { code, hart, writes, bailIf } = access;
+  const old = code.local('i64');
+  code.get(hart).memory('i64.load32_u', HART_OFFSETS.fflags).set(old);
+  if (writes) {
+    const written = code.local('i64');
+    pushWritten(access, old);
+    code.i64(FLAGS_BITS).op('i64.and').tee(written).get(old).op('i64.xor').i64(INEXACT).op('i64.and', 'i32.wrap_i64');
+    bailIf();
+    code.get(hart).get(written).memory('i64.store32', HART_OFFSETS.fflags);
+  }
+  code.get(old);
+}
+
+/** Pushes what an access makes of the old value. @param old local (i64) */
+function pushWritten({ code, access, source }: CsrAccess, old: number): void {
+  if (access === 'w') code.get(source);
+  else if (access === 's') code.get(old).get(source).op('i64.or');
+  else code.get(old).get(source).i64(-1).op('i64.xor', 'i64.and');
+}
+
+function pushPlain(csr: CsrAccess, field: FieldName, writable: bigint): void {
+  const { code, hart, writes } = csr;
   const old = code.local('i64');
   code.get(hart).memory('i64.load', HART_OFFSETS[field]).set(old);
   if (writes) {
     code.get(hart);
-    if (access === 'w') code.get(source);
-    else if (access === 's') code.get(old).get(source).op('i64.or');
-    else code.get(old).get(source).i64(-1).op('i64.xor', 'i64.and');
+    pushWritten(csr, old);
     if (writable !== -1n) code.i64(writable).op('i64.and');
     code.memory('i64.store', HART_OFFSETS[field]);
   }

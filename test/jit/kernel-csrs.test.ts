@@ -146,7 +146,65 @@ const TIME_PROGRAM = `
     mret
   `;
 
+/**
+ * Flags are saved, cleared and put back; the floating point is off now and then, and comes back as initial, which the next
+ * write makes dirty. s7 counts rounds, s11 accesses while it was off, s10 rounds in which they were read as inexact.
+ */
+const FLAGS_PROGRAM = `
+    la t0, handler
+    csrw mtvec, t0
+    li t5, 0x6000
+    li t6, 0x2000
+    csrs mstatus, t6
+    li t0, 3
+    fcvt.d.l fa1, t0
+    li t0, 1
+    fcvt.d.l fa2, t0
+  loop:
+    frflags t1
+    add s3, s3, t1
+    flt.d t2, fa1, fa2
+    fsflags t1
+    csrr t3, mstatus
+    add s6, s6, t3
+    csrrsi t3, fflags, 24
+    csrrci t4, fflags, 10
+    add s4, s4, t3
+    xor s4, s4, t4
+    andi t2, s7, 7
+    bnez t2, same
+    fsflags s3, s7
+    fdiv.d fa0, fa2, fa1
+  same:
+    fsub.d fa3, fa1, fa2
+    frflags t1
+    andi t1, t1, 1
+    add s10, s10, t1
+    csrr t1, mstatus
+    xor s5, s5, t1
+    addi s7, s7, 1
+    andi t2, s7, 15
+    bnez t2, loop
+    csrc mstatus, t5
+    andi t2, s7, 16
+    beqz t2, loop
+    csrs mstatus, t6
+    j loop
+  handler:
+    addi s11, s11, 1
+    csrs mstatus, t6
+    csrr s9, mepc
+    addi s9, s9, 4
+    csrw mepc, s9
+    mret
+  `;
+
 it.each([
+  [
+    'a program that saves floating-point flags and puts them back',
+    FLAGS_PROGRAM,
+    { 23: 'rounds', 27: 'accesses while it was off', 26: 'inexact rounds' },
+  ],
   [
     'a kernel in S mode that turns interrupts off and on',
     PROGRAM,

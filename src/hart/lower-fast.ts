@@ -4,7 +4,8 @@
  * anything has changed, and the slow form (lower-slow.ts) executes the whole instruction.
  */
 import type { Body, Commit, Effect, Node } from '../isa/ir.ts';
-import type { AtomicOp, Code, Label, MemoryOp } from '../wasm/code.ts';
+import type { Code, Label, MemoryOp } from '../wasm/code.ts';
+import { pushAmo } from './lower-amo.ts';
 import { type CsrAccess, hasCsrForm, pushCsr } from './lower-csr.ts';
 import { type FenceContext, pushFence, pushRelease } from './lower-fence.ts';
 import { type GateContext, gateOf, lowerFastFloat } from './lower-float.ts';
@@ -73,14 +74,12 @@ const STORES: Readonly<Record<number, MemoryOp>> = {
   4: 'i64.store32',
   8: 'i64.store',
 };
-const ATOMICS: Readonly<Record<string, string>> = { swap: 'xchg', add: 'add', and: 'and', or: 'or', xor: 'xor' };
+
+const FAST: readonly Effect['op'][] = ['load', 'store', 'lr', 'sc', 'amo', 'fence', 'csr', 'requireFp', 'fp'];
 
 /** True where a body has a fast form at all. */
 export function hasFastForm(body: Body): boolean {
-  return body.effects.every((effect) => {
-    if (effect.op === 'amo') return ATOMICS[effect.amo] !== undefined;
-    return ['load', 'store', 'lr', 'sc', 'fence', 'csr', 'requireFp', 'fp'].includes(effect.op);
-  });
+  return body.effects.every(({ op }) => FAST.includes(op));
 }
 
 /** Lowers a body; @returns false (with nothing usable emitted) where it needs a call. */
@@ -149,8 +148,12 @@ class FastLowering {
         pushStoreConditional(code, { hart: this.#context.hart, host, size: effect.size }, value);
         return this.#values.setResult(effect);
       }
-      case 'amo':
-        return this.#amo(effect);
+      case 'amo': {
+        const value = this.#values.toLocal(effect.value);
+        const host = this.#alignedAddress(effect, DTLB.writeTag);
+        pushAmo(code, { amo: effect.amo, size: effect.size, host, value });
+        return this.#values.setResult(effect);
+      }
       case 'csr':
         return this.#csr(effect);
       case 'requireFp':
@@ -195,17 +198,6 @@ class FastLowering {
     if (size === 4) this.#code.vector('f64x2.splat', 'f32x4.extract_lane');
     this.#code.memory(size === 4 ? 'f32.store' : 'f64.store');
     return true;
-  }
-
-  #amo(effect: Effect & { op: 'amo' }): void {
-    const code = this.#code;
-    const type = effect.size === 8 ? 'i64' : 'i32';
-    const value = this.#values.toLocal(effect.value);
-    code.get(this.#alignedAddress(effect, DTLB.writeTag)).get(value);
-    if (type === 'i32') code.op('i32.wrap_i64');
-    code.atomic(`${type}.atomic.rmw.${ATOMICS[effect.amo]}` as AtomicOp);
-    if (type === 'i32') code.op('i64.extend_i32_s');
-    this.#values.setResult(effect);
   }
 
   /** Bails out of an atomic access that is not aligned. @returns a local with the host address of one that is */

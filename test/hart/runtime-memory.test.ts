@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EXIT, PENDING, STATUS } from '../../src/hart/state.ts';
 import { AMO_OPS } from '../../src/isa/ir.ts';
+import { AMO_MODELS, AMO_VALUES } from '../support/amo-model.ts';
 import { MODE, makeMachine, PageTables, RAM_BASE, RAM_BYTES, RWX } from './machine.ts';
 
 const DATA = RAM_BASE + 0x20_0000n;
@@ -106,35 +107,16 @@ describe('the pending access', () => {
 });
 
 describe('atomics', () => {
-  const MODELS: Record<(typeof AMO_OPS)[number], (a: bigint, b: bigint, bits: number) => bigint> = {
-    swap: (_, b) => b,
-    add: (a, b) => a + b,
-    xor: (a, b) => a ^ b,
-    and: (a, b) => a & b,
-    or: (a, b) => a | b,
-    minS: (a, b, bits) => (BigInt.asIntN(bits, a) < BigInt.asIntN(bits, b) ? a : b),
-    maxS: (a, b, bits) => (BigInt.asIntN(bits, a) > BigInt.asIntN(bits, b) ? a : b),
-    minU: (a, b, bits) => (BigInt.asUintN(bits, a) < BigInt.asUintN(bits, b) ? a : b),
-    maxU: (a, b, bits) => (BigInt.asUintN(bits, a) > BigInt.asUintN(bits, b) ? a : b),
-  };
-  const VALUES = [
-    0n,
-    1n,
-    0x7fff_ffff_7fff_ffffn,
-    0x8000_0000_8000_0000n,
-    0xffff_ffff_ffff_ffffn,
-    0x1234_5678_9abc_def0n,
-  ];
   test.each(AMO_OPS.map((name, op) => [name, op] as const))('%s', (name, op) => {
     const machine = makeMachine();
     for (const size of [4, 8]) {
       const bits = size * 8;
-      for (const a of VALUES) {
-        for (const b of VALUES) {
+      for (const a of AMO_VALUES) {
+        for (const b of AMO_VALUES) {
           machine.poke(DATA, a);
           const { value } = machine.run('amo', op, DATA, size, b);
           expect(value).toBe(BigInt.asUintN(64, BigInt.asIntN(bits, a)));
-          const expected = BigInt.asUintN(bits, MODELS[name](a, b, bits));
+          const expected = BigInt.asUintN(bits, AMO_MODELS[name](a, b, bits));
           expect(BigInt.asUintN(bits, machine.peek(DATA))).toBe(expected);
           expect(machine.peek(DATA) >> BigInt(bits)).toBe(a >> BigInt(bits));
         }

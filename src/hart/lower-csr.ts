@@ -45,20 +45,26 @@ export function hasCsrForm(number: number, { access, readTime }: Pick<CsrAccess,
 
 /** Pushes the old value. */
 export function pushCsr(access: CsrAccess, number: number): void {
-  const { code, hart, bailIf } = access;
   if (number === TIME_NUMBER) return pushTime(access);
-  if (number === FLAGS_NUMBER) pushLacksGate(access);
-  else code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
-  // The runtime's form looks at the clock as well, which runs that are repeated exactly do at the same instructions.
-  code.get(hart).memory('i32.load', HART_OFFSETS.exactQuanta).op('i32.or');
-  bailIf();
   if (number === FLAGS_NUMBER) return pushFlags(access);
+  const { code, hart } = access;
+  code.get(hart).memory('i32.load', HART_OFFSETS.priv).op('i32.eqz');
+  bailIfOrExact(access);
   const plain = PLAIN.get(number);
   if (plain === undefined) pushStatus(access);
   else pushPlain(access, ...plain);
 }
 
-/** In all modes, where the others are S mode's. To write it is an illegal instruction. */
+/**
+ * Leaves if the i32 on the stack is not 0, and in runs that are repeated exactly: the runtime's form looks at the clock as
+ * well, which they do at the same instructions.
+ */
+function bailIfOrExact({ code, hart, bailIf }: CsrAccess): void {
+  code.get(hart).memory('i32.load', HART_OFFSETS.exactQuanta).op('i32.or');
+  bailIf();
+}
+
+/** To write it is an illegal instruction. */
 function pushTime({ code, writes, bailIf, readTime }: CsrAccess): void {
   const time = code.local('i64');
   if (writes || readTime === null) code.i64(-1);
@@ -68,15 +74,13 @@ function pushTime({ code, writes, bailIf, readTime }: CsrAccess): void {
   code.get(time);
 }
 
-/** Whether floating point is off, or would have to be marked dirty (i32). */
-function pushLacksGate({ code, hart, writes }: CsrAccess): void {
-  const bit = writes ? FP_GATE.dirty : FP_GATE.on;
-  code.get(hart).memory('i32.load', HART_OFFSETS.fpGate).i32(bit).op('i32.and', 'i32.eqz');
-}
-
 function pushFlags(access: CsrAccess): void {
   const { code, hart, writes, bailIf } = access;
   const old = code.local('i64');
+  // Floating point is off, or would have to be marked dirty.
+  const needed = writes ? FP_GATE.dirty : FP_GATE.on;
+  code.get(hart).memory('i32.load', HART_OFFSETS.fpGate).i32(needed).op('i32.and', 'i32.eqz');
+  bailIfOrExact(access);
   code.get(hart).memory('i64.load32_u', HART_OFFSETS.fflags).set(old);
   if (writes) {
     const written = code.local('i64');

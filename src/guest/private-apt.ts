@@ -50,7 +50,7 @@ async function nameSource(directory: string, archive: AptArchive, name: string):
  * Reads the archive's index. A mirror that is being brought up to date, or caches file by file, can have a Release file
  * that does not fit the index beside it, for days; the same release may be whole there under another name.
  * @param update runs apt-get update with the configuration
- * @throws what update threw under the code name
+ * @throws what update threw under the code name; an AbortError under any
  */
 export async function updatePrivateApt(
   directory: string,
@@ -66,11 +66,13 @@ export async function updatePrivateApt(
   if (!(failure instanceof Error && outOfSync.test(failure.message))) throw failure;
   for (const name of otherNames) {
     await nameSource(directory, archive, name);
-    const updated = await update().then(
-      () => true,
-      () => false,
-    );
-    if (updated && (await codeNameOf(directory, name)) === codeName) return;
+    try {
+      await update();
+    } catch (error) {
+      if (error instanceof Error && error.name === 'AbortError') throw error;
+      continue;
+    }
+    if ((await codeNameOf(directory, name)) === codeName) return;
   }
   throw failure;
 }

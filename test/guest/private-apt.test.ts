@@ -55,6 +55,11 @@ it.each([
   await expect(update({ trixie: new Error(SYNC), stable })).rejects.toThrow(SYNC);
 });
 
+it('ends when it is aborted under the other name too', async () => {
+  const aborted = new DOMException('Ctrl-C', 'AbortError');
+  await expect(update({ trixie: new Error(SYNC), stable: aborted })).rejects.toBe(aborted);
+});
+
 it('does not ask again for what another name does not mend', async () => {
   await expect(update({ trixie: new Error('no network'), stable: 'trixie' })).rejects.toThrow('no network');
 });

@@ -17,7 +17,7 @@ struct kernel {
 
 /* Each ends with a nameless one. */
 extern const struct kernel integer_kernels[], memory_kernels[], control_kernels[], float_kernels[], fused_kernels[],
-    shared_kernels[];
+    thread_kernels[];
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define NOINLINE __attribute__((noinline, noclone))

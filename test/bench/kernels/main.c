@@ -12,7 +12,7 @@
 #define REPEATS_MAX 100
 
 static const struct kernel *const tables[] = {integer_kernels, memory_kernels, control_kernels, float_kernels,
-                                              fused_kernels, shared_kernels};
+                                              fused_kernels, thread_kernels};
 
 static int64_t now_ns(void) {
   struct timespec time;

@@ -1,16 +1,12 @@
-/*
- * What programs with threads do all the time, here with one: atomic accesses with the fences around them, and readings of
- * the clock. And comparisons that raise no flag, as in `sqrt()` that sets errno.
- */
+/* What programs with threads do all the time, here with one: atomic accesses with their fences, and readings of the clock. */
 #include "kernels.h"
-#include <math.h>
 #include <time.h>
 
 #define ATOMICS 1000000
 
 static uint64_t tickets, served, counted, greatest;
 
-/* A ticket lock around a counter, a counter by compare and exchange, and a maximum. */
+/* A ticket lock, a maximum by compare and exchange, and a counter in full order. */
 static uint64_t atomics(void) {
   uint32_t seed = 10;
   tickets = served = counted = greatest = 0;
@@ -39,21 +35,8 @@ static uint64_t clock_readings(void) {
   return forward;
 }
 
-#define COMPARISONS 2000000
-
-static uint64_t quiet_comparisons(void) {
-  uint64_t sum = 0;
-  double value = 1.0;
-  for (int i = 0; i < COMPARISONS; i++) {
-    value = isless(value, 1000.0) ? value * 1.25 + 0.1 : __builtin_sqrt(value) * 0.5;
-    sum += (uint64_t)value;
-  }
-  return mix(sum, bits_of(value));
-}
-
-const struct kernel shared_kernels[] = {
+const struct kernel thread_kernels[] = {
     {"atomics", "extra", atomics, 0},
     {"clock", "extra", clock_readings, 0},
-    {"isless", "extra", quiet_comparisons, 0},
     {0, 0, 0, 0},
 };

@@ -149,6 +149,7 @@ export class RegionFormer {
   readonly #code: GuestCode;
   readonly #entry: Entry;
   readonly #profile: RegionProfile;
+  readonly #isApart: boolean;
   readonly #insns = new Map<number, { readonly decoded: Decoded; readonly flow: Flow }>();
   /** Where control comes back. */
   readonly #resumes = new Set<number>();
@@ -163,7 +164,9 @@ export class RegionFormer {
   /** Behind a call, and where it goes. */
   readonly #calls: [behind: number, callee: number][] = [];
 
-  constructor(code: GuestCode, entry: Entry, profile: RegionProfile) {
+  /** @param isApart whether it takes in no more than what is at the same distances wherever the code is mapped */
+  constructor(code: GuestCode, entry: Entry, profile: RegionProfile, isApart = false) {
+    this.#isApart = isApart;
     this.#code = code;
     this.#entry = entry;
     this.#profile = profile;
@@ -278,7 +281,10 @@ export class RegionFormer {
         return [at + flow.distance, behind];
       }
       if (flow.kind === 'indirect') {
-        const known = this.#profile.targets(op).map((distance) => at + distance);
+        const known = this.#profile
+          .targets(op)
+          .map((distance) => at + distance)
+          .filter((to) => !this.#isApart || this.#isLinked(at, to, decoded));
         this.#targets.set(at, known);
         if (link === 0 && !this.#isReturn(decoded)) for (const target of known) this.#cases.add(target);
         if (link === 0) return known;
@@ -290,6 +296,16 @@ export class RegionFormer {
     // What is met in the middle begins a block from here on.
     if (this.#insns.has(at)) this.#leaders.add(at);
     return [];
+  }
+
+  /**
+   * Whether a computed jump goes where it does in any program: into a page that direct jumps lead to, or as far as the
+   * AUIPC before it says (calls over more than a megabyte).
+   */
+  #isLinked(at: number, to: number, decoded: Decoded): boolean {
+    if (this.#pages.has(Math.floor((this.#entry.offset + to) / PAGE_BYTES))) return true;
+    const before = this.#insns.get(at - 4)?.decoded;
+    return before?.insn.name === 'auipc' && bodyOperand(before, 'rd') === bodyOperand(decoded, 'rs1');
   }
 
   #block(start: number): Block {

@@ -115,6 +115,11 @@ export class RegionTranslator implements Translator {
   /** Entries whose regions fill the TLB themselves, and those whose regions check results for being exact. */
   readonly #refilling = new Set<number>();
   readonly #checking = new Set<number>();
+  /**
+   * Entries whose regions were met where not all of their pages were: those of a library, with a program that calls it.
+   * They have only what is at the same distances wherever the code is mapped.
+   */
+  readonly #apart = new Set<number>();
   /** How often the code of an entry has changed. */
   readonly #changes = new Map<number, number>();
   /** How often an entry did not pay. */
@@ -189,6 +194,8 @@ export class RegionTranslator implements Translator {
     const isOften = (now: number, all: number): boolean => now * INSNS_PER_EXIT > insns && all >= MIN_EXITS;
     if (isOften(misses, unit.misses) && this.#choose(this.#refilling, unit)) return false;
     if (isOften(gated, unit.gated) && this.#choose(this.#checking, unit)) return false;
+    // The address that it was formed at may be of a program that has ended: where it is next met is seen by a trace.
+    if (refusals > visits && this.#replace(this.#apart, unit)) return false;
     if (insns >= (visits + refusals) * minInsnsPerVisit) return true;
     this.statistics.unprofitable += 1;
     this.#banUnprofitable(entry.op);
@@ -199,12 +206,17 @@ export class RegionTranslator implements Translator {
 
   /** Has a region compiled anew, with the next that are. @returns false where it is of that kind already */
   #choose(kind: Set<number>, unit: Unit): boolean {
-    const { op } = unit;
-    if (kind.has(op)) return false;
+    if (!this.#replace(kind, unit)) return false;
+    this.#wait(unit.op, unit.lo, this.#options.urgent);
+    return true;
+  }
+
+  /** Takes a region out, and notes of what kind the next of its entry is to be. @returns false where it was of that kind */
+  #replace(kind: Set<number>, unit: Unit): boolean {
+    if (kind.has(unit.op)) return false;
     if (kind.size > REGION.count) kind.clear();
-    kind.add(op);
+    kind.add(unit.op);
     this.#units.remove(unit);
-    this.#wait(op, unit.lo, this.#options.urgent);
     return true;
   }
 
@@ -421,7 +433,8 @@ export class RegionTranslator implements Translator {
     const offset = (op - page) / (DECODED_PAGE.opBytes / 2);
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
     const profile = this.#options.everything ? this.#taken : this.#profile;
-    return new RegionFormer(this.#code, { page, offset, lo: pageLo, hi: this.#pcHigh() }, profile).form(other);
+    const entry = { page, offset, lo: pageLo, hi: this.#pcHigh() };
+    return new RegionFormer(this.#code, entry, profile, this.#apart.has(op)).form(other);
   }
 }
 

@@ -50,11 +50,20 @@ type Running = ReturnType<typeof running>;
 const isRegionAt = ({ memory, arena }: TranslatorPlace, op: number): boolean =>
   new GuestCode(memory, arena).isRegion(op);
 
+/** What traces have shown, and how the region is to be formed. */
+interface Shown {
+  readonly rare: string;
+  readonly heat: number;
+  /** Of computed jumps. */
+  readonly targets?: Readonly<Record<string, readonly string[]>>;
+  readonly isApart?: boolean;
+}
+
 /** The labels at which the region from the program's beginning has blocks. */
 function taken(
   { code, page, offsetOf, opOf }: Running,
   labels: readonly string[],
-  { rare, heat, targets = {} }: { rare: string; heat: number; targets?: Readonly<Record<string, readonly string[]>> },
+  { rare, heat, targets = {}, isApart }: Shown,
 ): string[] {
   const profile = {
     heat: (op: number) => (op === opOf(rare) ? heat : 160),
@@ -63,7 +72,7 @@ function taken(
       return from === undefined ? [] : (targets[from] ?? []).map((label) => offsetOf(label) - offsetOf(from));
     },
   };
-  const region = new RegionFormer(code, { page, offset: 0, lo: BASE, hi: 0 }, profile).form();
+  const region = new RegionFormer(code, { page, offset: 0, lo: BASE, hi: 0 }, profile, isApart).form();
   return labels.filter((label) => region?.blocks.has(offsetOf(label)));
 }
 
@@ -95,6 +104,24 @@ describe('a region', () => {
   ])('takes in %s', (_, heat, wanted) => {
     const targets = { jump: ['first', 'rare'] };
     expect(taken(running(CASES), ['first', 'rare'], { rare: 'rare', heat, targets })).toEqual(wanted);
+  });
+
+  const END = '.org 0x1000; far: addi a1, a1, 1; ret; behind: addi a2, a2, 1; ret';
+
+  it.each([
+    ['not by an address from elsewhere', `loop: la a5, far; nop; call: jalr a5; j loop; ${END}`, 'far', []],
+    ['by an AUIPC and a JALR', `loop: auipc t1, 1; call: jalr ra, 0(t1); j loop; ${END}`, 'far', ['far']],
+    [
+      'into a page that a direct jump leads to',
+      `loop: la a5, behind; jal far; call: jalr a5; j loop; ${END}`,
+      'behind',
+      ['far', 'behind'],
+    ],
+  ])('goes to another page %s, where it is to be the same in every program', (_, source, target, wanted) => {
+    const program = running(source);
+    const shown = { rare: 'loop', heat: 160, targets: { call: [target] } };
+    expect(taken(program, ['far', 'behind'], { ...shown, isApart: true })).toEqual(wanted);
+    expect(taken(program, ['far', 'behind'], shown)).toContain(target);
   });
 
   const long = 'addi a0, a0, 1;'.repeat(40);

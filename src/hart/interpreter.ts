@@ -103,8 +103,6 @@ interface FastLoop {
   readonly count: number;
   readonly op: number;
   readonly page: number;
-  /** pc = bias + (op >>> OP_SHIFT). */
-  readonly bias: number;
   readonly target: number;
   readonly dtlb: number;
   readonly next: Label;
@@ -125,7 +123,7 @@ function buildFast(module: Module): number {
   // The budget comes as the parameter and lies in state.later: in a local it would cost the hot loop a register.
   const count = 1;
   const [op, page, dtlb, result] = [code.local('i32'), code.local('i32'), code.local('i32'), code.local('i32')];
-  const [bias, target] = [code.local('i64'), code.local('i64')];
+  const target = code.local('i64');
   for (const [local, field] of [
     [op, 'op'],
     [page, 'page'],
@@ -133,9 +131,7 @@ function buildFast(module: Module): number {
   ] as const) {
     code.get(hart).memory('i32.load', HART_OFFSETS[field]).set(local);
   }
-  code.get(hart).memory('i64.load', HART_OFFSETS.pc);
-  pushOpPc(code, op);
-  code.op('i64.sub').set(bias);
+  setBias(code, { hart, op }, () => code.get(hart).memory('i64.load', HART_OFFSETS.pc));
   code.get(hart).get(count).memory('i32.store', HART_OFFSETS.later).i32(0).set(count);
 
   const done = code.block();
@@ -145,7 +141,7 @@ function buildFast(module: Module): number {
   const outOfBudget = code.block();
   const undecoded = code.block();
   const region = code.block();
-  const loop: FastLoop = { code, hart, count, op, page, bias, target, dtlb, next, bail, jump };
+  const loop: FastLoop = { code, hart, count, op, page, target, dtlb, next, bail, jump };
   emitHandlers(loop, { outOfBudget, undecoded, region });
   // The instruction that was counted in these was not executed.
   for (const reason of [FAST.region, FAST.undecoded, FAST.outOfBudget, FAST.slow]) {
@@ -216,7 +212,7 @@ function emitHandlers(
 }
 
 /** Goes on at `target` where the fetch TLB knows its page; falls through where it does not. */
-function emitJump({ code, hart, op, page, bias, target, next }: FastLoop): void {
+function emitJump({ code, hart, op, page, target, next }: FastLoop): void {
   const [entry, tag] = [code.local('i32'), code.local('i64')];
   const indexShift = 12 - Math.log2(FTLB.entryBytes);
   code.get(hart).memory('i32.load', HART_OFFSETS.ftlb);
@@ -230,9 +226,8 @@ function emitJump({ code, hart, op, page, bias, target, next }: FastLoop): void 
   code.get(target).i64(-4096n).op('i64.and').tee(tag).op('i64.eq').if();
   code.get(entry).memory('i32.load', FTLB.page).tee(page);
   code.get(target).op('i32.wrap_i64').i32(4094).op('i32.and').i32(OP_SHIFT).op('i32.shl', 'i32.add').set(op);
-  code.get(target);
-  pushOpPc(code, op);
-  code.op('i64.sub').set(bias).br(next);
+  setBias(code, { hart, op }, () => code.get(target));
+  code.br(next);
   code.end();
 }
 
@@ -248,8 +243,19 @@ function pushOpPc(code: Code, op: number): void {
   code.get(op).i32(OP_SHIFT).op('i32.shr_u', 'i64.extend_i32_u');
 }
 
-function pushPc({ code, bias, op }: FastLoop): void {
-  code.get(bias);
+/**
+ * Keeps pc - (op >>> OP_SHIFT), the same for all of a page, in the hart's state: in a local it would take a register which
+ * every load and store then has to clear for itself.
+ */
+function setBias(code: Code, { hart, op }: { readonly hart: number; readonly op: number }, pushPc: () => void): void {
+  code.get(hart);
+  pushPc();
+  pushOpPc(code, op);
+  code.op('i64.sub').memory('i64.store', HART_OFFSETS.bias);
+}
+
+function pushPc({ code, hart, op }: FastLoop): void {
+  code.get(hart).memory('i64.load', HART_OFFSETS.bias);
   pushOpPc(code, op);
   code.op('i64.add');
 }
@@ -268,7 +274,7 @@ function isFast(handler: Handler): boolean {
   // A trial on a throw-away function: some forms turn out to need a call only while they are lowered.
   const { code } = new Module(1).function({ parameters: ['i32', 'i32'], results: ['i32'] });
   const [op, page, dtlb] = [code.local('i32'), code.local('i32'), code.local('i32')];
-  const [bias, target] = [code.local('i64'), code.local('i64')];
+  const target = code.local('i64');
   const label = code.block();
   const loop = {
     code,
@@ -277,7 +283,6 @@ function isFast(handler: Handler): boolean {
     later: 1,
     op,
     page,
-    bias,
     target,
     dtlb,
     next: label,

@@ -153,6 +153,7 @@ export const HART_FIELDS = {
   regionExits: exec('u64', 'times that regions answered, by REGION_STATUS; `left` is not counted', 6),
   crossingWord: exec('u32', 'encoding that scratchOps was decoded from; 0: none'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
+  bias: exec('u64', 'pc less what the address of the op at it gives, while the hot loop runs'),
 } as const satisfies Record<string, Field>;
 
 export type FieldName = keyof typeof HART_FIELDS;

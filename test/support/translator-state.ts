@@ -5,6 +5,7 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'traceInterval',
   'traceDue',
   'later',
+  'bias',
   'traceLeft',
   'fetchEpoch',
   // Of the last slow path, cleared before the next: a region that is left may look an address up where the loop goes on.

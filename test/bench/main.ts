@@ -63,7 +63,7 @@ const benches: Readonly<Record<string, Bench>> = {
     run: bootBench,
   },
   systemd: {
-    title: 'systemd: the same kernel and a whole Debian as initramfs to the login prompt, 2 GiB, one hart',
+    title: 'systemd: the same kernel and a whole Debian as initramfs to the login prompt, 2 GiB; one hart, and two',
     onlyNamed: true,
     rounds: 3,
     run: systemdBench,

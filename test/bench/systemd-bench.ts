@@ -25,6 +25,7 @@ const TIMEOUT_MS = 280_000;
 const INIT_STARTS = 'Run /init as init process';
 const LOGIN = `${HOSTNAME} login:`;
 const RATIO_BAR = '<= 1.2';
+const PAIR_BAR = '<= 1';
 /** A dumb terminal is not asked for its size, which nobody here would answer, and has no lines that are drawn anew. */
 const APPEND = 'TERM=dumb';
 
@@ -39,6 +40,7 @@ export async function systemdBench(context: Context): Promise<Row[]> {
     initMs: [] as number[],
     promptMs: [] as number[],
     memory: [] as ProcessMemory[],
+    pairMs: [] as number[],
   }));
   for (let round = 0; round < rounds; round++) {
     for (const [index, emulator] of emulators.entries()) {
@@ -47,6 +49,8 @@ export async function systemdBench(context: Context): Promise<Row[]> {
       results[index]?.initMs.push(one.initMs);
       results[index]?.promptMs.push(one.promptMs);
       results[index]?.memory.push(...one.memory);
+      progress(`systemd: round ${round + 1} of ${rounds}, ${emulator.name}, two harts`);
+      results[index]?.pairMs.push((await boot(emulator, files, 2)).promptMs);
     }
   }
   const { rows, summary } = bootFigures(results satisfies Boots[], {
@@ -57,7 +61,16 @@ export async function systemdBench(context: Context): Promise<Row[]> {
   });
   Object.assign(context.summary, summary);
   progress('systemd: instructions');
-  return [...rows, ...(await inside(files))];
+  return [...rows, ...results.flatMap(besideOne), ...(await inside(files))];
+}
+
+/** With two harts, and that beside one, round by round. */
+function besideOne({ emulator, promptMs, pairMs }: Boots & { readonly pairMs: readonly number[] }): Row[] {
+  const ratios = pairMs.map((ms, round) => ms / (promptMs[round] ?? Number.NaN));
+  return [
+    { bench: BENCH, name: `${emulator}: to the login prompt with two harts`, unit: 'ms', values: pairMs },
+    { bench: BENCH, name: `${emulator}: two harts beside one`, unit: 'x', values: ratios, bar: PAIR_BAR },
+  ];
 }
 
 /** Who has a bar, and a key in the summary. */
@@ -72,8 +85,9 @@ function comparisons(otherNode: OtherNode | undefined): Readonly<Record<string, 
 async function boot(
   emulator: Emulator,
   files: LinuxFiles,
+  harts = 1,
 ): Promise<{ initMs: number; promptMs: number; memory: ProcessMemory[] }> {
-  const guest = new ProcessConsole(emulator.command(files, { memory: MEMORY }));
+  const guest = new ProcessConsole(emulator.command(files, { memory: MEMORY, harts }));
   try {
     const { atMs: initMs } = await guest.expect(INIT_STARTS, TIMEOUT_MS);
     const { atMs: promptMs } = await guest.expect(LOGIN, TIMEOUT_MS);

@@ -77,7 +77,8 @@ function machines() {
     }),
   );
   const other = loaded(new InterpreterMachine());
-  const { statistics, review } = bound((translator ?? expect.fail('no translator was made')) as RegionTranslator);
+  const made: RegionTranslator = translator ?? expect.fail('no translator was made');
+  const { statistics } = made;
   return {
     statistics,
     /** Runs a program. @param traces whether more may be translated; @returns what was refused, and done in regions */
@@ -89,16 +90,12 @@ function machines() {
         one.step(STEPS);
       }
       expect(compareStates(machine.state(), other.state(), MAY_DIFFER)).toEqual([]);
-      review();
+      made.review();
       return { refused: refusals(machine) - refused, executed: statistics.executed - executed };
     },
   };
 }
 
-const bound = (translator: RegionTranslator) => ({
-  statistics: translator.statistics,
-  review: () => translator.review(),
-});
 const refusals = ({ hart }: InterpreterMachine): number => Number(hart.get('regionExits', REGION_STATUS.refused));
 
 describe('a region of code that lies at another distance from its caller in another program', () => {

@@ -280,7 +280,6 @@ function isFast(handler: Handler): boolean {
     code,
     hart: 0,
     count: 1,
-    later: 1,
     op,
     page,
     target,

@@ -122,3 +122,16 @@ export function linkOf(decoded: Decoded): number {
   const [operand] = registersOf(decoded.insn.body).writesX;
   return operand === undefined ? 0 : bodyOperand(decoded, operand);
 }
+
+/** The register that a computed jump takes its target from. */
+export function targetRegisterOf(decoded: Decoded): number {
+  const [operand] = registersOf(decoded.insn.body).x;
+  return operand === undefined ? 0 : bodyOperand(decoded, operand);
+}
+
+/** The register that an instruction puts an address relative to itself in (AUIPC); null where it puts it in none. */
+export function addressRegisterOf(decoded: Decoded): number | null {
+  const write = decoded.insn.body.commits.find((commit) => commit.kind === 'setX');
+  if (write?.kind !== 'setX' || relativeOperand(write.value) === null) return null;
+  return bodyOperand(decoded, write.operand);
+}

@@ -8,10 +8,10 @@
  * lie to each other. Those are checked whenever it is entered.
  */
 import { REGION } from '../hart/state.ts';
-import { bodyOperand, type Decoded } from '../isa/insn.ts';
+import type { Decoded } from '../isa/insn.ts';
 import type { GuestCode } from './guest-code.ts';
 import { PAGE_BYTES } from './guest-code.ts';
-import { type Flow, flowOf, isTranslatable, linkOf, registersOf } from './instructions.ts';
+import { addressRegisterOf, type Flow, flowOf, isTranslatable, linkOf, targetRegisterOf } from './instructions.ts';
 import { ENTRY_REACH } from './region-entry.ts';
 import { structure } from './structure.ts';
 
@@ -303,9 +303,9 @@ export class RegionFormer {
    * AUIPC before it says (calls over more than a megabyte).
    */
   #isLinked(at: number, to: number, decoded: Decoded): boolean {
-    if (this.#pages.has(Math.floor((this.#entry.offset + to) / PAGE_BYTES))) return true;
+    if (placeIn({ pages: this.#pages, entryOffset: this.#entry.offset }, to) !== null) return true;
     const before = this.#insns.get(at - 4)?.decoded;
-    return before?.insn.name === 'auipc' && bodyOperand(before, 'rd') === bodyOperand(decoded, 'rs1');
+    return before !== undefined && addressRegisterOf(before) === targetRegisterOf(decoded);
   }
 
   #block(start: number): Block {
@@ -345,9 +345,7 @@ export class RegionFormer {
   }
 
   #isReturn(decoded: Decoded): boolean {
-    const [operand] = registersOf(decoded.insn.body).x;
-    const register = operand === undefined ? 0 : bodyOperand(decoded, operand);
-    return linkOf(decoded) === 0 && RETURN_REGISTERS.includes(register);
+    return linkOf(decoded) === 0 && RETURN_REGISTERS.includes(targetRegisterOf(decoded));
   }
 }
 

@@ -83,8 +83,8 @@ export type WordsHandler = (w0: number, w1: number, w2: number, w3: number, toke
 export class Channel {
   readonly #writer: RingWriter;
   readonly #reader: RingReader;
-  readonly #encoder = new Encoder();
-  readonly #decoder = new Decoder();
+  readonly #encoder = new Encoder(true);
+  readonly #decoder = new Decoder(true);
   readonly #peer: DoorbellProducer;
   readonly #reservedBytes: number;
   readonly #replyMaxBytes: number;

@@ -6,8 +6,10 @@
  * ever. What a file holds may be anything, so a decoder reads no byte beyond its end and allocates in proportion to it.
  *
  * Property names, and the value of a property `type`, are sent once per channel and by number from then on: both ends
- * keep the same dictionary, which works because a ring is ordered and loses nothing.
+ * keep the same dictionary, which works because a ring is ordered and loses nothing. In a channel all the names of an
+ * object have a number together, its shape's (shapes.ts); snapshots are written without.
  */
+import { MAX_SHAPE_NAMES, MAX_SHAPES, type NextValue, Shape, ShapeTree } from './shapes.ts';
 
 const TAG = {
   undefined: 0,
@@ -26,6 +28,8 @@ const TAG = {
   name: 13,
   newName: 14,
   view: 15,
+  shaped: 16,
+  newShape: 17,
 } as const;
 
 /** Typed arrays other than Uint8Array, which has a tag of its own. They are written as they lie, little-endian. */
@@ -54,13 +58,20 @@ const OVERFLOW = new Error('no room');
 export class Encoder {
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
-  /** Names that the other end is sure to learn. */
-  #kept = 0;
+  readonly #shapes: ShapeTree | null;
+  /** Names and shapes that the other end is sure to learn. */
+  #keptNames = 0;
+  #keptShapes = 0;
   #out: Uint8Array = new Uint8Array(0);
   readonly #float = new Float64Array(1);
   readonly #floatBytes = new Uint8Array(this.#float.buffer);
   #at = 0;
   #end = 0;
+
+  /** @param usesShapes as the decoder at the other end */
+  constructor(usesShapes: boolean) {
+    this.#shapes = usesShapes ? new ShapeTree() : null;
+  }
 
   /**
    * Writes `message` to out[start..end). The caller then says keep() or rollBack().
@@ -83,12 +94,19 @@ export class Encoder {
 
   /** The message just encoded is on its way. */
   keep(): void {
-    this.#kept = this.#names.length;
+    this.#keptNames = this.#names.length;
+    if (this.#shapes !== null) this.#keptShapes = this.#shapes.count;
   }
 
-  /** The message just encoded is not sent: forget the names it introduced. */
+  /** The message just encoded is not sent: forget what it introduced. */
   rollBack(): void {
-    while (this.#names.length > this.#kept) this.#numbers.delete(this.#names.pop() as string);
+    while (this.#names.length > this.#keptNames) this.#numbers.delete(this.#names.pop() as string);
+    this.#shapes?.forget(this.#keptShapes);
+  }
+
+  /** Whether the other end learns a name or a shape from the message just encoded. */
+  get introduces(): boolean {
+    return this.#names.length > this.#keptNames || (this.#shapes !== null && this.#shapes.count > this.#keptShapes);
   }
 
   #value(value: unknown, depth: number): void {
@@ -112,22 +130,30 @@ export class Encoder {
   }
 
   #number(value: number): void {
+    const at = this.#at;
+    const out = this.#out;
     if (value === (value | 0) && !Object.is(value, -0)) {
       if (value >= 0 && value < 256) {
         this.#room(2);
-        this.#out[this.#at++] = TAG.byte;
-        this.#out[this.#at++] = value;
+        out[at] = TAG.byte;
+        out[at + 1] = value;
+        this.#at = at + 2;
         return;
       }
       this.#room(5);
-      this.#out[this.#at++] = TAG.int32;
-      this.#uint32(value);
+      out[at] = TAG.int32;
+      out[at + 1] = value;
+      out[at + 2] = value >> 8;
+      out[at + 3] = value >> 16;
+      out[at + 4] = value >> 24;
+      this.#at = at + 5;
       return;
     }
     this.#room(9);
-    this.#out[this.#at++] = TAG.float64;
+    out[at] = TAG.float64;
     this.#float[0] = value;
-    for (let i = 0; i < 8; i++) this.#out[this.#at++] = this.#floatBytes[i] as number;
+    for (let i = 0; i < 8; i++) out[at + 1 + i] = this.#floatBytes[i] as number;
+    this.#at = at + 9;
   }
 
   #string(value: string): void {
@@ -157,6 +183,13 @@ export class Encoder {
 
   #object(value: object, depth: number): void {
     if (depth > MAX_DEPTH) throw new TypeError('the data is nested too deeply, or contains itself');
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) return this.#special(value, depth);
+    const properties = value as Record<string, unknown>;
+    if (this.#shapes === null || !this.#shaped(properties, depth, this.#shapes)) this.#properties(properties, depth);
+  }
+
+  #special(value: object, depth: number): void {
     if (Array.isArray(value)) {
       this.#room(5);
       this.#out[this.#at++] = TAG.array;
@@ -170,11 +203,27 @@ export class Encoder {
       return this.#bytes(value);
     }
     if (ArrayBuffer.isView(value)) return this.#view(value);
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null) {
-      throw new TypeError(`a ${value.constructor.name} is not plain data`);
+    throw new TypeError(`a ${value.constructor.name} is not plain data`);
+  }
+
+  /** By its shape. @returns false, with nothing written, for one that gets no number */
+  #shaped(value: Record<string, unknown>, depth: number, shapes: ShapeTree): boolean {
+    const number = shapes.numberOf(value);
+    if (number >= 0) {
+      this.#room(3);
+      this.#out[this.#at++] = TAG.shaped;
+      this.#out[this.#at++] = number;
+      this.#out[this.#at++] = number >> 8;
+    } else {
+      const names = shapes.add(value);
+      if (names === null) return false;
+      this.#room(2);
+      this.#out[this.#at++] = TAG.newShape;
+      this.#out[this.#at++] = names.length;
+      for (const name of names) this.#name(name);
     }
-    this.#properties(value as Record<string, unknown>, depth);
+    for (const key in value) this.#property(key, value[key], depth);
+    return true;
   }
 
   #view(view: ArrayBufferView): void {
@@ -201,11 +250,14 @@ export class Encoder {
     for (const key in value) {
       if (++count > 255) throw new TypeError('an object has at most 255 properties');
       this.#name(key);
-      const property = value[key];
-      if (key === 'type' && typeof property === 'string') this.#name(property);
-      else this.#value(property, depth);
+      this.#property(key, value[key], depth);
     }
     this.#out[countAt] = count;
+  }
+
+  #property(key: string, value: unknown, depth: number): void {
+    if (key === 'type' && typeof value === 'string') this.#name(value);
+    else this.#value(value, depth);
   }
 
   #name(name: string): void {
@@ -247,12 +299,20 @@ export class Encoder {
 /** The receiver's end of one channel's dictionary: it must see every message, in order. */
 export class Decoder {
   readonly #names: string[] = [];
+  readonly #shapes: Shape[] | null;
+  readonly #next: NextValue = () => this.#value();
   #in: Uint8Array = new Uint8Array(0);
   readonly #float = new Float64Array(1);
   readonly #floatBytes = new Uint8Array(this.#float.buffer);
   #start = 0;
   #at = 0;
   #end = 0;
+  #depth = 0;
+
+  /** @param usesShapes as the encoder at the other end */
+  constructor(usesShapes: boolean) {
+    this.#shapes = usesShapes ? [] : null;
+  }
 
   /** The message in bytes[start..end), copied out. @throws Error when the bytes are not what an Encoder wrote */
   decode(bytes: Uint8Array, start: number, end: number): unknown {
@@ -260,12 +320,13 @@ export class Decoder {
     this.#start = start;
     this.#at = start;
     this.#end = end;
-    const value = this.#value(0);
+    this.#depth = 0;
+    const value = this.#value();
     if (this.#at !== end) this.#fail('something follows the data');
     return value;
   }
 
-  #value(depth: number): unknown {
+  #value(): unknown {
     const tag = this.#byte();
     switch (tag) {
       case TAG.undefined:
@@ -290,9 +351,13 @@ export class Decoder {
       case TAG.view:
         return this.#view();
       case TAG.array:
-        return this.#array(depth + 1);
+        return this.#array();
       case TAG.object:
-        return this.#object(depth + 1);
+        return this.#object();
+      case TAG.shaped:
+        return this.#shaped(this.#byte() | (this.#byte() << 8));
+      case TAG.newShape:
+        return this.#shaped(this.#newShape());
       default:
         return this.#text(tag);
     }
@@ -315,22 +380,46 @@ export class Decoder {
     return this.#fail(`an unknown tag ${tag}`);
   }
 
-  #array(depth: number): unknown[] {
+  #array(): unknown[] {
     const length = this.#length(1);
-    this.#checkDepth(depth);
-    return Array.from({ length }, () => this.#value(depth));
+    this.#enter();
+    const array = Array.from({ length }, this.#next);
+    this.#depth--;
+    return array;
   }
 
-  #object(depth: number): Record<string, unknown> {
-    this.#checkDepth(depth);
+  #object(): Record<string, unknown> {
+    this.#enter();
     const object: Record<string, unknown> = {};
     const count = this.#byte();
     for (let i = 0; i < count; i++) {
-      const name = this.#text(this.#byte());
-      if (name === FORBIDDEN_NAME) this.#fail(`a property ${name}`);
-      object[name] = this.#value(depth);
+      const name = this.#propertyName();
+      object[name] = this.#value();
     }
+    this.#depth--;
     return object;
+  }
+
+  #shaped(number: number): Record<string, unknown> {
+    const shape = this.#shapes?.[number] ?? this.#fail(`there is no shape ${number}`);
+    this.#enter();
+    const object = shape.read(this.#next);
+    this.#depth--;
+    return object;
+  }
+
+  /** @returns its number */
+  #newShape(): number {
+    const shapes = this.#shapes ?? this.#fail('a shape, where there are none');
+    const count = this.#byte();
+    if (count > MAX_SHAPE_NAMES || shapes.length === MAX_SHAPES) this.#fail('too many shapes, or names of one');
+    const names = Array.from({ length: count }, () => this.#propertyName());
+    return shapes.push(new Shape(names)) - 1;
+  }
+
+  #propertyName(): string {
+    const name = this.#text(this.#byte());
+    return name === FORBIDDEN_NAME ? this.#fail(`a property ${name}`) : name;
   }
 
   #ascii(length: number): string {
@@ -384,8 +473,8 @@ export class Decoder {
     return (low | ((bytes[at + 3] as number) << 24)) >>> 0;
   }
 
-  #checkDepth(depth: number): void {
-    if (depth > MAX_DEPTH) this.#fail('it is nested too deeply');
+  #enter(): void {
+    if (++this.#depth > MAX_DEPTH) this.#fail('it is nested too deeply');
   }
 
   #fail(problem: string): never {

@@ -274,7 +274,7 @@ function actorOf({ header, payload }: Section, sections: SectionReader): Snapsho
 function decodeRecord(payload: Uint8Array, sections: SectionReader): Record<string, unknown> {
   let data: unknown;
   try {
-    data = new Decoder().decode(payload, 0, payload.length);
+    data = new Decoder(false).decode(payload, 0, payload.length);
   } catch (error) {
     throw sections.damaged(error instanceof Error ? error.message : String(error));
   }

@@ -141,7 +141,7 @@ function encodePlain(data: unknown, where: string): Uint8Array {
 function tryEncode(data: unknown, out: Uint8Array, where: string): number {
   try {
     // A new one each time: a section can be read without those before it.
-    return new Encoder().encode(data, out, SECTION_HEADER_BYTES, out.length);
+    return new Encoder(false).encode(data, out, SECTION_HEADER_BYTES, out.length);
   } catch (error) {
     const problem = `its state cannot be written down: ${error instanceof Error ? error.message : String(error)}`;
     throw new SnapshotError('not-plain', where, problem, 'Save plain data only: see DeviceCore.save().');

@@ -70,7 +70,7 @@ describe('a bound', () => {
   });
 
   it('of the names that a codec remembers: the others are spelt out each time', () => {
-    const [encoder, decoder] = [new Encoder(), new Decoder()];
+    const [encoder, decoder] = [new Encoder(true), new Decoder(true)];
     const bytes = new Uint8Array(1024);
     const send = (message: object): { length: number; got: unknown } => {
       const length = encoder.encode(message, bytes, 0, bytes.length);

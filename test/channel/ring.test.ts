@@ -8,8 +8,8 @@ const WORDS_RECORD_BYTES = 32;
 
 function ends() {
   const ring = createRing(CAPACITY);
-  const encoder = new Encoder();
-  const decoder = new Decoder();
+  const encoder = new Encoder(true);
+  const decoder = new Decoder(true);
   const writer = new RingWriter(ring);
   const reader = new RingReader(ring);
   return {

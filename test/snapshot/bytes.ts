@@ -64,7 +64,7 @@ export function fileOf(...sections: readonly RawSection[]): Uint8Array {
 
 export function plain(data: unknown): Uint8Array {
   const out = new Uint8Array(4096);
-  return out.slice(0, new Encoder().encode(data, out, 0, out.length));
+  return out.slice(0, new Encoder(false).encode(data, out, 0, out.length));
 }
 
 export function words(...values: readonly number[]): Uint8Array {

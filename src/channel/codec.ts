@@ -104,11 +104,6 @@ export class Encoder {
     this.#shapes?.forget(this.#keptShapes);
   }
 
-  /** Whether the other end learns a name or a shape from the message just encoded. */
-  get introduces(): boolean {
-    return this.#names.length > this.#keptNames || (this.#shapes !== null && this.#shapes.count > this.#keptShapes);
-  }
-
   #value(value: unknown, depth: number): void {
     switch (typeof value) {
       case 'number':

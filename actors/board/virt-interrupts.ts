@@ -2,7 +2,7 @@
  * The interrupt controllers of board `virt`, beside the first vCPU: a PLIC, or the two domains of an APLIC, whose
  * interrupts go to the harts by wire or as messages to their interrupt files (QEMU's `aia`).
  */
-import type { AnyActorRef, DeviceDefinition, IrqLine } from '../../src/actor/index.ts';
+import type { DeviceDefinition, DeviceInputs, IrqLine } from '../../src/actor/index.ts';
 import type { MsiPort } from '../../src/bus/msi.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
@@ -11,9 +11,9 @@ import type { Aia } from '../cpu/aia.ts';
 import { vcpuThreadName } from '../cpu/names.ts';
 import type { VcpuHost } from '../cpu/vcpu-thread.ts';
 import { msiSignal, WORDS } from '../cpu/words.ts';
-import { type AplicEvent, aplic } from '../irq/aplic.ts';
+import { aplic } from '../irq/aplic.ts';
 import { type ImsicLevel, imsicMsiPort } from '../irq/imsic-window.ts';
-import { type PlicEvent, plic } from '../irq/plic.ts';
+import { plic } from '../irq/plic.ts';
 import { aclint } from '../misc/aclint.ts';
 import { FarWire, type FarWires } from './hart-wires.ts';
 import { VIRT_APLIC_M_BASE, VIRT_APLIC_S_BASE } from './virt-aia-tree.ts';
@@ -53,13 +53,8 @@ export interface InterruptConfig {
   readonly hartWires: FarWires;
 }
 
-/** The wires that devices drive, by source. */
-export interface InterruptWires {
-  set(source: number, level: boolean): void;
-}
-
-/** Starts the controllers on the first vCPU's thread. */
-export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: MsiPort | null): InterruptWires {
+/** Starts the controllers on the first vCPU's thread. @returns where devices' wires lead to, by source */
+export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: MsiPort | null): DeviceInputs {
   const { aia, harts, hartWires } = config;
   if (aia === 'none') {
     const lines = Array.from({ length: harts }, (_, hart) =>
@@ -67,11 +62,8 @@ export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: Ms
     ).flat();
     const ports = { context: (index: number): IrqLine => lines[index] ?? NO_LINE };
     const plicConfig = { sources: VIRT_PLIC_SOURCES, contexts: lines.length };
-    return new Wires<PlicEvent>(host.startDevice(CONTROLLERS.plic.name, plic, ports, plicConfig), (source, level) => ({
-      type: 'plic.source',
-      source,
-      level,
-    }));
+    host.startDevice(CONTROLLERS.plic.name, plic, ports, plicConfig);
+    return host.windows.inputs(CONTROLLERS.plic.name);
   }
   const delivery = aia === 'aplic' ? 'direct' : 'msi';
   const files = { machine: virtTable.imsicM.base, supervisor: virtTable.imsicS.base };
@@ -85,10 +77,10 @@ export function startInterrupts(host: VcpuHost, config: InterruptConfig, msi: Ms
   const lines = (bit: number) => (hart: number) => hartLine(host, hart, bit, hartWires);
   const way = (bit: number) => (msi === null || delivery === 'direct' ? { context: lines(bit) } : { msi });
   const { aplicM, aplicS } = CONTROLLERS;
-  const child = host.startDevice(aplicS.name, aplic, way(INTERRUPT.sei), { ...domain, level: 'supervisor' });
-  const rootPorts = { ...way(INTERRUPT.mei), child };
-  const root = host.startDevice(aplicM.name, aplic, rootPorts, { ...domain, level: 'machine' });
-  return new Wires<AplicEvent>(root, (source, level) => ({ type: 'aplic.source', source, level }));
+  const actor = host.startDevice(aplicS.name, aplic, way(INTERRUPT.sei), { ...domain, level: 'supervisor' });
+  const child = { actor, inputs: host.windows.inputs(aplicS.name) };
+  host.startDevice(aplicM.name, aplic, { ...way(INTERRUPT.mei), child }, { ...domain, level: 'machine' });
+  return host.windows.inputs(aplicM.name);
 }
 
 const NO_LINE: IrqLine = { set: () => {} };
@@ -130,23 +122,4 @@ export function imsicLevels({
 /** The way of messages from this thread; null on a machine without interrupt files. */
 export function msiPortOf(aia: Aia, reach: ImsicReach): MsiPort | null {
   return aia === 'aplic-imsic' ? imsicMsiPort(imsicLevels(reach)) : null;
-}
-
-/** A controller's inputs: one event object for each wire and level. */
-class Wires<E extends { readonly type: string }> implements InterruptWires {
-  readonly #controller: AnyActorRef;
-  readonly #eventOf: (source: number, level: boolean) => E;
-  readonly #events = new Map<number, E>();
-
-  constructor(controller: AnyActorRef, eventOf: (source: number, level: boolean) => E) {
-    this.#controller = controller;
-    this.#eventOf = eventOf;
-  }
-
-  set(source: number, level: boolean): void {
-    const key = source * 2 + (level ? 1 : 0);
-    const event = this.#events.get(key) ?? this.#eventOf(source, level);
-    this.#events.set(key, event);
-    this.#controller.send(event);
-  }
 }

@@ -8,13 +8,14 @@
  * choice: any write of sourcecfg whose new mode finds its rectified input high makes the source pending; a target
  * written while its source is inactive reads 0 and is there once the source is active (Linux writes both in either order).
  *
- * The root tells its child by messages which sources it has, every level of a wire and where supervisor-level MSIs go. A
- * reset tells nothing: both begin with what their configuration says, in whatever order they are reset.
+ * The root tells its child the level of every wire, and by messages which sources it has and where supervisor-level MSIs
+ * go. A reset tells nothing: both begin with what their configuration says, in whatever order they are reset.
  *
  * Not modelled: big-endian register access (domaincfg.BE is 0), guest interrupt files (target's guest index is 0), more
  * than one child; accesses of other widths than 4 read 0 and write nothing (QEMU: bus fault).
  */
 import { type AccessSize, type DeviceCore, defineDevice, type IrqLine } from '../../src/actor/device-core.ts';
+import type { DeviceInputs } from '../../src/actor/register-window.ts';
 import type { MsiPort } from '../../src/bus/msi.ts';
 import { elementAt } from '../../src/bus/register-table.ts';
 import {
@@ -52,9 +53,10 @@ export interface AplicPorts {
   readonly child?: AplicChild;
 }
 
-/** What a root needs of its child: a reference to its actor will do. It lives on the same thread. */
+/** What a root needs of its child, which lives on the same thread. */
 export interface AplicChild {
-  send(event: AplicEvent): void;
+  readonly inputs: DeviceInputs;
+  readonly actor: { send(event: AplicEvent): void };
 }
 
 export interface AplicConfig {
@@ -73,7 +75,7 @@ export interface AplicConfig {
   readonly files?: InterruptFileBases;
 }
 
-/** A source's wire has changed. Make one object per wire and level and send it again and again. */
+/** The level of a source's wire, from an actor that cannot reach the domain's inputs. */
 export interface AplicSourceEvent {
   readonly type: 'aplic.source';
   readonly source: number;
@@ -122,7 +124,7 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
   }
 
   handle(event: AplicEvent): void {
-    if (event.type === 'aplic.source') this.#wire(event);
+    if (event.type === 'aplic.source') this.input(event.source, event.level);
     else if (this.#isRoot) return;
     else if (event.type === 'aplic.delegate') this.#delegated(event.source, event.delegated);
     else this.#takeAddresses(event);
@@ -214,13 +216,12 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
     };
   }
 
-  /** A wire: 4.7, "Precise effects on interrupt-pending bits". */
-  #wire(event: AplicSourceEvent): void {
-    const { source, level } = event;
+  /** Inputs are numbered as sources: 4.7, "Precise effects on interrupt-pending bits". */
+  input(source: number, level: boolean): void {
     const { level: levels, pending } = this.#state;
     if (!this.#isSource(source) || bit(levels, source) === level) return;
     setBit(levels, source, level);
-    this.#ports.child?.send(event);
+    this.#ports.child?.inputs.set(source, level);
     const mode = this.#mode(source);
     if (mode < SOURCECFG.edge1) return;
     if (this.#rectified(source)) setBit(pending, source, true);
@@ -252,7 +253,7 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
     const before = this.#childOf(source);
     sourcecfg[source] = this.#sourcecfgValue(value);
     const after = this.#childOf(source);
-    if (before !== after) this.#ports.child?.send({ type: 'aplic.delegate', source, delegated: after });
+    if (before !== after) this.#ports.child?.actor.send({ type: 'aplic.delegate', source, delegated: after });
     const mode = this.#mode(source);
     if (mode === SOURCECFG.inactive) {
       setBit(pending, source, false);
@@ -293,7 +294,7 @@ class AplicCore implements DeviceCore<AplicState, AplicEvent> {
     else if (child !== undefined && offset === R.smsiaddrcfg.offset) state.smsiaddrcfg = value;
     else if (child !== undefined && offset === R.smsiaddrcfgh.offset) state.smsiaddrcfgh = value & SMSIADDRCFGH_MASK;
     const { mmsiaddrcfgh, smsiaddrcfg, smsiaddrcfgh } = state;
-    child?.send({ type: 'aplic.msi-addresses', mmsiaddrcfgh, smsiaddrcfg, smsiaddrcfgh });
+    child?.actor.send({ type: 'aplic.msi-addresses', mmsiaddrcfgh, smsiaddrcfg, smsiaddrcfgh });
   }
 
   #readBits(offset: number): number {

@@ -24,7 +24,7 @@ export interface PlicConfig {
   readonly contexts: number;
 }
 
-/** A source's wire has changed. Make one object per wire and level and send it again and again. */
+/** The level of a source's wire, from an actor that cannot reach the PLIC's inputs. */
 export interface PlicEvent {
   readonly type: 'plic.source';
   readonly source: number;
@@ -109,11 +109,15 @@ class PlicCore implements DeviceCore<PlicState, PlicEvent> {
     this.#state = this.#initialState();
   }
 
-  handle(event: PlicEvent): void {
-    const { source, level } = event;
-    if (!this.#isSource(source)) return;
+  /** Inputs are numbered as sources. */
+  input(source: number, level: boolean): void {
+    if (!this.#isSource(source) || bit(this.#state.level, source) === level) return;
     setBit(this.#state.level, source, level);
     if (level) this.#forward(source);
+  }
+
+  handle({ source, level }: PlicEvent): void {
+    this.input(source, level);
   }
 
   mmioRead(offset: number, size: AccessSize): number {

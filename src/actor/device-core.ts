@@ -17,6 +17,11 @@ export interface DeviceCore<S = unknown, E = never> {
   mmioReadLater?(offset: number, size: AccessSize, done: (value: number) => void): void;
   /** Instead of mmioWrite, where a write is not posted: the guest goes on when `done` is called. */
   mmioWriteLater?(offset: number, value: number, size: AccessSize, done: () => void): void;
+  /**
+   * A wire that leads here has this level, perhaps the one that it had. It comes like a register access, not as a message.
+   * @param input which, as the device numbers them
+   */
+  input?(input: number, level: boolean): void;
   /** One message. */
   handle?(event: E): void;
   /** Back to the state after power-on. */

@@ -1,7 +1,7 @@
 /**
  * The logic of a device actor: custom xstate logic around a device core. The shared chart (machines/device.ts) runs when
- * the device's life changes; a message goes straight to the core; a register access comes through the window and runs
- * neither.
+ * the device's life changes; a message goes straight to the core; a register access comes through the window, the level of
+ * a wire through the inputs, and they run neither.
  *
  * This file alone holds references to cores. When the actor stops, for whatever reason, they are dropped, and the window
  * answers with a bus fault.
@@ -15,6 +15,7 @@ import { GatedPort } from './gated-port.ts';
 import {
   ACCESS_OK,
   BUS_FAULT,
+  type DeviceInputs,
   MUST_ASK,
   MUST_WAIT,
   type ReadDone,
@@ -156,7 +157,7 @@ export function deviceActorLogic<P extends object, C, S, E>(
     start: (snapshot, scope) => {
       const body = bodyOf(snapshot);
       body.start();
-      if (definition.lengthBytes > 0 && !body.closed) wiring.registers?.realize(scope.id, body.registers);
+      if (definition.lengthBytes > 0 && !body.closed) wiring.registers?.realize(scope.id, body.registers, body.inputs);
     },
     transition: (snapshot, event, scope) => {
       const body = bodyOf(snapshot) as TypedBody<S, E>;
@@ -184,6 +185,7 @@ interface DeviceBody {
   readonly life: DeviceLife;
   readonly closed: boolean;
   readonly registers: RegisterWindow;
+  readonly inputs: DeviceInputs;
   start(): void;
   view(): object;
   persist(): PersistedDevice;
@@ -191,6 +193,7 @@ interface DeviceBody {
 
 class TypedBody<S, E> implements DeviceBody {
   readonly registers: CoreRegisters;
+  readonly inputs: CoreInputs;
   readonly #identity: { readonly name: string; readonly version: number };
   readonly #port: GatedPort;
   readonly #attached: readonly DeviceAttachment[];
@@ -215,6 +218,7 @@ class TypedBody<S, E> implements DeviceBody {
     for (const attachment of attached) attachment.attach(onError);
     this.#core = create(this.#port);
     this.registers = new CoreRegisters(this.#core, definition.lengthBytes, onError);
+    this.inputs = new CoreInputs(this.#core, onError);
   }
 
   get life(): DeviceLife {
@@ -258,6 +262,7 @@ class TypedBody<S, E> implements DeviceBody {
     this.#port.close();
     for (const attachment of this.#attached) attachment.close();
     this.registers.close();
+    this.inputs.close();
   }
 
   view(): object {
@@ -322,6 +327,29 @@ class TypedBody<S, E> implements DeviceBody {
       throw new Error(`${this.#identity.name}: more than ${HELD_MESSAGES_MAX} messages while ${this.life}`);
     }
     this.#held.push(event);
+  }
+}
+
+/** The one entry for wires. Like an access to a register, a level is taken at any time of the device's life. */
+class CoreInputs implements DeviceInputs {
+  readonly #onError: (error: unknown) => void;
+  #core: DeviceCore<never, never> | null;
+
+  constructor(core: unknown, onError: (error: unknown) => void) {
+    this.#core = core as DeviceCore<never, never>;
+    this.#onError = onError;
+  }
+
+  set(input: number, level: boolean): void {
+    try {
+      this.#core?.input?.(input, level);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  close(): void {
+    this.#core = null;
   }
 }
 

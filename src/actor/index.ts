@@ -24,6 +24,7 @@ export { ChannelFullError, Link, type LinkMessage, LocalPipe, type MessagePipe }
 export {
   ACCESS_OK,
   BUS_FAULT,
+  type DeviceInputs,
   MUST_ASK,
   MUST_WAIT,
   type ReadDone,

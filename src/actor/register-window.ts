@@ -40,18 +40,35 @@ export interface RegisterWindow {
   writeAsync?(offset: number, value: number, size: AccessSize, done: WriteDone): boolean;
 }
 
-/** The bus's side: what realized devices announce their registers to. */
+/** The wires that lead to a device, for what drives them on the same thread. Nothing happens once the actor has stopped. */
+export interface DeviceInputs {
+  set(input: number, level: boolean): void;
+}
+
+/** The board's side: what realized devices announce their registers to. */
 export interface RegisterRegistry {
-  /** @param deviceId the device's name on its board, e.g. `serial0` */
-  realize(deviceId: string, window: RegisterWindow): void;
+  /**
+   * @param deviceId the device's name on its board, e.g. `serial0`
+   * @param inputs for those whose core has any
+   */
+  realize(deviceId: string, window: RegisterWindow, inputs: DeviceInputs): void;
 }
 
 /** A registry that keeps windows by name until the bus maps them. */
 export class RegisterWindows implements RegisterRegistry {
   readonly #windows = new Map<string, RegisterWindow>();
+  readonly #inputs = new Map<string, DeviceInputs>();
 
-  realize(deviceId: string, window: RegisterWindow): void {
+  realize(deviceId: string, window: RegisterWindow, inputs: DeviceInputs): void {
     this.#windows.set(deviceId, window);
+    this.#inputs.set(deviceId, inputs);
+  }
+
+  /** @throws Error for a device that is not realized */
+  inputs(deviceId: string): DeviceInputs {
+    const inputs = this.#inputs.get(deviceId);
+    if (inputs === undefined) throw new Error(`device ${deviceId} has announced no inputs`);
+    return inputs;
   }
 
   get(deviceId: string): RegisterWindow | undefined {

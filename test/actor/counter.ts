@@ -44,6 +44,11 @@ class Counter implements DeviceCore<CounterState, CounterEvent> {
     if (offset === REG.boom) this.#ports.loop.bottomHalf('boom', () => bug()).schedule();
   }
 
+  input(input: number, level: boolean): void {
+    if (input === REG.boom) bug();
+    if (level) this.#add(input);
+  }
+
   handle(event: CounterEvent): void {
     if (event.type === 'boom') bug();
     else this.#add(event.n);

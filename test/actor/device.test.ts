@@ -100,6 +100,22 @@ describe('a device actor', () => {
     expect(window().read(0, 4)).toBe(3 + 10 + 1 + 100);
   });
 
+  it('is told the levels of wires without a message, at any time until it stops', () => {
+    const { actor, windows, window } = run();
+    const inputs = windows.inputs('counter0');
+    const before = actor.getSnapshot();
+    inputs.set(4, true);
+    inputs.set(4, false);
+    actor.send({ type: 'device.quiesce' });
+    inputs.set(5, true);
+    expect(window().read(0, 4)).toBe(3 + 4 + 5);
+    expect(before.revision).toBe(1);
+    expect(actor.getSnapshot().revision).toBe(2);
+    actor.stop();
+    expect(() => inputs.set(5, true)).not.toThrow();
+    expect(() => windows.inputs('nobody')).toThrow(/nobody has announced no inputs/);
+  });
+
   it('can be saved in any state and goes on from there on another board', () => {
     const one = bench();
     const actor = one.make().start();
@@ -132,6 +148,7 @@ describe('a device actor', () => {
   it.each([
     ['a message', (d: ReturnType<typeof run>) => d.actor.send({ type: 'boom' })],
     ['a read', (d: ReturnType<typeof run>) => expect(d.window().read(12, 4)).toBe(BUS_FAULT)],
+    ['the level of a wire', (d: ReturnType<typeof run>) => d.windows.inputs('counter0').set(12, true)],
     ['a bottom half', (d: ReturnType<typeof run>) => d.window().write(12, 1, 4)],
   ])('fails with the cause when its core throws in %s, and no longer answers', (_where, provoke) => {
     const device = run();

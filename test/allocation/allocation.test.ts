@@ -9,7 +9,6 @@ const NOISE_BYTES = 0.05;
 
 /** What allocates, at most so many bytes for an event, and why. */
 const ALLOCATING: Readonly<Record<string, readonly [bytes: number, why: string]>> = {
-  'PLIC interrupt: raised, claimed, lowered, completed': [512, "two messages to an actor: xstate's mailbox"],
   'sleep that a timer ends': [96, "the host's clock, read five times: 16 bytes each in Node 20, none in Node 24"],
   'UART: character to the console': [1, 'the message that takes up to 1,024 of them'],
   'UART: character from the console': [1, 'the piece of input that brings up to 1,024 of them'],

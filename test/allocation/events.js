@@ -161,16 +161,16 @@ function devices() {
     actor.send({ type: 'device.start' });
     return actor;
   };
-  const controller = start('plic', plic, { context: () => line }, { sources: 96, contexts: 4 });
+  start('plic', plic, { context: () => line }, { sources: 96, contexts: 4 });
   const registers = windows.get('plic');
   registers.write(40, 5, 4);
   registers.write(0x2000, 0x400, 4);
-  const [high, low] = [true, false].map((value) => ({ type: 'plic.source', source: 10, level: value }));
+  const inputs = windows.inputs('plic');
   measure('PLIC interrupt: raised, claimed, lowered, completed', 50_000, (n) => {
     for (let i = 0; i < n; i++) {
-      controller.send(high);
+      inputs.set(10, true);
       const source = registers.read(0x20_0004, 4);
-      controller.send(low);
+      inputs.set(10, false);
       registers.write(0x20_0004, source, 4);
     }
   });

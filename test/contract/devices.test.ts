@@ -14,12 +14,13 @@ type Step =
   | { readonly kind: 'read'; readonly offset: number; readonly size: 1 | 2 | 4 }
   | { readonly kind: 'write'; readonly offset: number; readonly size: 1 | 2 | 4; readonly value: number }
   | { readonly kind: 'advance'; readonly durationNs: number }
+  | { readonly kind: 'input'; readonly input: number; readonly level: boolean }
   | { readonly kind: 'event'; readonly event: unknown };
 
 const EDGES = [0, 1, 2, 3, 4, 7, 0x80, 0xff, 0x3333, 0x5555, 0x7777, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 
-/** Steps that fall on registers more often than beside them. */
-function stepsFor({ definition, registers, events }: DeviceEntry, withEvents = true): fc.Arbitrary<Step[]> {
+/** Steps that fall on registers more often than beside them. @param withOthers what other devices tell this one */
+function stepsFor({ definition, registers, events }: DeviceEntry, withOthers = true): fc.Arbitrary<Step[]> {
   const size = fc.constantFrom<1 | 2 | 4>(1, 2, 4, 4);
   const known = Object.values(registers).flatMap((row) => {
     const stride = row.strideBytes ?? row.widthBytes;
@@ -35,11 +36,15 @@ function stepsFor({ definition, registers, events }: DeviceEntry, withEvents = t
     return { size, offset: Math.min(offset, definition.lengthBytes - size) };
   });
   const value = fc.oneof(fc.constantFrom(...EDGES), fc.nat(0xff), fc.integer({ min: 0, max: 0xffff_ffff }));
+  const input = fc
+    .record({ input: fc.integer({ min: -1, max: 98 }), level: fc.boolean() })
+    .map((wire): Step => ({ kind: 'input', ...wire }));
   const step = fc.oneof(
     place.map((at): Step => ({ kind: 'read', ...at })),
     fc.record({ at: place, value }).map(({ at, value }): Step => ({ kind: 'write', ...at, value })),
     fc.nat(5_000_000).map((durationNs): Step => ({ kind: 'advance', durationNs })),
-    ...(events === null || !withEvents ? [] : [events.map((event): Step => ({ kind: 'event', event }))]),
+    ...(events === null || !withOthers ? [] : [events.map((event): Step => ({ kind: 'event', event }))]),
+    ...(withOthers ? [input] : []),
   );
   return fc.array(step, { maxLength: 120 });
 }
@@ -51,6 +56,7 @@ function take(steps: readonly Step[], { core }: Specimen, loop: SimLoop): number
     if (step.kind === 'read') values.push(checkedRead(core, step.offset, step.size));
     else if (step.kind === 'write') write(core, step);
     else if (step.kind === 'event') core.handle?.(step.event);
+    else if (step.kind === 'input') core.input?.(step.input, step.level);
     else loop.advance(step.durationNs);
   }
   return values;
@@ -89,7 +95,7 @@ describe.each(devices.map((entry) => ({ name: entry.definition.name, entry })))(
   });
 
   it('is after a reset as after power-on, and resetting again changes nothing', () => {
-    // Without messages: what others have told the device (the level of a wire) is not its own to forget.
+    // Without what others say: what they have told the device (the level of a wire) is not its own to forget.
     fc.assert(
       fc.property(stepsFor(entry, false), (steps) => {
         const { loop, specimen } = start();

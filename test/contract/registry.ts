@@ -150,7 +150,10 @@ export const devices: readonly DeviceEntry[] = [
     { level: 'machine', delivery: 'direct', sources: 96, harts: 3, delegateAll: false },
     ({ irq, say }) => ({
       context: (hart) => irq(`context ${hart}`),
-      child: { send: (event) => say('child', event) },
+      child: {
+        actor: { send: (event) => say('child', event) },
+        inputs: { set: (source, level) => say('child', source, level) },
+      },
     }),
   ),
   entry(aclint, aclintRegisters, null, undefined, ({ say }, loop) => ({

@@ -1,5 +1,11 @@
 /** Two APLIC domains wired as on the board, and short names for their registers. */
-import { type AplicConfig, type AplicEvent, aplic, aplicRegisters as R } from '../../actors/irq/aplic.ts';
+import {
+  type AplicChild,
+  type AplicConfig,
+  type AplicEvent,
+  aplic,
+  aplicRegisters as R,
+} from '../../actors/irq/aplic.ts';
 import { SimLoop } from '../support/sim-loop.ts';
 
 export const MODE = { inactive: 0, detached: 1, edge1: 4, edge0: 5, level1: 6, level0: 7 } as const;
@@ -24,7 +30,7 @@ export interface Msi {
 export type Options = Partial<Omit<AplicConfig, 'level'>> & { readonly isTaken?: (gpa: number) => boolean };
 export type Domain = ReturnType<typeof domain>;
 
-function domain(config: AplicConfig, isTaken: (gpa: number) => boolean, child?: { send(event: AplicEvent): void }) {
+function domain(config: AplicConfig, isTaken: (gpa: number) => boolean, child?: AplicChild) {
   const lines = new Array<boolean>(config.harts).fill(false);
   const msis: Msi[] = [];
   const core = aplic.create(
@@ -54,7 +60,7 @@ function domain(config: AplicConfig, isTaken: (gpa: number) => boolean, child?: 
     write(target(source), to);
     write(R.setienum.offset, source);
   };
-  const wire = (source: number, level: boolean) => core.handle?.({ type: 'aplic.source', source, level });
+  const wire = (source: number, level: boolean) => core.input?.(source, level);
   return { core, lines, msis, read, write, pending, enable, wire };
 }
 
@@ -62,13 +68,18 @@ function domain(config: AplicConfig, isTaken: (gpa: number) => boolean, child?: 
 export function pair(options: Options = {}) {
   const { isTaken = () => true, ...rest } = options;
   const config = { delivery: 'direct', sources: SOURCES, harts: HARTS, delegateAll: false, ...rest } as const;
-  const told: AplicEvent[] = [];
+  /** What the child hears: messages, and the levels of wires. */
+  const told: (AplicEvent | readonly [source: number, level: boolean])[] = [];
   const child = domain({ ...config, level: 'supervisor' }, isTaken);
   const send = (event: AplicEvent) => {
     told.push(event);
     child.core.handle?.(event);
   };
-  const root = domain({ ...config, level: 'machine' }, isTaken, { send });
+  const set = (source: number, level: boolean) => {
+    told.push([source, level]);
+    child.core.input?.(source, level);
+  };
+  const root = domain({ ...config, level: 'machine' }, isTaken, { actor: { send }, inputs: { set } });
   return { root, child, told };
 }
 

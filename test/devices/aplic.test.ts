@@ -386,7 +386,7 @@ describe('delegation', () => {
     root.write(sourcecfg(10), 0);
     expect(told).toEqual([
       { type: 'aplic.delegate', source: 10, delegated: true },
-      { type: 'aplic.source', source: 10, level: true },
+      [10, true],
       { type: 'aplic.delegate', source: 10, delegated: false },
     ]);
   });

@@ -19,7 +19,7 @@ function rig(contexts = 4) {
   const core = plic.create(ports, { sources: 96, contexts: lines.length });
   const read = (offset: number) => core.mmioRead?.(offset, 4) as number;
   const write = (offset: number, value: number) => core.mmioWrite?.(offset, value, 4);
-  const wire = (source: number, level: boolean) => core.handle?.({ type: 'plic.source', source, level });
+  const wire = (source: number, level: boolean) => core.input?.(source, level);
   /** Priority 1 for these sources, enabled in the context. */
   const enable = (context: number, ...sources: number[]) => {
     for (const source of sources) {

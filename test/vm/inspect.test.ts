@@ -52,7 +52,7 @@ it('the observer sees the machine, its devices and its vCPU, whatever thread the
   expect([...actors]).toEqual(expect.arrayContaining(names));
   expect(eventsOf('machine')).toEqual(expect.arrayContaining(['machine.start', 'machine.shutdown']));
   expect(eventsOf('vcpu0/cpu0')).toEqual(expect.arrayContaining(['vcpu.start', 'vcpu.pause']));
-  expect(eventsOf('vcpu0/plic')).toContain('plic.source');
+  expect(eventsOf('vcpu0/plic')).toContain('device.start');
 });
 
 it('without an observer nobody watches', async () => {

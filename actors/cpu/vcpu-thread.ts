@@ -237,9 +237,12 @@ export class VcpuThread {
         driver.turn();
         if (!this.turning) break;
         if (!this.runnable) {
-          driver.park(this.#vcpu.runner.awaitsAnswer ? 'answer' : 'work');
-          // A hart that waits for an interrupt goes on with it, and the loop turns behind that.
-          this.#vcpu.runner.takeSignals();
+          const { runner } = this.#vcpu;
+          const { awaitsAnswer } = runner;
+          driver.park(awaitsAnswer ? 'answer' : 'work');
+          // The hart goes on with the answer, or the interrupt, that it waits for, and the loop turns behind that.
+          if (awaitsAnswer) this.loop.takeAnswer();
+          else runner.takeSignals();
         }
         if (this.runnable) this.slice();
       }

@@ -183,6 +183,13 @@ export class DoorbellConsumer {
     return (state & DATA) !== 0;
   }
 
+  /** begin() where an answer is all that has come. @returns whether it is */
+  beginAnswer(): boolean {
+    if (Atomics.compareExchange(this.#words, STATE, ANSWER, 0) !== ANSWER) return false;
+    this.#taken |= ANSWER;
+    return true;
+  }
+
   /** Whether there are signals that begin() has found, and nobody has taken. */
   get hasSignals(): boolean {
     return (this.#taken & (OWN_SIGNALS | SIGNALS)) !== 0;

@@ -226,6 +226,21 @@ export class EventLoop implements LoopPort {
   }
 
   /**
+   * Takes the answer that the thread waits for, if nothing else has come: the rest of a turn would keep it waiting. A turn
+   * has to follow all the same, before the thread sleeps again.
+   */
+  takeAnswer(): void {
+    assert(!this.#inTurn, 'takeAnswer() was called from inside a turn');
+    if (this.#doorbell?.beginAnswer() !== true) return;
+    this.#inTurn = true;
+    try {
+      this.#takeAnswer();
+    } finally {
+      this.#inTurn = false;
+    }
+  }
+
+  /**
    * Hands out one thing that is due: the signals, a message, a timer or a bottom half.
    * @param below picks which: a number from 0 to its argument - 1
    */

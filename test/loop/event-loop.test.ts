@@ -352,6 +352,69 @@ describe('an answer at the doorbell', () => {
   });
 });
 
+describe("an answer in a turn's place", () => {
+  function asking() {
+    const bell = createDoorbell(1);
+    const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1 });
+    const doorbell = new DoorbellConsumer(bell);
+    loop.doorbell = doorbell;
+    const [near, far] = createChannel();
+    const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
+    channel.answersAt = doorbell;
+    loop.attach(channel);
+    const other = new Channel(far, new DoorbellProducer(bell, null));
+    const seen: string[] = [];
+    channel.onWords(40, () => void seen.push('words'));
+    other.onWords(40, (_0, _1, _2, _3, token) => other.replyWords(token, 0, 1));
+    doorbell.onSignal(4, () => void seen.push('signal'));
+    loop.turn();
+    const ask = () => {
+      channel.requestWords(40, 0, 0, 0, 0, () => void seen.push('answer'));
+      other.poll(1);
+    };
+    return { loop, ask, seen, other, producer: new DoorbellProducer(bell, null) };
+  }
+
+  it('is handed out where it is all that has come', () => {
+    const { loop, ask, seen } = asking();
+    let worked = false;
+    loop.takeAnswer();
+    expect(seen).toEqual([]);
+    ask();
+    loop.bottomHalf('work', () => (worked = true)).schedule();
+    loop.takeAnswer();
+    expect(seen).toEqual(['answer']);
+    expect(worked).toBe(false);
+    loop.turn();
+    expect(seen).toEqual(['answer']);
+    expect(worked).toBe(true);
+  });
+
+  it.each([
+    ['a signal', ({ producer }: ReturnType<typeof asking>) => producer.raise(4), ['signal', 'answer']],
+    ['words', ({ other }: ReturnType<typeof asking>) => other.postWords(40, 0, 0, 0, 0), ['words', 'answer']],
+  ])('is left to the turn where %s came with it', (_what, send, order) => {
+    const rig = asking();
+    send(rig);
+    rig.ask();
+    rig.loop.takeAnswer();
+    expect(rig.seen).toEqual([]);
+    rig.loop.turn();
+    expect(rig.seen).toEqual(order);
+  });
+
+  it('passes on what its taker throws, and is not taken from inside a turn', () => {
+    const { loop, ask, seen } = asking();
+    seen.push = () => {
+      throw new Error('a bug');
+    };
+    ask();
+    expect(() => loop.takeAnswer()).toThrow('a bug');
+    loop.bottomHalf('nested', () => loop.takeAnswer()).schedule();
+    expect(() => loop.turn()).toThrow(/from inside a turn/);
+  });
+});
+
 describe('a simulated clock', () => {
   it('goes on while something lasts, and stays where that ended', () => {
     const clock = new SimulatedClock(1000n);

@@ -26,6 +26,7 @@ import { VIRT_TIMEBASE_HZ } from '../board/virt-table.ts';
 import { AccessOrder, type InboundOrder, type InOrder } from './access-order.ts';
 import type { HartLog } from './hart-log.ts';
 import { beginHart, type HartStart } from './hart-setup.ts';
+import { Spinning, type SpinningState } from './spinning.ts';
 import type { HartAccess } from './vcpu-work.ts';
 
 /** Instructions after which the thread's loop turns at the latest; the doorbell ends a slice much sooner. */
@@ -44,18 +45,6 @@ const A7 = 17;
  */
 type Waiting = 'nothing' | 'interrupt' | 'yield' | 'access' | 'room' | 'turn' | InOrder | 'sbi' | 'call' | 'reset';
 
-/**
- * Times in a row that the guest may spin before its thread gives way to others: some five microseconds each. Where each
- * hart has a core the one it waits for runs, and to sleep takes longer than most locks are held.
- */
-export const YIELDS_BEFORE_PARKING = { shared: 16, own: 256 } as const;
-/** For how long it then gives way. */
-const YIELD_NS = 20_000;
-/** Of a counter of instructions. */
-const INSTRET_MAX = 2n ** 64n - 1n;
-/** Instructions between two yields that still count as in a row. */
-const YIELDS_APART = 20_000n;
-
 /** Of those, what a saved hart goes on waiting for: the rest is made again, or there is room. */
 const SAVED_WAITING = ['nothing', 'interrupt', 'yield', 'reset', 'retry', 'recall'] as const;
 
@@ -63,8 +52,8 @@ const SAVED_WAITING = ['nothing', 'interrupt', 'yield', 'reset', 'retry', 'recal
 export interface VcpuCoreState {
   readonly waiting: (typeof SAVED_WAITING)[number];
   readonly suspended: boolean;
-  /** Of a hart that spins: how often in a row, since when, and how long it gives way. */
-  readonly spin: { readonly yields: number; readonly atInstret: bigint; readonly untilNs: number | null };
+  /** With when a hart goes on that gives way. */
+  readonly spin: SpinningState & { readonly untilNs: number | null };
   readonly hart: HartState;
 }
 
@@ -96,10 +85,7 @@ export class VcpuCore {
   #running = false;
   /** Counts resets: the answer to an access from before one belongs to nobody. */
   #life = 0;
-  readonly #yieldsBeforeParking: number;
-  /** Spinning: yields in a row, and when the last one was. */
-  #yields = 0;
-  #yieldedAt = 0n;
+  readonly #spinning: Spinning;
   /** Counts SBI calls that wait for others. */
   #call = 0;
   /** The hart asked to be suspended: where it goes on, null for behind the call. */
@@ -115,7 +101,7 @@ export class VcpuCore {
     this.#readDone = this.#readsThrough(options.view);
     this.#sbiHost = options.sbiHost;
     this.#log = options.log;
-    this.#yieldsBeforeParking = options.yieldsBeforeParking;
+    this.#spinning = new Spinning(options.yieldsBeforeParking);
     this.#loop = options.loop;
     this.#deadline = options.loop.timer('vcpu deadline', () => this.wake());
     this.#order = new AccessOrder(options.loop, options.order, (next) => {
@@ -165,7 +151,7 @@ export class VcpuCore {
     this.#life += 1;
     this.#suspend = null;
     this.#suspended = false;
-    this.#yields = 0;
+    this.#spinning.reset();
     // With a half-made access, if there is one.
     this.#view = new FlatView(this.#view.space);
     this.#readDone = this.#readsThrough(this.#view);
@@ -300,7 +286,10 @@ export class VcpuCore {
         this.#sbiCall();
         break;
       case EXIT.yield:
-        this.#yield();
+        this.#giveWay(this.#spinning.yield(this.#hart.instret, 'pausing'));
+        break;
+      case EXIT.stall:
+        this.#giveWay(this.#spinning.yield(this.#hart.instret, 'stalling'));
         break;
       default:
     }
@@ -312,7 +301,7 @@ export class VcpuCore {
     const isMadeAgain = this.#waiting === 'retry' && !this.#order.isSettled;
     const waiting = (isMadeAgain ? undefined : SAVED_WAITING.find((one) => one === this.#waiting)) ?? 'nothing';
     const untilNs = waiting === 'yield' ? Math.ceil(this.#deadline.deadlineNs ?? 0) : null;
-    const spin = { yields: this.#yields, atInstret: this.#yieldedAt, untilNs };
+    const spin = { ...this.#spinning.save(), untilNs };
     return { waiting, suspended: this.#suspended, spin, hart: this.#hart.save() };
   }
 
@@ -322,16 +311,14 @@ export class VcpuCore {
     if (!SAVED_WAITING.includes(waiting)) throw new StateError('vcpu.waiting', SAVED_WAITING.join(', '));
     if (typeof suspended !== 'boolean') throw new StateError('vcpu.suspended', 'true or false');
     const spin = new StateReader('vcpu.spin', state.spin);
-    const yields = spin.uint('yields', Number.MAX_SAFE_INTEGER);
-    const atInstret = spin.bigint('atInstret', 0n, INSTRET_MAX);
+    const spinning = Spinning.read(spin);
     const untilNs = spin.timeOrNull('untilNs');
     spin.finish();
     this.#hart.load(hart);
     this.#forget();
     this.#waiting = waiting;
     this.#suspended = suspended;
-    this.#yields = yields;
-    this.#yieldedAt = atInstret;
+    this.#spinning.load(spinning);
     if (waiting === 'interrupt') this.#waitForInterrupt();
     else if (waiting === 'yield') this.#deadline.arm(untilNs ?? 0);
     this.#order.isSettled = waiting === 'retry' || waiting === 'recall';
@@ -447,13 +434,10 @@ export class VcpuCore {
     else this.#deadline.armAt(deadlineNs);
   }
 
-  #yield(): void {
-    const now = this.#hart.instret;
-    this.#yields = now - this.#yieldedAt < YIELDS_APART ? this.#yields + 1 : 1;
-    this.#yieldedAt = now;
-    if (this.#yields < this.#yieldsBeforeParking) return;
+  #giveWay(durationNs: number): void {
+    if (durationNs === 0) return;
     this.#waiting = 'yield';
-    this.#deadline.arm(this.#loop.nowNs() + YIELD_NS);
+    this.#deadline.arm(this.#loop.nowNs() + durationNs);
   }
 
   #sbiCall(): void {

@@ -38,7 +38,8 @@ import type { HartServer } from './hart-peers.ts';
 import type { HartStart } from './hart-setup.ts';
 import { VCPU_STATE_VERSION } from './messages.ts';
 import { createSbiHost, type SbiPorts, type SbiVcpu } from './sbi-host.ts';
-import { TICK_NS, VcpuCore, type VcpuCoreState, YIELDS_BEFORE_PARKING } from './vcpu-core.ts';
+import { YIELDS_BEFORE_PARKING } from './spinning.ts';
+import { TICK_NS, VcpuCore, type VcpuCoreState } from './vcpu-core.ts';
 import type { HartAccess } from './vcpu-work.ts';
 
 /** A vCPU as plain data. */

@@ -206,11 +206,12 @@ export const EXIT = {
   /** An ecall from S mode for the built-in SBI. pc still names the ecall. */
   sbi: 4,
   /**
-   * The guest spins: others may run. Given by every so many `pause` and by a stalling `wrs.nto` or `wrs.sto`; the
-   * instruction is done. Nobody tells when what it waits for has happened: whoever parks does so for a short time, or
-   * until the doorbell.
+   * The guest spins: others may run. Given by every so many `pause`; the instruction is done. Nobody tells when what it
+   * waits for has happened: whoever parks does so for a short time, or until the doorbell.
    */
   yield: 5,
+  /** The same, given by a stalling `wrs.nto` or `wrs.sto`: it waits for a value, as those do who want a lock. */
+  stall: 6,
 } as const;
 
 /** States of the pending access. */

@@ -131,7 +131,7 @@ describe('a hart that spins', () => {
       ${wrs}
       nop`;
     program(source);
-    expect(hart.run(4)).toBe(EXIT.yield);
+    expect(hart.run(4)).toBe(EXIT.stall);
     expect(hart.get('pc')).toBe(BigInt(RAM_BASE + 12));
     expect(hart.instret).toBe(3n);
     // Another hart writes: the second one does not wait.

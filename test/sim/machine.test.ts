@@ -53,6 +53,26 @@ describe('a run', () => {
     expect(traceOf(parts)).toEqual(traceOf(whole));
   });
 
+  it('gives a hart that spins for long less and less to do, but not one that wants a lock', async () => {
+    /** Instructions in a tenth of a second, most of which the hart has given way. */
+    const executed = async (spin: string): Promise<number> => {
+      const vm = await simulated(spin, { seed: 1, harts: 1 });
+      const run = runOf(vm);
+      const reached = run.runUntil({ timeNs: 100_000_000 });
+      vm.start();
+      expect(await reached).toBe('reached');
+      await vm.stop();
+      return run.instructions[0] ?? Number.NaN;
+    };
+    // 64 pauses and jumps each time: parks of 20 us, 40 us, and so on, and 75 of a millisecond.
+    const pauses = (await executed('loop: pause\nj loop')) / 128;
+    expect(pauses).toBeGreaterThan(15 + 50 + 70);
+    expect(pauses).toBeLessThan(15 + 50 + 80);
+    const locks = (await executed('li s0, RAM + 0x100000\nloop: lr.w t0, (s0)\nwrs.nto\nj loop')) / 3;
+    expect(locks).toBeGreaterThan(4_000);
+    expect(locks).toBeLessThan(5_050);
+  });
+
   it('stands at instructions, at a time, and where there is nothing to do', async () => {
     const vm = await simulated(COUNTING, { seed: 1 });
     const run = runOf(vm);

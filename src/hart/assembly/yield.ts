@@ -5,6 +5,7 @@
 import { hart } from './hart';
 import { pendingInterrupts } from './interrupts';
 import {
+  EXIT_STALL,
   EXIT_YIELD,
   H_DOORBELL,
   H_EXACT_QUANTA,
@@ -34,7 +35,7 @@ export function pause(): void {
     return;
   }
   store<u32>(hart, 0, H_PAUSES);
-  leave();
+  leave(EXIT_YIELD);
 }
 
 /**
@@ -48,7 +49,7 @@ export function stall(): void {
   for (; looks > 0 && atomic.load<u32>(doorbell) === 0; looks--) {
     if (hasChanged()) return;
   }
-  leave();
+  leave(EXIT_STALL);
 }
 
 /** Whether the reserved bytes have another value than LR read. */
@@ -59,9 +60,9 @@ function hasChanged(): bool {
 }
 
 /** Leaves behind the instruction, which is four bytes long. */
-function leave(): void {
+function leave(reason: u32): void {
   store<u64>(hart, load<u64>(hart, H_PC) + 4, H_PC);
   store<u32>(hart, load<u32>(hart, H_REMAINING) - 1, H_REMAINING);
-  store<u32>(hart, EXIT_YIELD, H_EXIT_REASON);
+  store<u32>(hart, reason, H_EXIT_REASON);
   store<u32>(hart, STATUS_EXIT_DONE, H_STATUS);
 }

@@ -42,19 +42,17 @@ export interface RegisterWindow {
 
 /** The wires that lead to a device, for what drives them on the same thread. Nothing happens once the actor has stopped. */
 export interface DeviceInputs {
+  /** @param input as the device numbers them: one that it does not have is ignored; @param level perhaps the one it had */
   set(input: number, level: boolean): void;
 }
 
 /** The board's side: what realized devices announce their registers to. */
 export interface RegisterRegistry {
-  /**
-   * @param deviceId the device's name on its board, e.g. `serial0`
-   * @param inputs for those whose core has any
-   */
+  /** @param deviceId the device's name on its board, e.g. `serial0` */
   realize(deviceId: string, window: RegisterWindow, inputs: DeviceInputs): void;
 }
 
-/** A registry that keeps windows by name until the bus maps them. */
+/** A registry that keeps windows and inputs by name until the board maps and wires them. */
 export class RegisterWindows implements RegisterRegistry {
   readonly #windows = new Map<string, RegisterWindow>();
   readonly #inputs = new Map<string, DeviceInputs>();

@@ -75,7 +75,7 @@ export interface AplicConfig {
   readonly files?: InterruptFileBases;
 }
 
-/** The level of a source's wire, from an actor that cannot reach the domain's inputs. */
+/** The level of a source's wire, from who cannot reach the domain's inputs: of machines saved before there were any, too. */
 export interface AplicSourceEvent {
   readonly type: 'aplic.source';
   readonly source: number;

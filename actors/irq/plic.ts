@@ -24,7 +24,7 @@ export interface PlicConfig {
   readonly contexts: number;
 }
 
-/** The level of a source's wire, from an actor that cannot reach the PLIC's inputs. */
+/** The level of a source's wire, from who cannot reach the PLIC's inputs: of machines saved before there were any, too. */
 export interface PlicEvent {
   readonly type: 'plic.source';
   readonly source: number;

@@ -137,6 +137,7 @@ export class Encoder {
       }
       this.#room(5);
       out[at] = TAG.int32;
+      // Not #uint32(), which V8 does not take in here: 15 of 80 ns for six fields.
       out[at + 1] = value;
       out[at + 2] = value >> 8;
       out[at + 3] = value >> 16;

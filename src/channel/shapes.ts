@@ -43,8 +43,9 @@ class ShapeNode {
 
 /** The sender's shapes. */
 export class ShapeTree {
-  readonly #root = new ShapeNode();
-  readonly #numbered: ShapeNode[] = [];
+  #root = new ShapeNode();
+  /** Their names, by number. */
+  readonly #numbered: (readonly string[])[] = [];
 
   get count(): number {
     return this.#numbered.length;
@@ -65,16 +66,22 @@ export class ShapeTree {
     if (this.count === MAX_SHAPES) return null;
     const names: string[] = [];
     for (const name in object) if (names.push(name) > MAX_SHAPE_NAMES) return null;
-    let node = this.#root;
-    for (const name of names) node = node.grow(name);
-    node.number = this.count;
-    this.#numbered.push(node);
+    this.#enter(names, this.count);
+    this.#numbered.push(names);
     return names;
   }
 
-  /** Takes the numbers from `count` on back. */
+  /** Takes the numbers from `count` on back. What only their shapes had in the tree goes, too: it stays bounded. */
   forget(count: number): void {
-    for (const node of this.#numbered.splice(count)) node.number = NO_NUMBER;
+    if (this.#numbered.splice(count).length === 0) return;
+    this.#root = new ShapeNode();
+    for (const [number, names] of this.#numbered.entries()) this.#enter(names, number);
+  }
+
+  #enter(names: readonly string[], number: number): void {
+    let node = this.#root;
+    for (const name of names) node = node.grow(name);
+    node.number = number;
   }
 }
 

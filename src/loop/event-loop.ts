@@ -234,7 +234,7 @@ export class EventLoop implements LoopPort {
     if (this.#doorbell?.beginAnswer() !== true) return;
     this.#inTurn = true;
     try {
-      this.#takeAnswer();
+      this.#handOutAnswer();
     } finally {
       this.#inTurn = false;
     }
@@ -327,16 +327,16 @@ export class EventLoop implements LoopPort {
   #pollInbound(limit: number): void {
     this.#listen();
     if (this.#moreSignals) this.#serveSignals();
-    if (!this.#moreInbound) return this.#takeAnswer();
+    if (!this.#moreInbound) return this.#handOutAnswer();
     this.#budget = limit * Math.max(1, this.#sources.length);
     for (;;) {
       this.#lookAtAll();
       for (;;) {
-        if (this.#budget <= 0) return this.#takeAnswer();
+        if (this.#budget <= 0) return this.#handOutAnswer();
         const first = this.#firstInOrder();
         if (first === null) {
           this.#moreInbound = false;
-          return this.#takeAnswer();
+          return this.#handOutAnswer();
         }
         this.#budget -= 1;
         this.#pollSource(first.source, 1);
@@ -347,7 +347,7 @@ export class EventLoop implements LoopPort {
     }
   }
 
-  #takeAnswer(): void {
+  #handOutAnswer(): void {
     try {
       this.#doorbell?.takeAnswer();
     } catch (error) {

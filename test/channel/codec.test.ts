@@ -59,10 +59,13 @@ describe('codec', () => {
   it('forgets the names and shapes of a message that found no room', () => {
     const encoder = new Encoder(true);
     const decoder = new Decoder(true);
+    roundTrip({ gamma: 1 }, encoder, decoder);
     for (let room = 0; room < 30; room++)
       expect(encoder.encode({ alpha: 1, beta: 'x'.repeat(30) }, out, 0, room)).toBe(-1);
     expect(roundTrip({ beta: 1, alpha: 2 }, encoder, decoder)).toStrictEqual({ beta: 1, alpha: 2 });
     expect(roundTrip({ alpha: 1, beta: 2 }, encoder, decoder)).toStrictEqual({ alpha: 1, beta: 2 });
+    expect(roundTrip({ gamma: 3 }, encoder, decoder)).toStrictEqual({ gamma: 3 });
+    expect(encoder.encode({ gamma: 3 }, out, 0, out.length)).toBe(3 + 2);
   });
 
   it('sends the names of an object by one number, whatever its values are', () => {

@@ -5,12 +5,13 @@
 import type { DeviceDefinition, DeviceInputs, IrqLine } from '../../src/actor/index.ts';
 import type { MsiPort } from '../../src/bus/msi.ts';
 import type { Thread } from '../../src/channel/threads.ts';
+import { msiSignal } from '../../src/hart/hart-signals.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { uart16550 } from '../char/uart16550.ts';
 import type { Aia } from '../cpu/aia.ts';
 import { vcpuThreadName } from '../cpu/names.ts';
 import type { VcpuHost } from '../cpu/vcpu-thread.ts';
-import { msiSignal, WORDS } from '../cpu/words.ts';
+import { WORDS } from '../cpu/words.ts';
 import { aplic } from '../irq/aplic.ts';
 import { type ImsicLevel, imsicMsiPort } from '../irq/imsic-window.ts';
 import { plic } from '../irq/plic.ts';

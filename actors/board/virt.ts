@@ -21,7 +21,7 @@ import {
 } from '../../src/actor/index.ts';
 import type { BootPlan } from '../../src/boot/plan.ts';
 import type { BootSegment } from '../../src/boot/segment.ts';
-import type { ChannelOptions } from '../../src/channel/channel.ts';
+import type { ChannelOptions } from '../../src/channel/channel-end.ts';
 import type { DoorbellWords } from '../../src/channel/doorbell.ts';
 import { Thread, type ThreadKind, type ThreadPlan, type ThreadWiring, wireThreads } from '../../src/channel/threads.ts';
 import { DirtyCollector } from '../../src/dma/dirty-collector.ts';

@@ -22,7 +22,7 @@ import type { Channel } from '../../src/channel/channel.ts';
 import type { Thread } from '../../src/channel/threads.ts';
 import { DirtyResponder } from '../../src/dma/dirty-collector.ts';
 import type { HartModules } from '../../src/hart/hart.ts';
-import { MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
+import { MSI_IDENTITIES, msiSignal } from '../../src/hart/hart-signals.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { HostClock } from '../../src/loop/clock.ts';
 import { attachThread, type LoopDriver, ParkingDriver } from '../../src/loop/drivers.ts';
@@ -374,12 +374,10 @@ export class VcpuThread {
     const { runner, timer, server } = this.#vcpu;
     this.#peers.serve(server);
     this.#thread.doorbell.onSignal(SIGNAL.ipi, () => runner.setInterruptLine(INTERRUPT.ssi, true));
-    const receiveMsi = (signal: number): void => {
-      const index = signal - SIGNAL.msi;
-      runner.receiveMsi(index < MSI_IDENTITIES ? 'M' : 'S', index % MSI_IDENTITIES);
-    };
-    for (let index = 0; index < 2 * MSI_IDENTITIES; index++) {
-      this.#thread.doorbell.onSignal(SIGNAL.msi + index, receiveMsi);
+    for (const file of ['M', 'S'] as const) {
+      for (let identity = 0; identity < MSI_IDENTITIES; identity++) {
+        this.#thread.doorbell.onSignal(msiSignal(file, identity), () => runner.receiveMsi(file, identity));
+      }
     }
     for (const peer of this.#thread.peers) {
       const channel = this.#thread.channel(peer);

@@ -4,7 +4,7 @@
  */
 
 import { ORDERED_KINDS_END } from '../../src/channel/channel.ts';
-import { HART_SIGNAL, MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
+import { HART_SIGNAL, MSI_FILE_COUNT, MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
 
 /** Kinds of words records: the words, and for a request what status and value of the reply are. */
 export const WORDS = {
@@ -37,10 +37,5 @@ export const SIGNAL = {
   htif: HART_SIGNAL.ipi + 2,
 } as const;
 
-/** The signal of an identity of a hart's interrupt file. */
-export function msiSignal(file: 'M' | 'S', identity: number): number {
-  return SIGNAL.msi + (file === 'M' ? 0 : MSI_IDENTITIES) + identity;
-}
-
 /** Words of signals in a vCPU's doorbell. */
-export const VCPU_SIGNAL_WORDS: number = (SIGNAL.msi + 2 * MSI_IDENTITIES) / 32;
+export const VCPU_SIGNAL_WORDS: number = (SIGNAL.msi + MSI_FILE_COUNT * MSI_IDENTITIES) / 32;

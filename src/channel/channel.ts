@@ -5,15 +5,22 @@
  * many replies which ordinary messages cannot take. So a reply always finds a place, nobody waits and nothing is
  * dropped: `post` and `request` answer false when there is no room, before anything was sent.
  *
- * Order: one ring keeps it. Between the rings that lead to a thread it is kept for records of the ordered kinds: each has a
- * ticket from the doorbell of the thread it goes to, and an event loop (src/loop/event-loop.ts) hands them out by that. So
- * what one thread sent before it gave the guest's lock away is handled before what the next owner of the lock sends.
+ * A short request, and what it is answered, may lie in the places at the threads' doorbells instead (places.ts): such a
+ * record moves one line of the cache from core to core, one in a ring three.
+ *
+ * Order: one ring keeps it, and a record in a place is counted with those in the ring. Between the channels that lead to a
+ * thread it is kept for records of the ordered kinds: each has a ticket from the doorbell of the thread it goes to, and an
+ * event loop (src/loop/event-loop.ts) hands them out by that. So what one thread sent before it gave the guest's lock away is
+ * handled before what the next owner of the lock sends.
  */
 import { assert, type ErrorRecord, toErrorRecord } from '../util/errors.ts';
 import { TRAIL, type Trail } from '../util/trail.ts';
-import { Decoder, Encoder } from './codec.ts';
-import type { AnswerTaker, DoorbellConsumer, DoorbellProducer } from './doorbell.ts';
-import { createRing, RECORD_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
+import { type ChannelEnd, reservedBytes, TO_PLACE } from './channel-end.ts';
+import { Decoder } from './decoder.ts';
+import type { DoorbellConsumer, DoorbellProducer } from './doorbell.ts';
+import { Encoder } from './encoder.ts';
+import { PLACE_COUNTS_END, PLACE_MESSAGE_BYTES, PlaceReader, PlaceWriter } from './places.ts';
+import { RECORD_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
 
 /** Record kinds below FIRST_WORDS_KIND are the channel's own. */
 const KIND = { message: 0, reply: 1, wordsReply: 2, errorReply: 3 } as const;
@@ -26,50 +33,8 @@ export const ORDERED_KINDS_END = 32;
 export const NOTHING = 0;
 export const WITHOUT_TICKET = 2;
 
-/** In the token of a words request: its answer goes to the asking thread's doorbell, not through the ring. */
-const TO_DOORBELL = 1 << 23;
-
 /** Status of a words reply whose other end has gone. */
 export const REPLY_ABORTED = -1;
-
-/** An error reply, cut to size, always fits into this. */
-const REPLY_MIN_BYTES = 504;
-
-export interface ChannelOptions {
-  /** Each way; a power of two. */
-  readonly capacityBytes: number;
-  /** Requests that each end may have outstanding. */
-  readonly credits: number;
-  /** The longest reply. */
-  readonly replyMaxBytes: number;
-}
-
-export const DEFAULT_CHANNEL_OPTIONS: ChannelOptions = {
-  capacityBytes: 65_536,
-  credits: 32,
-  replyMaxBytes: REPLY_MIN_BYTES,
-};
-
-/** One end of a channel as data, to be sent to the thread that opens it. */
-export interface ChannelEnd extends ChannelOptions {
-  readonly outbound: SharedArrayBuffer;
-  readonly inbound: SharedArrayBuffer;
-}
-
-export function createChannel(options: Partial<ChannelOptions> = {}): [ChannelEnd, ChannelEnd] {
-  const full = { ...DEFAULT_CHANNEL_OPTIONS, ...options };
-  assert(
-    full.replyMaxBytes >= REPLY_MIN_BYTES && full.replyMaxBytes % 8 === 0,
-    `replyMaxBytes is a multiple of 8 from ${REPLY_MIN_BYTES} up, so that an error fits`,
-  );
-  assert(reservedBytes(full) <= full.capacityBytes / 2, 'replies may claim at most half of a ring');
-  const one = createRing(full.capacityBytes);
-  const other = createRing(full.capacityBytes);
-  return [
-    { ...full, outbound: one, inbound: other },
-    { ...full, outbound: other, inbound: one },
-  ];
-}
 
 /** Called once per request: with the reply, or with why there is none. */
 export type ReplyHandler = (reply: unknown, error: ErrorRecord | null) => void;
@@ -102,12 +67,26 @@ export class Channel {
   #starved = false;
   #closed: ErrorRecord | null = null;
   #observer: ((name: string) => void) | null = null;
-  #answers: DoorbellConsumer | null = null;
-  /** Takes the answer that goes to the doorbell: behind the records that lay in the ring when it was found. */
-  readonly #answerTaker: AnswerTaker;
+  readonly #doorbell: DoorbellConsumer;
+  readonly #outPlace: PlaceWriter;
+  readonly #inPlace: PlaceReader;
+  /** Where the next record lies, once #next() has found one. */
+  #record: RingReader | PlaceReader;
+  /** More records than a place can count may lie in a larger ring. */
+  readonly #mayUsePlaces: boolean;
+  #usesPlaces = false;
+  /** Tokens of the requests for whose answer the place is kept, and which lies in the other one's place; 0: none. */
+  #expectedToken = 0;
+  #placedToken = 0;
+  /** What was asked last, and what was answered, was short enough for a place. */
+  #asksShort = true;
+  #answersShort = true;
+  /** Records, modulo 2^32. */
+  #sentCount = 0;
+  #handledCount = 0;
 
-  /** @param peer the other thread's doorbell */
-  constructor(end: ChannelEnd, peer: DoorbellProducer) {
+  /** @param peer the other thread's doorbell; @param doorbell this thread's */
+  constructor(end: ChannelEnd, peer: DoorbellProducer, doorbell: DoorbellConsumer) {
     this.#writer = new RingWriter(end.outbound);
     this.#reader = new RingReader(end.inbound);
     this.#peer = peer;
@@ -116,7 +95,11 @@ export class Channel {
     this.#pending = new Array(end.credits + 1).fill(undefined);
     this.#pendingWords = new Array(end.credits + 1).fill(undefined);
     for (let token = end.credits; token > 0; token--) this.#freeTokens.push(token);
-    this.#answerTaker = this.#createAnswerTaker();
+    this.#doorbell = doorbell;
+    this.#outPlace = new PlaceWriter(peer, end.number);
+    this.#inPlace = new PlaceReader(doorbell, end.peerNumber, this);
+    this.#record = this.#reader;
+    this.#mayUsePlaces = end.capacityBytes / RECORD_HEADER_BYTES < PLACE_COUNTS_END;
   }
 
   /** Requests that could be made now, room in the ring permitting. */
@@ -147,12 +130,9 @@ export class Channel {
     this.#peerName = peer;
   }
 
-  /**
-   * Words requests are answered at this thread's own doorbell, as far as there is room: that takes one line of the cache
-   * instead of three. Whoever serves the doorbell hands such an answer out behind the records that came before it.
-   */
-  set answersAt(doorbell: DoorbellConsumer) {
-    this.#answers = doorbell;
+  /** From now on requests, and what they are answered, lie in places where they find one free and are short. */
+  usePlaces(): void {
+    this.#usesPlaces = this.#mayUsePlaces;
   }
 
   onWords(kind: number, handler: WordsHandler): void {
@@ -178,7 +158,7 @@ export class Channel {
     this.#pending[token] = done;
     let sent = false;
     try {
-      sent = this.#send(KIND.message, token, message);
+      sent = this.#sendRequest(this.#expectAnswer(token), message);
     } finally {
       if (!sent) this.#giveToken(token);
     }
@@ -189,9 +169,13 @@ export class Channel {
     const token = this.#takeToken();
     if (token === 0) return false;
     this.#pendingWords[token] = done;
-    const toDoorbell = this.#answers?.expectAnswer(this.#answerTaker) === true;
-    if (this.#sendWords(kind, toDoorbell ? token | TO_DOORBELL : token, w0, w1, w2, w3)) return true;
-    if (toDoorbell) this.#answers?.forgetAnswer();
+    const tag = this.#expectAnswer(token);
+    if (this.#claimPlace(token)) {
+      const ticket = isOrdered(kind) ? this.#peer.drawTicket() : 0;
+      this.#outPlace.requestWords(kind, tag, this.#sentCount++, w0, w1, w2, w3, ticket);
+      return true;
+    }
+    if (this.#sendWords(kind, tag, w0, w1, w2, w3)) return true;
     this.#giveToken(token);
     return false;
   }
@@ -216,7 +200,8 @@ export class Channel {
   /** Answers a words request. @param status 0 or what the two sides agreed on, not REPLY_ABORTED */
   replyWords(token: number, status: number, value: number): void {
     if (this.#closed !== null) return;
-    if ((token & TO_DOORBELL) !== 0) return this.#peer.answer(token & ~TO_DOORBELL, status, value);
+    const count = this.#sentCount++;
+    if ((token & TO_PLACE) !== 0) return this.#outPlace.answerWords(KIND.wordsReply, token, count, status, value);
     const sent = this.#writer.writeWords(KIND.wordsReply, token, status, value, 0, 0);
     assert(sent, 'the place of a reply was reserved');
     this.#peer.ring();
@@ -225,20 +210,20 @@ export class Channel {
   /** Whether poll() would handle a record, or tell of room. */
   get pending(): boolean {
     if (this.#closed !== null) return false;
-    return !this.#reader.empty() || (this.#refused && this.#writer.freeBytes() > this.#reservedBytes);
+    return this.#next() || (this.#refused && this.#writer.freeBytes() > this.#reservedBytes);
   }
 
   /** Of the record that is handled next, NOTHING or WITHOUT_TICKET. */
   get ticket(): number {
-    const reader = this.#reader;
-    if (this.#closed !== null || !reader.next()) return NOTHING;
-    return isOrdered(reader.kind) ? reader.ticket : WITHOUT_TICKET;
+    if (this.#closed !== null || !this.#next()) return NOTHING;
+    const record = this.#record;
+    return isOrdered(record.kind) ? record.ticket : WITHOUT_TICKET;
   }
 
   /** Handles up to `limit` records. @returns whether there are more */
   poll(limit: number): boolean {
     const handled = this.#poll(limit, true);
-    return handled === limit && this.#closed === null && !this.#reader.empty();
+    return handled === limit && this.#closed === null && this.#next();
   }
 
   /** Handles up to `limit` records, none behind one that has a ticket. @returns how many */
@@ -248,14 +233,15 @@ export class Channel {
 
   #poll(limit: number, alsoOrdered: boolean): number {
     if (this.#refused) this.#tellSpace();
-    const reader = this.#reader;
     let handled = 0;
-    while (handled < limit && this.#closed === null && reader.next()) {
-      if (!alsoOrdered && isOrdered(reader.kind)) break;
+    let readRing = false;
+    while (handled < limit && this.#closed === null && this.#next()) {
+      if (!alsoOrdered && isOrdered(this.#record.kind)) break;
       handled++;
+      readRing ||= this.#record === this.#reader;
       this.#handle();
     }
-    if (handled > 0 && reader.takeSpaceWanted()) this.#peer.ring();
+    if (readRing && this.#reader.takeSpaceWanted()) this.#peer.ring();
     if (this.#starved && this.#freeTokens.length > 0) this.#tellRefused();
     return handled;
   }
@@ -276,6 +262,50 @@ export class Channel {
 
   get closed(): boolean {
     return this.#closed !== null;
+  }
+
+  /** Makes the record current that is next. @returns false where none has come */
+  #next(): boolean {
+    const ring = this.#reader;
+    const place = this.#inPlace;
+    const inRing = ring.next();
+    // What was put into a place before a record of the ring was written is found when that is.
+    if (ring.takeGrown()) place.look();
+    const isPlaced = place.next(this.#handledCount);
+    this.#record = isPlaced ? place : ring;
+    return isPlaced || inRing;
+  }
+
+  /** Keeps the place of answers for this one, if it is free. @returns the token that the request says */
+  #expectAnswer(token: number): number {
+    if (!this.#usesPlaces || !this.#doorbell.expectAnswer(this)) return token;
+    this.#expectedToken = token;
+    return token | TO_PLACE;
+  }
+
+  /** Has the other end's place of requests for this one. @returns false where another request lies there */
+  #claimPlace(token: number): boolean {
+    if (!this.#usesPlaces || this.#placedToken !== 0 || !this.#outPlace.claim()) return false;
+    this.#placedToken = token;
+    return true;
+  }
+
+  #unclaimPlace(): void {
+    this.#placedToken = 0;
+    this.#outPlace.unclaim();
+  }
+
+  #sendRequest(token: number, message: unknown): boolean {
+    if (this.#asksShort && this.#claimPlace(token & ~TO_PLACE)) {
+      if (this.#outPlace.requestMessage(KIND.message, token, this.#sentCount, message, this.#encoder)) {
+        this.#sentCount++;
+        return true;
+      }
+      this.#unclaimPlace();
+    }
+    const sent = this.#send(KIND.message, token, message);
+    if (sent) this.#asksShort = this.#writer.messageBytes <= PLACE_MESSAGE_BYTES;
+    return sent;
   }
 
   #send(kind: number, token: number, message: unknown): boolean {
@@ -302,14 +332,24 @@ export class Channel {
   }
 
   #sent(sent: boolean): boolean {
-    if (sent) this.#peer.ring();
-    else this.#refused = true;
+    if (sent) {
+      this.#sentCount++;
+      this.#peer.ring();
+    } else this.#refused = true;
     return sent;
   }
 
   #sendReply(kind: number, token: number, message: unknown): void {
+    if ((token & TO_PLACE) !== 0 && this.#answersShort) {
+      if (this.#outPlace.answerMessage(kind, token, this.#sentCount, message, this.#encoder)) {
+        this.#sentCount++;
+        return;
+      }
+    }
     const sent = this.#writer.writeMessage(kind, token, message, this.#encoder, 0, this.#replyMaxBytes);
     assert(sent, 'the place of a reply was reserved');
+    this.#answersShort = this.#writer.messageBytes <= PLACE_MESSAGE_BYTES;
+    this.#sentCount++;
     this.#peer.ring();
   }
 
@@ -328,15 +368,15 @@ export class Channel {
   }
 
   #handle(): void {
-    const reader = this.#reader;
-    const { kind, token } = reader;
+    const record = this.#record;
+    const { kind, token } = record;
     if (kind >= FIRST_WORDS_KIND) {
       this.#observer?.(`words ${kind}`);
-      const w0 = reader.word(0);
-      const w1 = reader.word(1);
-      const w2 = reader.word(2);
-      const w3 = reader.word(3);
-      reader.release();
+      const w0 = record.word(0);
+      const w1 = record.word(1);
+      const w2 = record.word(2);
+      const w3 = record.word(3);
+      this.#release();
       this.#trail?.note(TRAIL.words, this.#peerName, kind);
       const handler = this.#wordsHandlers[kind];
       // Not an assertion: each record would make its text.
@@ -345,52 +385,35 @@ export class Channel {
     }
     if (kind === KIND.wordsReply) {
       this.#observer?.('words reply');
-      const status = reader.word(0);
-      const value = reader.word(1);
-      reader.release();
-      return this.#answered(token, status, value);
+      const status = record.word(0);
+      const value = record.word(1);
+      this.#release();
+      this.#trail?.note(TRAIL.reply, this.#peerName, token & ~TO_PLACE);
+      const done = this.#pendingWords[token & ~TO_PLACE];
+      assert(done !== undefined, 'a words reply answers a words request');
+      this.#giveToken(token & ~TO_PLACE);
+      return done(status, value);
     }
-    const message = reader.message(this.#decoder);
+    const message = record.message(this.#decoder);
     this.#observer?.(kind === KIND.message ? typeOf(message) : 'reply');
     // Room first, then the handler: what it sends may count on the credit it just got back.
-    reader.release();
+    this.#release();
     if (kind === KIND.message) {
       this.#trail?.note(TRAIL.message, typeOf(message), 0);
       assert(this.#onMessage !== null, 'a message came to a channel without a handler');
       return this.#onMessage(message, token);
     }
-    this.#trail?.note(TRAIL.reply, this.#peerName, token);
-    const done = this.#pending[token];
+    this.#trail?.note(TRAIL.reply, this.#peerName, token & ~TO_PLACE);
+    const done = this.#pending[token & ~TO_PLACE];
     assert(done !== undefined, 'a reply answers a request');
-    this.#giveToken(token);
+    this.#giveToken(token & ~TO_PLACE);
     if (kind === KIND.errorReply) done(undefined, toErrorRecord(message));
     else done(message, null);
   }
 
-  #createAnswerTaker(): AnswerTaker {
-    let behind: number | null = null;
-    return {
-      isNext: () => {
-        behind ??= this.#reader.written;
-        return this.#closed !== null || this.#reader.hasRead(behind);
-      },
-      take: (token, status, value) => {
-        behind = null;
-        // The other end has gone, and the request was told so.
-        if (this.#closed !== null) return;
-        this.#observer?.('words reply');
-        this.#answered(token, status, value);
-        if (this.#starved) this.#tellRefused();
-      },
-    };
-  }
-
-  #answered(token: number, status: number, value: number): void {
-    this.#trail?.note(TRAIL.reply, this.#peerName, token);
-    const done = this.#pendingWords[token];
-    assert(done !== undefined, 'a words reply answers a words request');
-    this.#giveToken(token);
-    done(status, value);
+  #release(): void {
+    this.#handledCount++;
+    this.#record.release();
   }
 
   #takeToken(): number {
@@ -407,6 +430,13 @@ export class Channel {
     this.#pending[token] = undefined;
     this.#pendingWords[token] = undefined;
     this.#freeTokens.push(token);
+    // The places of an end that has gone stay kept: it may be about to write there.
+    if (this.#closed !== null) return;
+    if (token === this.#placedToken) this.#unclaimPlace();
+    if (token === this.#expectedToken) {
+      this.#expectedToken = 0;
+      this.#doorbell.forgetAnswer();
+    }
   }
 }
 
@@ -417,9 +447,4 @@ function isOrdered(kind: number): boolean {
 function typeOf(message: unknown): string {
   const type = typeof message === 'object' && message !== null && 'type' in message ? message.type : null;
   return typeof type === 'string' ? type : 'message';
-}
-
-/** Room for all replies, and for the one filler record that may lie between them. */
-function reservedBytes(options: ChannelOptions): number {
-  return (options.credits + 1) * (options.replyMaxBytes + RECORD_HEADER_BYTES);
 }

@@ -2,17 +2,19 @@
  * A thread's doorbell: the words in shared memory through which any other thread tells it that there is something to do,
  * and through which it can sleep without missing that.
  *
- * One word, the state, says all of it: DATA, that something was published elsewhere (a record in a channel); ANSWER, that
- * the answer which the consumer waits for lies beside it; signals, a bit each; SIGNALS, that there are more of them in
- * words of their own; and PARKED, that the consumer sleeps. So a ring, an answer or a signal is one atomic operation on one
- * cache line, which tells at once whether somebody has to be woken, and there is one answer to the question whether there
- * is anything new: with two of them, compiled code once left for a doorbell that nobody else heard, again and again.
+ * One word, the state, says all of it: DATA, that something was published elsewhere (a record in a channel); ANSWER and
+ * REQUEST, that a record lies beside it; signals, a bit each; SIGNALS, that there are more of them in words of their own;
+ * and PARKED, that the consumer sleeps. So a ring or a signal is one atomic operation on one cache line, which tells at once
+ * whether somebody has to be woken, and there is one answer to the question whether there is anything new: with two of
+ * them, compiled code once left for a doorbell that nobody else heard, again and again.
  *
  * Producer: publish the data, then `ring()`; whoever finds PARKED there wakes the consumer. Consumer: `begin()` takes all
  * that the word says, then it looks for work; it parks by putting PARKED in the place of 0 and of nothing else, so whatever
  * was published after begin() keeps it awake. The bit is the consumer's alone: a flag that producers clear loses wake-ups.
  *
- * The place of the answer is one request's at a time (expectAnswer): whoever answers that one writes there, nobody else.
+ * Beside the state are two places, for one short record each, which so takes one line of the cache instead of three: of an
+ * answer, for whoever answers the one request that the consumer keeps it for (expectAnswer()); and of a request, for one
+ * thread at a time (claim()), until that request is answered. places.ts has what lies there.
  *
  * Signals have no payload, are idempotent while pending, and come from any thread. The words may lie in a memory that
  * WebAssembly shares: compiled code polls the state word, which is not 0 while something may be new, as it is not parked;
@@ -21,9 +23,10 @@
 import {
   countsByteOffset,
   DOORBELL,
-  DOORBELL_ANSWER,
   DOORBELL_COUNTS,
+  DOORBELL_PLACE,
   doorbellLengthBytes,
+  PLACE_PAYLOAD_WORDS,
   signalWordIndex,
 } from '../memory/doorbell-words.ts';
 import { assert } from '../util/errors.ts';
@@ -32,10 +35,12 @@ import { timeoutOf } from './timeouts.ts';
 
 /** Of a doorbell's words. */
 const STATE = 0;
-const { data: DATA, signals: SIGNALS, parked: PARKED, answer: ANSWER, firstSignal: FIRST_SIGNAL } = DOORBELL;
-const { token: TOKEN, status: STATUS, value: VALUE } = DOORBELL_ANSWER;
+const { data: DATA, signals: SIGNALS, parked: PARKED, answer: ANSWER, request: REQUEST } = DOORBELL;
+const FIRST_SIGNAL = DOORBELL.firstSignal;
 const OWN_SIGNALS = -1 << FIRST_SIGNAL;
-const { tickets: TICKETS, changes: CHANGES } = DOORBELL_COUNTS;
+const PLACES = ANSWER | REQUEST;
+const { tickets: TICKETS, changes: CHANGES, claim: CLAIM } = DOORBELL_COUNTS;
+const UNCLAIMED = 0;
 
 /** Where a doorbell lies: plain data that can be sent to every thread. */
 export interface DoorbellWords {
@@ -46,16 +51,29 @@ export interface DoorbellWords {
   readonly signalWords: number;
 }
 
+/**
+ * Where the next doorbells lie, one behind the other: in the memory of a WebAssembly program, which begins with a page of the
+ * host. A SharedArrayBuffer of its own may begin anywhere on a line of the cache, and would lay the state and what lies beside
+ * it on two.
+ */
+let pool: { readonly buffer: SharedArrayBuffer; end: number } | null = null;
+
 export function createDoorbell(signalWords: number): DoorbellWords {
-  return { buffer: new SharedArrayBuffer(doorbellLengthBytes(signalWords)), byteOffset: 0, signalWords };
+  const lengthBytes = doorbellLengthBytes(signalWords);
+  if (pool === null || pool.end + lengthBytes > pool.buffer.byteLength) {
+    pool = { buffer: new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer, end: 0 };
+  }
+  const byteOffset = pool.end;
+  pool.end += lengthBytes;
+  return { buffer: pool.buffer, byteOffset, signalWords };
 }
 
-/** Who waits for an answer at a doorbell. */
-export interface AnswerTaker {
-  /** Once the answer has been found: whether all that came before it has been handled. */
-  isNext(): boolean;
-  /** @param token which the request was sent with */
-  take(token: number, status: number, value: number): void;
+/** Whose records may lie in a doorbell's places: the end of a channel on the consumer's thread. */
+export interface PlaceUser {
+  /** Handles up to `limit` records, those in a place among them, each when it is next. */
+  poll(limit: number): boolean;
+  /** Records of its other end are of no interest any more. */
+  readonly closed: boolean;
 }
 
 /** What wakes a consumer that sleeps in its host's event loop: the sending end of a port. */
@@ -96,15 +114,34 @@ export class DoorbellProducer {
     else if ((Atomics.or(this.#words, signalWordIndex(signal >> 5), bit) & bit) === 0) this.#set(SIGNALS);
   }
 
-  /**
-   * Answers a request that has the place for its answer here, once.
-   * @param token as the request has it; this and the others are numbers of 32 bits, signed
-   */
-  answer(token: number, status: number, value: number): void {
-    this.#words[TOKEN] = token;
-    this.#words[STATUS] = status;
-    this.#words[VALUE] = value;
+  /** Puts a record into the place of answers: of whoever was asked for the one that it is kept for, once. */
+  putAnswer(header: number, payload: Int32Array): void {
+    this.#put(DOORBELL_PLACE.answer, header, payload);
     this.#set(ANSWER);
+  }
+
+  /** Puts a record into the place of requests. @param sender which has claimed it; no record of its lies there */
+  putRequest(header: number, payload: Int32Array, sender: number): void {
+    this.#put(DOORBELL_PLACE.request, header, payload);
+    this.#words[DOORBELL_PLACE.sender] = sender;
+    this.#set(REQUEST);
+  }
+
+  /** In words alone, one behind the other: whoever looks meanwhile takes the line of the cache away. */
+  #put(place: number, header: number, payload: Int32Array): void {
+    const words = this.#words;
+    words[place] = header;
+    for (let i = 0; i < PLACE_PAYLOAD_WORDS; i++) words[place + 1 + i] = payload[i] as number;
+  }
+
+  /** Has the place of requests for oneself. @param sender not 0; @returns false where another has it */
+  claim(sender: number): boolean {
+    return Atomics.compareExchange(this.#counts, CLAIM, UNCLAIMED, sender) === UNCLAIMED;
+  }
+
+  /** Gives it to others, when what was put there has been answered. */
+  unclaim(): void {
+    this.#counts[CLAIM] = UNCLAIMED;
   }
 
   /** One that sleeps in its host's event loop is woken by the first who finds it so: once. @returns the state before */
@@ -144,9 +181,11 @@ export class DoorbellConsumer {
   readonly #signalWords: number;
   /** Is told of every signal taken. */
   trail: Trail | null = null;
-  /** Bits of the state that begin() has taken: signals and an answer that have still to be handed out. */
+  /** Bits of the state that begin() has taken: signals and places that have still to be handed out. */
   #taken = 0;
-  #taker: AnswerTaker | null = null;
+  #expecting: PlaceUser | null = null;
+  /** By the number of the sender. */
+  readonly #senders: (PlaceUser | undefined)[] = [];
 
   constructor(words: DoorbellWords) {
     this.#words = stateWordsOf(words);
@@ -183,7 +222,7 @@ export class DoorbellConsumer {
     return (state & DATA) !== 0;
   }
 
-  /** begin() where an answer is all that has come. @returns whether it is */
+  /** begin() where an answer in its place is all that has come. @returns whether it is */
   beginAnswer(): boolean {
     if (Atomics.compareExchange(this.#words, STATE, ANSWER, 0) !== ANSWER) return false;
     this.#taken |= ANSWER;
@@ -195,36 +234,90 @@ export class DoorbellConsumer {
     return (this.#taken & (OWN_SIGNALS | SIGNALS)) !== 0;
   }
 
+  /** With what lies in the places (DOORBELL_PLACE). */
+  get words(): Int32Array {
+    return this.#words;
+  }
+
+  /** Whose requests come with this number. */
+  onRequests(sender: number, user: PlaceUser): void {
+    assert(this.#senders[sender] === undefined, `sender ${sender} of requests is known already`);
+    this.#senders[sender] = user;
+  }
+
   /**
-   * Keeps the place of the answer for a request, until that is answered or forgetAnswer() says that it was not sent.
-   * @returns false where another request has it
+   * Keeps the place of answers for one, until forgetAnswer() says that it has come, elsewhere perhaps, or will not.
+   * @returns false where it is kept already
    */
-  expectAnswer(taker: AnswerTaker): boolean {
-    if (this.#taker !== null) return false;
-    this.#taker = taker;
+  expectAnswer(user: PlaceUser): boolean {
+    if (this.#expecting !== null) return false;
+    this.#expecting = user;
     return true;
   }
 
   forgetAnswer(): void {
-    this.#taker = null;
+    this.#expecting = null;
   }
 
-  /** Hands out the answer, if begin() has found it and it is next. Its place is free when it is taken. */
-  takeAnswer(): void {
-    if ((this.#taken & ANSWER) === 0) return;
-    const taker = this.#taker;
-    assert(taker !== null, 'an answer is to a request, once');
-    if (!taker.isNext()) return;
+  /** Whose record begin() has found in a place, an answer's first; null where there is none. */
+  get placed(): PlaceUser | null {
+    if ((this.#taken & ANSWER) !== 0) {
+      const user = this.#expecting;
+      assert(user !== null, 'an answer is to a request, once');
+      if (!user.closed) return user;
+      // It is late: its other end has gone, and the request was told so.
+      this.#taken &= ~ANSWER;
+      this.#expecting = null;
+    }
+    if ((this.#taken & REQUEST) !== 0) {
+      const user = this.#sender;
+      if (!user.closed) return user;
+      this.#taken &= ~REQUEST;
+    }
+    return null;
+  }
+
+  get #sender(): PlaceUser {
+    const sender = this.#words[DOORBELL_PLACE.sender] as number;
+    const user = this.#senders[sender];
+    // Not an assertion: each request would make its text.
+    if (user === undefined) throw new Error(`there is no sender ${sender} of requests`);
+    return user;
+  }
+
+  /** Whether a record of the user's lies in a place, and begin() or lookAtPlaces() has found it. */
+  hasAnswer(user: PlaceUser): boolean {
+    return (this.#taken & ANSWER) !== 0 && this.#expecting === user;
+  }
+
+  hasRequest(user: PlaceUser): boolean {
+    return (this.#taken & REQUEST) !== 0 && this.#sender === user;
+  }
+
+  /** Finds what of the user's was put into the places before now; of others' only begin() does. */
+  lookAtPlaces(user: PlaceUser): void {
+    const found = Atomics.load(this.#words, STATE) & PLACES;
+    if (found === 0) return;
+    const answer = this.#expecting === user ? found & ANSWER : 0;
+    const request = (found & REQUEST) !== 0 && this.#sender === user ? REQUEST : 0;
+    if ((answer | request) === 0) return;
+    Atomics.and(this.#words, STATE, ~(answer | request));
+    this.#taken |= answer | request;
+  }
+
+  /** What lay there has been read. */
+  releaseAnswer(): void {
     this.#taken &= ~ANSWER;
-    this.#taker = null;
-    const words = this.#words;
-    taker.take(words[TOKEN] as number, words[STATUS] as number, words[VALUE] as number);
+  }
+
+  releaseRequest(): void {
+    this.#taken &= ~REQUEST;
   }
 
   /** Takes the signals found by begin() and runs their handlers, each after `observe`. @returns how many there were */
   takeSignals(observe?: (signal: number) => void): number {
     const state = this.#taken;
-    this.#taken &= ANSWER;
+    this.#taken &= PLACES;
     let count = this.#handOut(0, state & OWN_SIGNALS, observe);
     if ((state & SIGNALS) === 0) return count;
     for (let word = 1; word < this.#signalWords; word++) {
@@ -270,7 +363,7 @@ function checkSignal(signal: number, end: number): void {
   if (signal < FIRST_SIGNAL || signal >= end) assert(false, `signal ${signal} of ${end}`);
 }
 
-/** The state, the place of an answer, and the words of signals. */
+/** The state, the places, and the words of signals. */
 function stateWordsOf({ buffer, byteOffset, signalWords }: DoorbellWords): Int32Array {
   return new Int32Array(buffer, byteOffset, signalWordIndex(signalWords));
 }

@@ -8,7 +8,8 @@
  * A full ring refuses: it never waits and never drops. Not modelled: more than one producer or consumer.
  */
 import { assert } from '../util/errors.ts';
-import type { Decoder, Encoder } from './codec.ts';
+import type { Decoder } from './decoder.ts';
+import type { Encoder } from './encoder.ts';
 
 /** Control words, each on its own cache line, in 32-bit words from the buffer's start. */
 const TAIL = 0;
@@ -48,6 +49,8 @@ export class RingWriter {
   readonly #capacityBytes: number;
   #tail: number;
   #headSeen: number;
+  /** Of the message that was written last. */
+  messageBytes = 0;
 
   constructor(ring: SharedArrayBuffer) {
     this.#control = new Int32Array(ring, 0, DATA_BYTE_OFFSET / 4);
@@ -152,6 +155,7 @@ export class RingWriter {
       throw new MessageTooLargeError(`${payloadBytes} bytes, where at most ${maxPayloadBytes} may be sent`);
     }
     encoder.keep();
+    this.messageBytes = payloadBytes;
     this.#commit(kind, token, payloadBytes);
     return true;
   }
@@ -193,6 +197,7 @@ export class RingReader {
   #head: number;
   #tailSeen: number;
   #payloadBytes = 0;
+  #hasGrown = true;
   /** Of the current record; valid from next() to release(). */
   kind = 0;
   token = 0;
@@ -226,17 +231,15 @@ export class RingReader {
     if (this.#head !== this.#tailSeen) return false;
     if (this.#control[TAIL] === this.#tailSeen) return true;
     this.#tailSeen = Atomics.load(this.#control, TAIL);
+    this.#hasGrown = true;
     return this.#head === this.#tailSeen;
   }
 
-  /** Where the ring's records end now, for hasRead(). */
-  get written(): number {
-    return Atomics.load(this.#control, TAIL);
-  }
-
-  /** Whether all records in front of a place that `written` gave have been released. */
-  hasRead(written: number): boolean {
-    return ((this.#head - written) | 0) >= 0;
+  /** Whether records have been seen since the last call that were not there before. */
+  takeGrown(): boolean {
+    const hasGrown = this.#hasGrown;
+    this.#hasGrown = false;
+    return hasGrown;
   }
 
   /** A 32-bit word of the current record's payload, signed. @param index 0 to 3 */

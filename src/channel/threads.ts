@@ -7,7 +7,8 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { assert } from '../util/errors.ts';
-import { Channel, type ChannelEnd, type ChannelOptions, createChannel } from './channel.ts';
+import { Channel } from './channel.ts';
+import { type ChannelEnd, type ChannelOptions, createChannel } from './channel-end.ts';
 import { createDoorbell, DoorbellConsumer, DoorbellProducer, type DoorbellWords } from './doorbell.ts';
 
 /** How a thread sleeps: `parking` in Atomics.wait, `libuv` in its host's event loop. */
@@ -67,7 +68,7 @@ export function wireThreads(
   }));
   for (const [i, one] of parts.entries()) {
     for (const other of parts.slice(i + 1)) {
-      const [mine, theirs] = createChannel(optionsOf(one, other));
+      const [mine, theirs] = createChannel([i + 1, parts.indexOf(other) + 1], optionsOf(one, other));
       one.peers.push({ name: other.name, doorbell: other.doorbell, wakePort: wakePortOf(other), channel: mine });
       other.peers.push({ name: one.name, doorbell: one.doorbell, wakePort: wakePortOf(one), channel: theirs });
     }
@@ -132,7 +133,7 @@ export class Thread {
       peer.wakePort?.unref();
       if (peer.wakePort !== null) this.#sendPorts.push(peer.wakePort);
       this.#bells.set(peer.name, bell);
-      this.#channels.set(peer.name, new Channel(peer.channel, bell));
+      this.#channels.set(peer.name, new Channel(peer.channel, bell, this.doorbell));
     }
   }
 

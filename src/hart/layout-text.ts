@@ -4,10 +4,10 @@
  */
 import { CSR_NUMBERS } from '../isa/csr-names.ts';
 import { DIRTY_CLIENTS } from '../memory/dirty-log.ts';
-import { ANSWER_WORDS, DOORBELL } from '../memory/doorbell-words.ts';
+import { DOORBELL, WORDS_BEFORE_SIGNALS } from '../memory/doorbell-words.ts';
 import { DOORBELL_BYTES } from '../memory/layout.ts';
 import { SPECIAL } from './handlers.ts';
-import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, SETEIPNUM_LE } from './hart-signals.ts';
+import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_FILE_COUNT, MSI_IDENTITIES, SETEIPNUM_LE } from './hart-signals.ts';
 import { INTERRUPT } from './interrupt-bits.ts';
 import { LEFT, PROFILE, TRACE } from './profile-layout.ts';
 import { SSTATUS } from './sstatus-bits.ts';
@@ -62,10 +62,11 @@ function constantsText(): string {
     ...constants('CSR_', Object.fromEntries(CSR_NUMBERS)),
     ...constants('SSTATUS_', SSTATUS),
     ...constants('INTERRUPT_', INTERRUPT),
-    ...constants('DOORBELL_', { ...DOORBELL, answerWords: ANSWER_WORDS, lengthBytes: DOORBELL_BYTES }),
+    ...constants('DOORBELL_', { ...DOORBELL, wordsBeforeSignals: WORDS_BEFORE_SIGNALS, lengthBytes: DOORBELL_BYTES }),
     ...constants('HART_SIGNAL_', HART_SIGNAL),
     ...constants('MSI_', {
       identities: MSI_IDENTITIES,
+      files: MSI_FILE_COUNT,
       fileBytes: INTERRUPT_FILE_BYTES,
       seteipnumLe: SETEIPNUM_LE,
     }),

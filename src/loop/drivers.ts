@@ -108,8 +108,8 @@ export class ParkingDriver {
   constructor(loop: EventLoop, thread: Thread) {
     this.#loop = loop;
     this.#parker = new Parker(thread.doorbell);
-    // Not where a loop is stepped: there an answer is a delivery of its own, in a ring.
-    for (const peer of thread.peers) thread.channel(peer).answersAt = thread.doorbell;
+    // It pays for threads that wait for what they ask.
+    for (const peer of thread.peers) thread.channel(peer).usePlaces();
   }
 
   /** Runs what is due. */

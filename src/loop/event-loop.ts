@@ -234,7 +234,7 @@ export class EventLoop implements LoopPort {
     if (this.#doorbell?.beginAnswer() !== true) return;
     this.#inTurn = true;
     try {
-      this.#handOutAnswer();
+      this.#handOutPlaced();
     } finally {
       this.#inTurn = false;
     }
@@ -327,16 +327,17 @@ export class EventLoop implements LoopPort {
   #pollInbound(limit: number): void {
     this.#listen();
     if (this.#moreSignals) this.#serveSignals();
-    if (!this.#moreInbound) return this.#handOutAnswer();
+    if (!this.#moreInbound) this.#handOutPlaced();
+    if (!this.#moreInbound) return;
     this.#budget = limit * Math.max(1, this.#sources.length);
     for (;;) {
       this.#lookAtAll();
       for (;;) {
-        if (this.#budget <= 0) return this.#handOutAnswer();
+        if (this.#budget <= 0) return;
         const first = this.#firstInOrder();
         if (first === null) {
           this.#moreInbound = false;
-          return this.#handOutAnswer();
+          return;
         }
         this.#budget -= 1;
         this.#pollSource(first.source, 1);
@@ -347,12 +348,15 @@ export class EventLoop implements LoopPort {
     }
   }
 
-  #handOutAnswer(): void {
-    try {
-      this.#doorbell?.takeAnswer();
-    } catch (error) {
-      this.#fail(error, AN_INBOUND_MESSAGE);
-    }
+  /**
+   * Hands out what lies in a place of the doorbell where that is all that has come: what was sent before it has been handled.
+   * What is not next all the same, or lies in the other place as well, is left to a look at all sources.
+   */
+  #handOutPlaced(): void {
+    const user = this.#doorbell?.placed ?? null;
+    if (user === null) return;
+    this.#pollSource(user, 1);
+    this.#moreInbound = this.#doorbell?.placed !== null;
   }
 
   /**
@@ -407,7 +411,7 @@ export class EventLoop implements LoopPort {
     });
   }
 
-  #pollSource(source: LoopSource, limit: number): void {
+  #pollSource(source: Pick<LoopSource, 'poll'>, limit: number): void {
     try {
       source.poll(limit);
     } catch (error) {

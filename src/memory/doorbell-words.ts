@@ -11,15 +11,30 @@ export const DOORBELL = {
   signals: 2,
   /** The consumer sleeps. */
   parked: 4,
-  /** The answer that the owner waits for lies beside the state. */
+  /** A record lies in the place of answers. */
   answer: 8,
+  /** A record lies in the place of requests. */
+  request: 16,
   /** The lowest signal. It and those up to 31 are bits of the state itself; the others lie in words of their own. */
-  firstSignal: 4,
+  firstSignal: 5,
 } as const;
 
-/** Words between the state and those of the signals from 32 on, on one line with the state: an answer. */
-export const DOORBELL_ANSWER = { token: 1, status: 2, value: 3 } as const;
-export const ANSWER_WORDS: number = Object.keys(DOORBELL_ANSWER).length;
+/** Of a record that lies in a place, in words of 32 bits. */
+export const PLACE_PAYLOAD_WORDS = 5;
+
+const HEADER_WORDS = 1;
+const REQUEST = 1 + HEADER_WORDS + PLACE_PAYLOAD_WORDS;
+
+/** The two places, behind the state and on one line of the cache with it: each is a header and a payload. In words. */
+export const DOORBELL_PLACE = {
+  answer: 1,
+  request: REQUEST,
+  /** Whose record lies in the place of requests. */
+  sender: REQUEST + HEADER_WORDS + PLACE_PAYLOAD_WORDS,
+} as const;
+
+/** In front of the words of the signals from 32 on, of which there is room for two on that line. */
+export const WORDS_BEFORE_SIGNALS: number = DOORBELL_PLACE.sender + 1;
 
 /** A line of the cache, on which others do not wait for those who only ring. */
 const LINE_BYTES = 64;
@@ -31,11 +46,13 @@ export const DOORBELL_COUNTS = {
   tickets: 0,
   /** What the owner has taken back of what it told others (src/actor/standing-answer.ts); written by the owner alone. */
   changes: 1,
+  /** Who may write into the place of requests; 0: nobody has claimed it. */
+  claim: 2,
 } as const;
 
 /** Where a word of signals lies: of those from 32 * `word` on, `word` at least 1. In 32-bit words. */
 export function signalWordIndex(word: number): number {
-  return word + ANSWER_WORDS;
+  return WORDS_BEFORE_SIGNALS + word - 1;
 }
 
 /** @param signalWords the state among them; @returns where the counts lie */

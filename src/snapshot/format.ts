@@ -15,7 +15,7 @@
  * not go with it, since a header has the CRC of its payload.
  *
  * A flag says that a section may be skipped by whoever does not know its type. A page of zeros costs nothing, a window
- * of 64 MiB of them 36 bytes. Plain data is encoded as in src/channel/codec.ts, each section by itself.
+ * of 64 MiB of them 36 bytes. Plain data is encoded as in src/channel/encoding.ts, each section by itself.
  *
  * CRC is CRC-32 as in zlib (ISO-HDLC), since the host has it at 4 GB/s; it finds every error of a single byte. It is no
  * protection from somebody who wants to deceive: lengths are bounded, contents are the loader's to check.

@@ -6,7 +6,7 @@
  * What the machine and the states hold is plain data, no more: whoever loads them checks it.
  */
 import { crc32 } from 'node:zlib';
-import { Decoder } from '../channel/codec.ts';
+import { Decoder } from '../channel/decoder.ts';
 import { SnapshotError, type SnapshotFault } from './error.ts';
 import {
   DATA_MAX_BYTES,

@@ -5,7 +5,7 @@
  * Guest RAM goes through a buffer of 1 MiB; the caller's event loop turns between two of them.
  */
 import { crc32 } from 'node:zlib';
-import { Encoder } from '../channel/codec.ts';
+import { Encoder } from '../channel/encoder.ts';
 import { assert } from '../util/errors.ts';
 import { SnapshotError } from './error.ts';
 import {
@@ -36,7 +36,7 @@ export interface SnapshotActor {
   readonly kind: string;
   /** Of the state's layout, as the definition counts. */
   readonly version: number;
-  /** Plain data: what the codec of channels takes, at most 64 MiB encoded. */
+  /** Plain data: what an Encoder takes, at most 64 MiB encoded. */
   readonly state: unknown;
 }
 

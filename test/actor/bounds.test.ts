@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { type ConsoleOutput, ConsolePort } from '../../actors/char/console-port.ts';
 import { createActor, deviceActorLogic, Link, LocalPipe } from '../../src/actor/index.ts';
-import { Decoder, Encoder } from '../../src/channel/codec.ts';
+import { Decoder } from '../../src/channel/decoder.ts';
+import { Encoder } from '../../src/channel/encoder.ts';
 import { Simulation } from '../../src/loop/index.ts';
 import { counter } from './counter.ts';
 

@@ -18,9 +18,8 @@ import {
   setup,
   WindowServer,
 } from '../../src/actor/index.ts';
-import { Channel, createChannel } from '../../src/channel/channel.ts';
-import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
 import { Simulation } from '../../src/loop/index.ts';
+import { connect, testThread } from '../support/channels.ts';
 import { counter } from './counter.ts';
 
 const echoMachine = setup({
@@ -51,12 +50,10 @@ function twoLoops(carrier: 'local pipe' | 'channel', seed = 1) {
     const [a, b] = LocalPipe.pair(near, far);
     return { simulation, near, far, nearLink: new Link('far', a), farLink: new Link('near', b), channels: null };
   }
-  const bells = { near: createDoorbell(1), far: createDoorbell(1) };
-  const [one, other] = createChannel();
-  const a = new Channel(one, new DoorbellProducer(bells.far, null));
-  const b = new Channel(other, new DoorbellProducer(bells.near, null));
-  near.doorbell = new DoorbellConsumer(bells.near);
-  far.doorbell = new DoorbellConsumer(bells.far);
+  const threads = [testThread(), testThread()] as const;
+  const [a, b] = connect(...threads);
+  near.doorbell = threads[0].doorbell;
+  far.doorbell = threads[1].doorbell;
   near.attach(a);
   far.attach(b);
   return { simulation, near, far, nearLink: new Link('far', a), farLink: new Link('near', b), channels: { a, b } };

@@ -118,6 +118,14 @@ function channels() {
       loopA.turn();
     }
   });
+  toB.usePlaces();
+  measure('words request and its reply in their places', 100_000, (n) => {
+    for (let i = 0; i < n; i++) {
+      toB.requestWords(41, i & 1, 0, 0, 0, done);
+      loopB.turn();
+      loopA.turn();
+    }
+  });
   b.doorbell.onSignal(DOORBELL.firstSignal, () => seen++);
   const bell = a.bell('b');
   measure('signal to another loop', 100_000, (n) => {

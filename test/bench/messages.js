@@ -10,8 +10,8 @@ import { hostNowNs } from '../../dist/src/util/host-clock.js';
 
 const KIND_ECHO = 16;
 const KIND_SINK = 17;
-const SIGNAL_PING = 4;
-const SIGNAL_STOP = 5;
+const SIGNAL_PING = 8;
+const SIGNAL_STOP = 9;
 /** An eighth of them comes before each measurement: by then V8 has optimised what they run through. */
 const TRIPS = 200_000;
 const SIX_FIELDS = { type: 'block.done', id: 7, offset: 4096, lengthBytes: 512, status: 0, final: true };

@@ -1,17 +1,14 @@
 import { describe, expect, it, vi } from 'vitest';
-import { Channel, createChannel, REPLY_ABORTED } from '../../src/channel/channel.ts';
+import { REPLY_ABORTED } from '../../src/channel/channel.ts';
+import type { ChannelOptions } from '../../src/channel/channel-end.ts';
 import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
 import { DOORBELL, doorbellLengthBytes } from '../../src/memory/doorbell-words.ts';
+import { connect, testThread } from '../support/channels.ts';
 
-function pair(options: Parameters<typeof createChannel>[0] = {}) {
-  const [one, other] = createChannel(options);
-  const [bellA, bellB] = [createDoorbell(1), createDoorbell(1)];
-  return {
-    a: new Channel(one, new DoorbellProducer(bellB, null)),
-    b: new Channel(other, new DoorbellProducer(bellA, null)),
-    atA: new DoorbellConsumer(bellA),
-    atB: new DoorbellConsumer(bellB),
-  };
+function pair(options: Partial<ChannelOptions> = {}) {
+  const [one, other] = [testThread(), testThread()];
+  const [a, b] = connect(one, other, options);
+  return { a, b, atA: one.doorbell, atB: other.doorbell };
 }
 
 /** Runs `one`, and `other` before its atomic operation of this number. @returns how many operations `one` has made */
@@ -163,133 +160,6 @@ describe('channel', () => {
   });
 });
 
-describe('answers at the doorbell', () => {
-  /** Requests of `a`, whose answers come to its doorbell; what `b` was asked for, and what `a` has heard. */
-  function asking(options: Parameters<typeof createChannel>[0] = {}) {
-    const { a, b, atA } = pair(options);
-    a.answersAt = atA;
-    atA.begin();
-    const tokens: number[] = [];
-    const heard: unknown[] = [];
-    b.onWords(20, (_0, _1, _2, _3, token) => void tokens.push(token));
-    a.onWords(20, (n) => void heard.push(n));
-    const ask = (name: string) =>
-      a.requestWords(20, 0, 0, 0, 0, (status, value) => void heard.push([name, status, value]));
-    /** A turn of a's loop, as far as answers go. */
-    const turn = (): void => {
-      if (atA.begin()) a.poll(64);
-      atA.takeAnswer();
-    };
-    return { a, b, atA, tokens, heard, ask, turn };
-  }
-
-  it('take no room in the ring, and wake the thread', () => {
-    const { a, b, atA, tokens, heard, ask, turn } = asking();
-    ask('one');
-    b.poll(1);
-    expect(atA.park()).toBe(true);
-    b.replyWords(tokens[0] ?? 0, 3, -5);
-    expect(atA.rung()).toBe(true);
-    expect(a.pending).toBe(false);
-    expect(heard).toEqual([]);
-    turn();
-    expect(heard).toEqual([['one', 3, -5]]);
-    turn();
-    expect(heard).toHaveLength(1);
-    expect(a.credits).toBe(32);
-  });
-
-  it('are one at a time: the others come through the ring', () => {
-    const { b, tokens, heard, ask, turn } = asking();
-    for (const name of ['one', 'two', 'three']) ask(name);
-    b.poll(8);
-    b.replyWords(tokens[1] ?? 0, 0, 2);
-    b.replyWords(tokens[0] ?? 0, 0, 1);
-    turn();
-    expect(heard).toEqual([
-      ['two', 0, 2],
-      ['one', 0, 1],
-    ]);
-    // Its place is free again, also for the one that comes while another has none.
-    ask('four');
-    b.poll(8);
-    b.replyWords(tokens[3] ?? 0, 0, 4);
-    b.replyWords(tokens[2] ?? 0, 0, 3);
-    turn();
-    expect(heard.slice(2)).toEqual([
-      ['three', 0, 3],
-      ['four', 0, 4],
-    ]);
-  });
-
-  it('come behind what was sent before them, and in front of what came later', () => {
-    const { a, b, atA, tokens, heard, ask } = asking();
-    ask('one');
-    b.poll(1);
-    b.postWords(20, 1, 0, 0, 0);
-    b.postWords(20, 2, 0, 0, 0);
-    b.replyWords(tokens[0] ?? 0, 0, 9);
-    atA.begin();
-    atA.takeAnswer();
-    a.poll(1);
-    b.postWords(20, 3, 0, 0, 0);
-    atA.takeAnswer();
-    expect(heard).toEqual([1]);
-    a.poll(1);
-    atA.takeAnswer();
-    expect(heard).toEqual([1, 2, ['one', 0, 9]]);
-  });
-
-  it('outlive signals that are taken in front of them', () => {
-    const { b, atA, tokens, heard, ask } = asking();
-    ask('one');
-    b.poll(1);
-    b.replyWords(tokens[0] ?? 0, 0, 9);
-    atA.begin();
-    atA.takeSignals();
-    atA.takeAnswer();
-    expect(heard).toEqual([['one', 0, 9]]);
-  });
-
-  it('have their place back where the request found no room', () => {
-    const { a, b, tokens, heard, ask, turn } = asking({ capacityBytes: 65_536 });
-    while (a.postWords(21, 0, 0, 0, 0));
-    expect(ask('one')).toBe(false);
-    b.onWords(21, () => {});
-    b.poll(10_000);
-    expect(ask('two')).toBe(true);
-    b.poll(1);
-    b.replyWords(tokens[0] ?? 0, 0, 2);
-    expect(a.pending).toBe(true);
-    turn();
-    expect(heard).toEqual([['two', 0, 2]]);
-  });
-
-  it('of an end that has gone are none, and one that is late tells nobody', () => {
-    const { a, b, tokens, heard, ask, turn } = asking();
-    ask('one');
-    b.poll(1);
-    a.close();
-    expect(heard).toEqual([['one', REPLY_ABORTED, 0]]);
-    b.replyWords(tokens[0] ?? 0, 0, 1);
-    turn();
-    expect(heard).toHaveLength(1);
-  });
-
-  it('give a credit back: who was refused for want of one is told', () => {
-    const { a, b, tokens, ask, turn } = asking({ credits: 1 });
-    const space = vi.fn();
-    a.onSpace(space);
-    expect(ask('one')).toBe(true);
-    expect(ask('two')).toBe(false);
-    b.poll(1);
-    b.replyWords(tokens[0] ?? 0, 0, 1);
-    turn();
-    expect(space).toHaveBeenCalledTimes(1);
-    expect(ask('two')).toBe(true);
-  });
-});
-
 describe('signals', () => {
   it('are idempotent while pending, each with its handler', () => {
     const words = createDoorbell(2);
@@ -332,8 +202,8 @@ describe('signals', () => {
     const consumer = new DoorbellConsumer(words);
     consumer.begin();
     expect(state[0]).toBe(0);
-    new DoorbellProducer(words, null).raise(4);
-    expect(state[0]).toBe(1 << 4);
+    new DoorbellProducer(words, null).raise(DOORBELL.firstSignal);
+    expect(state[0]).toBe(1 << DOORBELL.firstSignal);
     expect(new Int32Array(words.buffer, 0, 16).every((word) => word === 0)).toBe(true);
     consumer.begin();
     expect(state[0]).toBe(0);

@@ -1,5 +1,6 @@
 /** Messages of one shape, where no program may make code from text. Runs on the build. */
-import { Decoder, Encoder } from '../../dist/src/channel/codec.js';
+import { Decoder } from '../../dist/src/channel/decoder.js';
+import { Encoder } from '../../dist/src/channel/encoder.js';
 
 const [encoder, decoder] = [new Encoder(true), new Decoder(true)];
 const bytes = new Uint8Array(256);

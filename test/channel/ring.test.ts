@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Decoder, Encoder } from '../../src/channel/codec.ts';
+import { Decoder } from '../../src/channel/decoder.ts';
+import { Encoder } from '../../src/channel/encoder.ts';
 import { createRing, MessageTooLargeError, RingReader, RingWriter } from '../../src/channel/ring.ts';
 import { Prng } from '../../src/util/prng.ts';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DoorbellConsumer, DoorbellProducer, type DoorbellWords } from '../../src/channel/doorbell.ts';
 import { Hart } from '../../src/hart/hart.ts';
-import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES } from '../../src/hart/hart-signals.ts';
+import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, msiSignal } from '../../src/hart/hart-signals.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
 import { ARENA, EXIT } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
@@ -103,7 +103,7 @@ describe('a running hart', () => {
     ];
     bell.raise(HART_SIGNAL.ipi);
     for (const [file, list] of identities.entries()) {
-      for (const identity of list) bell.raise(HART_SIGNAL.msi + file * MSI_IDENTITIES + identity);
+      for (const identity of list) bell.raise(msiSignal(at(['M', 'S'] as const, file), identity));
     }
     expect(hart.run(100_000)).toBe(EXIT.slice);
     expect(hart.get('mip') & SSIP).toBe(SSIP);
@@ -133,7 +133,7 @@ describe('a running hart', () => {
   it('that has no interrupt files leaves what lies behind the state to its loop', () => {
     bench = makeBench('none');
     load(bench, IDLE);
-    at(bench.bells, 0).raise(HART_SIGNAL.msi + 5);
+    at(bench.bells, 0).raise(msiSignal('M', 5));
     expect(at(bench.harts, 0).run(1000)).toBe(EXIT.doorbell);
     at(bench.consumers, 0).begin();
     at(bench.consumers, 0).takeSignals();
@@ -169,11 +169,14 @@ describe('a store to an interrupt file', () => {
   });
 
   it('of another hart is a signal to it, and to nobody else', () => {
-    for (const [file, base] of [FILES.machine, FILES.supervisor].entries()) {
+    for (const [file, base] of [
+      ['M', FILES.machine],
+      ['S', FILES.supervisor],
+    ] as const) {
       for (const target of [0, 2]) {
         for (const identity of [1, 31, 32, 255]) {
           expect(store(base + target * INTERRUPT_FILE_BYTES, identity)).toBe(false);
-          const signal = HART_SIGNAL.msi + file * MSI_IDENTITIES + identity;
+          const signal = msiSignal(file, identity);
           expect([0, 1, 2].map((hart) => signalsOf(bench, hart))).toEqual(
             [0, 1, 2].map((hart) => (hart === target ? [signal] : [])),
           );
@@ -226,7 +229,7 @@ describe('a store to an interrupt file', () => {
     expect(store(FILES.machine, 5)).toBe(false);
     await expect(value).resolves.toBe('ok');
     at(bench.consumers, 0).unpark();
-    expect(signalsOf(bench, 0)).toEqual([HART_SIGNAL.msi + 5]);
+    expect(signalsOf(bench, 0)).toEqual([msiSignal('M', 5)]);
   });
 });
 

@@ -1,23 +1,26 @@
 /** Answers at a thread's doorbell, as its loop hands them out. */
 import { describe, expect, it } from 'vitest';
-import { Channel, createChannel, ORDERED_KINDS_END } from '../../src/channel/channel.ts';
-import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
+import { ORDERED_KINDS_END } from '../../src/channel/channel.ts';
 import { EventLoop, SimulatedClock } from '../../src/loop/index.ts';
+import { connect, testThread } from '../support/channels.ts';
 
 describe('an answer at the doorbell', () => {
   it('waits for what was sent before it, and not for a flood from elsewhere', () => {
-    const bell = createDoorbell(1);
+    const thread = testThread();
     const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1, workPerTurn: 4 });
-    const doorbell = new DoorbellConsumer(bell);
-    loop.doorbell = doorbell;
+    loop.doorbell = thread.doorbell;
     const seen: string[] = [];
     const [server, flood] = ['server', 'flood'].map((name) => {
-      const [near, far] = createChannel();
-      const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
-      channel.answersAt = doorbell;
+      const peer = testThread();
+      const [channel, other] = connect(thread, peer);
+      channel.usePlaces();
       channel.onWords(ORDERED_KINDS_END - 1, () => void seen.push(name));
       loop.attach(channel);
-      return { channel, other: new Channel(far, new DoorbellProducer(bell, null)) };
+      const serve = (): void => {
+        peer.doorbell.begin();
+        other.poll(1);
+      };
+      return { channel, other, serve };
     });
     if (server === undefined || flood === undefined) throw new Error('two channels');
     const send = ({ other }: typeof server): boolean => other.postWords(ORDERED_KINDS_END - 1, 0, 0, 0, 0);
@@ -28,7 +31,7 @@ describe('an answer at the doorbell', () => {
     loop.turn();
     server.channel.requestWords(40, 0, 0, 0, 0, () => void seen.push('answer'));
     for (let n = 0; n < 20; n++) send(flood);
-    server.other.poll(1);
+    server.serve();
     for (let turns = 0; turns < 10 && !seen.includes('answer'); turns++) {
       for (let n = 0; n < 16; n++) send(flood);
       loop.turn();
@@ -42,25 +45,24 @@ describe('an answer at the doorbell', () => {
 
 describe("an answer in a turn's place", () => {
   function asking() {
-    const bell = createDoorbell(1);
+    const [thread, peer] = [testThread(), testThread()];
+    const { doorbell } = thread;
     const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1 });
-    const doorbell = new DoorbellConsumer(bell);
     loop.doorbell = doorbell;
-    const [near, far] = createChannel();
-    const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
-    channel.answersAt = doorbell;
+    const [channel, other] = connect(thread, peer);
+    channel.usePlaces();
     loop.attach(channel);
-    const other = new Channel(far, new DoorbellProducer(bell, null));
     const seen: string[] = [];
     channel.onWords(40, () => void seen.push('words'));
     other.onWords(40, (_0, _1, _2, _3, token) => other.replyWords(token, 0, 1));
-    doorbell.onSignal(4, () => void seen.push('signal'));
+    doorbell.onSignal(8, () => void seen.push('signal'));
     loop.turn();
     const ask = () => {
       channel.requestWords(40, 0, 0, 0, 0, () => void seen.push('answer'));
+      peer.doorbell.begin();
       other.poll(1);
     };
-    return { loop, ask, seen, other, producer: new DoorbellProducer(bell, null) };
+    return { loop, ask, seen, other, producer: thread.bell };
   }
 
   it('is handed out where it is all that has come', () => {
@@ -79,7 +81,7 @@ describe("an answer in a turn's place", () => {
   });
 
   it.each([
-    ['a signal', ({ producer }: ReturnType<typeof asking>) => producer.raise(4), ['signal', 'answer']],
+    ['a signal', ({ producer }: ReturnType<typeof asking>) => producer.raise(8), ['signal', 'answer']],
     ['words', ({ other }: ReturnType<typeof asking>) => other.postWords(40, 0, 0, 0, 0), ['words', 'answer']],
   ])('is left to the turn where %s came with it', (_what, send, order) => {
     const rig = asking();

@@ -1,6 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { Channel, createChannel, ORDERED_KINDS_END } from '../../src/channel/channel.ts';
-import { createDoorbell, DoorbellConsumer, DoorbellProducer } from '../../src/channel/doorbell.ts';
+import { ORDERED_KINDS_END } from '../../src/channel/channel.ts';
 import { HostClock, SimulatedClock } from '../../src/loop/clock.ts';
 import { DeliveryLog } from '../../src/loop/delivery-log.ts';
 import { runInLibuv } from '../../src/loop/drivers.ts';
@@ -8,6 +7,7 @@ import { EventLoop } from '../../src/loop/event-loop.ts';
 import { Simulation } from '../../src/loop/simulation.ts';
 import { countsByteOffset, DOORBELL, DOORBELL_COUNTS } from '../../src/memory/doorbell-words.ts';
 import { Prng } from '../../src/util/prng.ts';
+import { connect, testThread } from '../support/channels.ts';
 
 function simulated(options: { workPerTurn?: number; onError?: (e: unknown, where: string) => void } = {}) {
   const clock = new SimulatedClock();
@@ -182,19 +182,16 @@ describe('a step', () => {
     const told: string[] = [];
     const clock = new SimulatedClock();
     const loop = new EventLoop({ name: 'x', clock, seed: 1, onDelivery: (kind, name) => told.push(`${kind} ${name}`) });
-    const bell = createDoorbell(1);
-    const doorbell = new DoorbellConsumer(bell);
-    loop.doorbell = doorbell;
-    doorbell.onSignal(DOORBELL.firstSignal, () => handed.push(`signal ${DOORBELL.firstSignal}`));
-    const [near, far] = createChannel();
-    const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
+    const thread = testThread();
+    loop.doorbell = thread.doorbell;
+    thread.doorbell.onSignal(DOORBELL.firstSignal, () => handed.push(`signal ${DOORBELL.firstSignal}`));
+    const [channel, other] = connect(thread, testThread());
     channel.onMessage = (message) => handed.push(`message ${String((message as { type: string }).type)}`);
     channel.observer = (name) => told.push(`message ${name}`);
     loop.attach(channel);
-    const other = new Channel(far, new DoorbellProducer(bell, null));
     other.post({ type: 'one' });
     other.post({ type: 'two' });
-    new DoorbellProducer(bell, null).raise(DOORBELL.firstSignal);
+    thread.bell.raise(DOORBELL.firstSignal);
     loop.timer('late', () => handed.push('timer late')).arm(2);
     loop.timer('early', () => handed.push('timer early')).arm(1);
     for (const name of ['first', 'second']) loop.bottomHalf(name, () => handed.push(`bottom half ${name}`)).schedule();
@@ -232,29 +229,50 @@ describe('records of ordered kinds', () => {
 
   /** A loop at the end of three channels, of which something comes at random; in what order it is handled. */
   function mixed(seed: number, turn: (loop: EventLoop, prng: Prng) => void, ticketsDrawn = 0) {
-    const bell = createDoorbell(1);
+    const thread = testThread();
+    const { buffer, byteOffset } = thread.words;
     // Where a doorbell counts them: to see them wrap, nobody draws two thousand million.
-    new Int32Array(bell.buffer, countsByteOffset(1))[DOORBELL_COUNTS.tickets] = ticketsDrawn;
+    new Int32Array(buffer, byteOffset + countsByteOffset(1))[DOORBELL_COUNTS.tickets] = ticketsDrawn;
     const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1, workPerTurn: 3 });
-    loop.doorbell = new DoorbellConsumer(bell);
+    loop.doorbell = thread.doorbell;
     const ordered: number[] = [];
     const free: number[][] = [[], [], []];
+    const answers: number[] = [];
     const senders = free.map((its) => {
-      const [near, far] = createChannel();
-      const channel = new Channel(near, new DoorbellProducer(createDoorbell(1), null));
-      channel.onWords(ORDERED, (n) => void ordered.push(n));
+      const asker = testThread();
+      const [channel, other] = connect(thread, asker);
+      // Some of them as requests, in places, of which there is one for all three.
+      other.usePlaces();
+      channel.onWords(ORDERED, (n, _1, _2, _3, token) => {
+        ordered.push(n);
+        if (token !== 0) channel.replyWords(token, 0, n);
+      });
       channel.onWords(FREE, (n) => void its.push(n));
       loop.attach(channel);
-      return new Channel(far, new DoorbellProducer(bell, null));
+      const hear = (): void => {
+        asker.doorbell.begin();
+        other.poll(8);
+      };
+      const ask = (n: number): boolean =>
+        other.requestWords(ORDERED, n, 0, 0, 0, (_status, value) => answers.push(value));
+      return {
+        other,
+        hear,
+        send: (n: number) => ((n & 1) === 0 || !ask(n) ? other.postWords(ORDERED, n, 0, 0, 0) : true),
+      };
     });
     const prng = new Prng(seed);
     const COUNT = 300;
     for (let n = 0; n < COUNT; ) {
-      if (prng.below(3) > 0) expect(senders[prng.below(3)]?.postWords(ORDERED, n++, 0, 0, 0)).toBe(true);
-      if (prng.below(3) > 0) expect(senders[prng.below(3)]?.postWords(FREE, n, 0, 0, 0)).toBe(true);
+      if (prng.below(3) > 0) expect(senders[prng.below(3)]?.send(n++)).toBe(true);
+      if (prng.below(3) > 0) expect(senders[prng.below(3)]?.other.postWords(FREE, n, 0, 0, 0)).toBe(true);
       if (prng.below(8) === 0) turn(loop, prng);
+      if (prng.below(4) === 0) senders[prng.below(3)]?.hear();
     }
     while (loop.nextDeadlineNs() <= 0) turn(loop, prng);
+    for (const { hear } of senders) for (let n = 0; n < COUNT; n++) hear();
+    expect(new Set(answers).size).toBe(answers.length);
+    expect(answers.length).toBeGreaterThan(COUNT / 8);
     expect(ordered).toEqual(Array.from({ length: COUNT }, (_, n) => n));
     for (const its of free) expect(its).toEqual([...its].sort((a, b) => a - b));
   }
@@ -285,10 +303,9 @@ describe('records of ordered kinds', () => {
   });
 
   it('are looked for again when one came while the others were looked at', () => {
-    const bell = createDoorbell(1);
-    const ring = new DoorbellProducer(bell, null);
+    const { doorbell, bell: ring } = testThread();
     const loop = new EventLoop({ name: 'x', clock: new SimulatedClock(), seed: 1 });
-    loop.doorbell = new DoorbellConsumer(bell);
+    loop.doorbell = doorbell;
     const handled: number[] = [];
     const source = (tickets: number[], looked: () => void) => ({
       poll: () => handled.push(tickets.shift() ?? 0) > 1000,
@@ -375,12 +392,10 @@ describe('simulation', () => {
   function story(seed: number): string[] {
     const log: string[] = [];
     const simulation = new Simulation(seed);
-    const bells = [createDoorbell(1), createDoorbell(1)] as const;
-    const ends = createChannel();
-    const channels = [0, 1].map((i) => {
+    const threads = [testThread(), testThread()] as const;
+    const channels = connect(...threads).map((channel, i) => {
       const loop = simulation.loop(`loop${i}`);
-      const channel = new Channel(ends[i as 0 | 1], new DoorbellProducer(bells[1 - i] as (typeof bells)[0], null));
-      loop.doorbell = new DoorbellConsumer(bells[i as 0 | 1]);
+      loop.doorbell = threads[i as 0 | 1].doorbell;
       loop.attach(channel);
       channel.onMessage = (message) => {
         log.push(`${i} got ${String(message)} at ${loop.nowNs()}`);

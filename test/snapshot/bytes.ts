@@ -1,6 +1,6 @@
 /** Snapshots in memory: a sink that keeps what it is given, a source over bytes, files put together by hand. */
 import { crc32 } from 'node:zlib';
-import { Encoder } from '../../src/channel/codec.ts';
+import { Encoder } from '../../src/channel/encoder.ts';
 import {
   preludeBytes,
   SECTION,

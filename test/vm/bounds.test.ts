@@ -6,15 +6,12 @@ import { Outbox } from '../../actors/cpu/outbox.ts';
 import { RelayedConsole, serveRelayedConsole } from '../../actors/cpu/relayed-console.ts';
 import { WORDS } from '../../actors/cpu/words.ts';
 import { Link, type LinkMessage } from '../../src/actor/index.ts';
-import { Channel, createChannel } from '../../src/channel/channel.ts';
-import { createDoorbell, DoorbellProducer } from '../../src/channel/doorbell.ts';
+import { connect, testThread } from '../support/channels.ts';
 
 const FILLER = 200;
 
 function pair(credits = 8) {
-  const [one, other] = createChannel({ capacityBytes: 16_384, credits });
-  const bell = () => new DoorbellProducer(createDoorbell(1), null);
-  const [a, b] = [new Channel(one, bell()), new Channel(other, bell())];
+  const [a, b] = connect(testThread(), testThread(), { capacityBytes: 16_384, credits });
   b.onWords(FILLER, () => {});
   const fill = (): void => {
     while (a.postWords(FILLER, 0, 0, 0, 0));
@@ -64,7 +61,7 @@ describe('a full ring', () => {
   it('delays remote fences, each of which is answered', () => {
     const { a, b, fill, drain } = pair();
     const peers = new HartPeers();
-    peers.add(1, a, new DoorbellProducer(createDoorbell(1), null));
+    peers.add(1, a, testThread().bell);
     let fences = 0;
     b.onWords(WORDS.remoteFence, (_0, _1, _2, _3, token) => {
       fences++;
@@ -85,7 +82,7 @@ describe('without a credit', () => {
   it('remote fences wait for one', () => {
     const { a, b, drain } = pair(2);
     const peers = new HartPeers();
-    peers.add(1, a, new DoorbellProducer(createDoorbell(1), null));
+    peers.add(1, a, testThread().bell);
     const tokens: number[] = [];
     b.onWords(WORDS.remoteFence, (_0, _1, _2, _3, token) => void tokens.push(token));
     const done = vi.fn();

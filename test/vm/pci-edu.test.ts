@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import type { VmPciDevice } from '../../actors/board/virt-pci-functions.ts';
 import type { Aia } from '../../actors/cpu/aia.ts';
-import { msiSignal } from '../../actors/cpu/words.ts';
 import { edu } from '../../actors/devices.ts';
+import { msiSignal } from '../../src/hart/hart-signals.ts';
 import type { Vm, VmOptions } from '../../src/index.ts';
 import { FINISH, RESULTS_GPA, results } from '../support/harts.ts';
 import { bare, RAM_BASE, within } from '../support/machines.ts';

@@ -8,10 +8,10 @@ import { receiveMsi, SUPERVISOR_FILE } from './imsic';
 import { setInterruptLine } from './interrupts';
 import {
   AIA_IMSIC,
-  DOORBELL_ANSWER_WORDS,
   DOORBELL_LENGTH_BYTES,
   DOORBELL_PARKED,
   DOORBELL_SIGNALS,
+  DOORBELL_WORDS_BEFORE_SIGNALS,
   H_AIA,
   H_DOORBELL,
   H_IMSIC_BASE,
@@ -24,6 +24,7 @@ import {
   HART_SIGNAL_MSI,
   INTERRUPT_SSI,
   MSI_FILE_BYTES,
+  MSI_FILES,
   MSI_IDENTITIES,
   MSI_SETEIPNUM_LE,
 } from './layout.generated';
@@ -52,12 +53,17 @@ export function takeSignals(): u32 {
 
 /** Where the signals from 32 * n on lie, n at least 1. */
 function wordOfSignals(doorbell: u32, n: u32): u32 {
-  return doorbell + (n + DOORBELL_ANSWER_WORDS) * 4;
+  return doorbell + (DOORBELL_WORDS_BEFORE_SIGNALS + n - 1) * 4;
+}
+
+/** Of a file's words that one with the identities from 32 * n on. */
+function wordOfMsis(doorbell: u32, file: u32, n: u32): u32 {
+  return wordOfSignals(doorbell, HART_SIGNAL_MSI / WORD_BITS + n * MSI_FILES + file);
 }
 
 function takeMsis(doorbell: u32, file: u32): void {
   for (let n: u32 = 0; n < WORDS_OF_FILE; n++) {
-    const word = wordOfSignals(doorbell, HART_SIGNAL_MSI / WORD_BITS + file * WORDS_OF_FILE + n);
+    const word = wordOfMsis(doorbell, file, n);
     if (atomic.load<u32>(word) === 0) continue;
     let pending = atomic.xchg<u32>(word, 0);
     for (; pending !== 0; pending &= pending - 1) receiveMsi(file, n * WORD_BITS + <u32>ctz(pending));
@@ -77,9 +83,9 @@ export function sendMsi(gpa: u64, value: u64): bool {
     if (offset % MSI_FILE_BYTES !== MSI_SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES || isOwn(target))
       return false;
     const doorbell = doorbellOf(target);
-    const signal = HART_SIGNAL_MSI + file * MSI_IDENTITIES + <u32>value;
-    const bit: u32 = 1 << (signal & (WORD_BITS - 1));
-    if (atomic.or<u32>(wordOfSignals(doorbell, signal / WORD_BITS), bit) & bit) return true;
+    const identity = <u32>value;
+    const bit: u32 = 1 << (identity & (WORD_BITS - 1));
+    if (atomic.or<u32>(wordOfMsis(doorbell, file, identity / WORD_BITS), bit) & bit) return true;
     ring(doorbell, DOORBELL_SIGNALS);
     return true;
   }

@@ -103,3 +103,22 @@ describe.each([
     expect(await ended).toBe(null);
   });
 });
+
+describe('threads that all ask each other', () => {
+  it.each([2, 3])('%d of them keep the order of what each sends, in places and in rings', async (count) => {
+    const names = Array.from({ length: count }, (_, i) => `t${i}`);
+    const wiring = wireThreads(names.map((name) => ({ name, kind: 'parking' })));
+    const counts = new Int32Array(new SharedArrayBuffer(12));
+    const total = Number(process.env.BOTTOMHALF_MESH_RECORDS ?? 20_000);
+    const ended = names.map((name, seed) => {
+      return new Promise<unknown>((resolve) => {
+        const parameters = { names, total, seed, counts };
+        spawnWorker({ module: WORKER, exportName: 'meshed', parameters }, wiring.get(name) as never, resolve);
+      });
+    });
+    expect(await Promise.all(ended)).toEqual(names.map(() => null));
+    const [wrong = -1, answers = 0, done] = counts;
+    expect([wrong, done]).toEqual([0, count]);
+    expect(answers).toBeGreaterThan(total);
+  });
+});

@@ -154,6 +154,7 @@ export const HART_FIELDS = {
   crossingWord: exec('u32', 'encoding that scratchOps was decoded from; 0: none'),
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
   bias: exec('u64', 'pc less what the address of the op at it gives, while the hot loop runs'),
+  decodes: exec('u32', 'times that the hot loop has met an instruction which was not decoded'),
 } as const satisfies Record<string, Field>;
 
 export type FieldName = keyof typeof HART_FIELDS;

@@ -4,13 +4,20 @@
  */
 import type { TranslatorPlace } from '../hart/hart.ts';
 import { PROFILE } from '../hart/profile-layout.ts';
-import { ARENA } from '../hart/state.ts';
+import { ARENA, HART_OFFSETS } from '../hart/state.ts';
 
 /**
  * After so many traces an arrival counts twice as much. What runs for a second or two, as a small guest's boot does, is
  * over before code that is not very hot has paid for its translation, and most of all for V8's of the translator.
  */
 const LATER = { traces: 5000, factor: 2 } as const;
+
+/**
+ * A hart that meets no new code for so many traces does the same again and again: what it executes now it will go on
+ * executing, and an arrival counts so many times as much, until it meets new code again. In windows of some traces, in each of
+ * which it may meet a little. A boot meets new code all the time.
+ */
+const SETTLED = { traces: 512, windowTraces: 32, newCode: 4, factor: 8 } as const;
 
 export interface ProfileOptions {
   /** Arrivals seen by traces that make an entry hot. */
@@ -37,6 +44,11 @@ export class Profile {
   readonly #view: DataView;
   readonly #options: ProfileOptions;
   #traces = 0;
+  /** Of the weights. */
+  #factor = 1;
+  /** What the hart had counted when that was last looked at, and the trace before which it had met new code. */
+  #decodes = 0;
+  #newCodeAt = 0;
 
   constructor(place: TranslatorPlace, options: ProfileOptions) {
     this.#place = place;
@@ -52,6 +64,7 @@ export class Profile {
   }
 
   #setWeights(factor: number): void {
+    this.#factor = factor;
     const { loopWeight, leftWeight } = this.#options;
     this.#set('loopWeight', loopWeight * factor);
     this.#set('leftWeight', leftWeight * factor);
@@ -61,7 +74,17 @@ export class Profile {
   /** One more trace was taken. */
   traced(): void {
     this.#traces += 1;
-    if (this.#traces === LATER.traces) this.#setWeights(LATER.factor);
+    if (this.#traces % SETTLED.windowTraces === 0) this.#lookForNewCode();
+    const later = this.#traces >= LATER.traces ? LATER.factor : 1;
+    const settled = this.#traces - this.#newCodeAt >= SETTLED.traces ? SETTLED.factor : 1;
+    if (later * settled !== this.#factor) this.#setWeights(later * settled);
+  }
+
+  #lookForNewCode(): void {
+    const decodes = this.#view.getUint32(this.#place.arena + HART_OFFSETS.decodes, true);
+    // The count wraps.
+    if ((decodes - this.#decodes) >>> 0 >= SETTLED.newCode) this.#newCodeAt = this.#traces;
+    this.#decodes = decodes;
   }
 
   /** @param index of those that the last trace has told of */

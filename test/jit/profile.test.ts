@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { SPECIAL } from '../../src/hart/handlers.ts';
 import type { TranslatorPlace } from '../../src/hart/hart.ts';
 import { LEFT, PROFILE, TRACE } from '../../src/hart/profile-layout.ts';
-import { ARENA, DECODED_PAGE, OP } from '../../src/hart/state.ts';
+import { ARENA, DECODED_PAGE, HART_OFFSETS, OP } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { decode } from '../../src/isa/decode.ts';
 import { GuestCode } from '../../src/jit/guest-code.ts';
@@ -152,14 +152,46 @@ describe('arrivals', () => {
     expect(times(30_000, back).arrived).toEqual([{ lo: 40, arrivals: 0xffff }]);
   });
 
+  /** A hart that meets new code now and then: its host counts what it decodes. */
+  const meetsCode = ({ place, view }: ReturnType<typeof profiled>, times: number): void => {
+    const at = place.arena + HART_OFFSETS.decodes;
+    view.setUint32(at, view.getUint32(at, true) + times, true);
+  };
+
   it('count twice as much behind the first 5000 traces', () => {
-    const { profile, trace } = profiled();
-    for (let i = 0; i < 4999; i++) profile.traced();
+    const rig = profiled();
+    const { profile, trace } = rig;
+    for (let i = 0; i < 4999; i++) {
+      if (i % 32 === 0) meetsCode(rig, 4);
+      profile.traced();
+    }
     expect(trace([80, 40]).arrived).toEqual([{ lo: 40, arrivals: 3 }]);
     profile.traced();
     expect(trace([80, 40]).arrived).toEqual([{ lo: 40, arrivals: 9 }]);
     profile.traced();
     expect(trace([80, 40]).arrived).toEqual([{ lo: 40, arrivals: 15 }]);
+  });
+
+  it('count eight times as much where no new code was met for 512 traces, until some is', () => {
+    const rig = profiled();
+    const { profile, view, place } = rig;
+    view.setUint32(place.arena + HART_OFFSETS.decodes, 0xffff_fffe, true);
+    const weight = (): number => view.getUint32(place.arena + ARENA.profile + PROFILE.otherWeight, true);
+    const traced = (count: number, newCode = 0): number => {
+      for (let i = 0; i < count; i++) {
+        if (i % 32 === 0) meetsCode(rig, newCode);
+        profile.traced();
+      }
+      return weight();
+    };
+    // Also where the count wraps.
+    expect(traced(64, 4)).toBe(1);
+    expect(traced(511, 3)).toBe(1);
+    expect(traced(1)).toBe(8);
+    expect(traced(64, 3)).toBe(8);
+    expect(traced(32, 4)).toBe(1);
+    expect(traced(544)).toBe(8);
+    expect(traced(5000)).toBe(16);
   });
 
   it('at regions are not told of', () => {

@@ -6,6 +6,7 @@ export const TRANSLATOR_STATE: ReadonlySet<string> = new Set([
   'traceDue',
   'later',
   'bias',
+  'decodes',
   'traceLeft',
   'fetchEpoch',
   // Of the last slow path, cleared before the next: a region that is left may look an address up where the loop goes on.

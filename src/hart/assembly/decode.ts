@@ -11,6 +11,7 @@ import {
   ARENA_KNOWN_WORDS,
   DECODED_PAGE_OP_BYTES,
   DECODED_PAGE_OPS,
+  H_DECODES,
   H_LOG_CODE,
   H_PAGE,
   HANDLER_CROSSING,
@@ -30,6 +31,7 @@ const MOST_AHEAD: u32 = 16;
 /** Decodes the instruction of the op at host offset `op`, which lies in the hart's current page, and some behind it. */
 export function decode(op: u32): void {
   const page = load<u32>(hart, H_PAGE);
+  store<u32>(hart, load<u32>(hart, H_DECODES) + 1, H_DECODES);
   let at = op;
   for (let left = load<u32>(hart, H_LOG_CODE) !== 0 ? 1 : MOST_AHEAD; left > 0; left--) {
     const slot = (at - page) / DECODED_PAGE_OP_BYTES;

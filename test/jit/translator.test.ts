@@ -409,7 +409,7 @@ describe('the translator', () => {
     [40_000, 'is translated anew', 2000, 10_000],
   ])('a region that misses the TLB %i times %s', (times, _, least, most) => {
     // What is outside the inner loop stays interpreted, and traced, though it is soon nothing new.
-    const { machine } = translating({ threshold: 8000, urgent: 8000, traceInterval: 13 });
+    const { machine } = translating({ threshold: 4000, urgent: 4000, traceInterval: 13 });
     load(machine, collidingSums(times));
     mapAgain(machine, COLLIDING_BYTES / 2 ** 20);
     machine.step(50_000);

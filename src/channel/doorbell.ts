@@ -259,8 +259,8 @@ export class DoorbellConsumer {
     this.#expecting = null;
   }
 
-  /** Whose record begin() has found in a place, an answer's first; null where there is none. */
-  get placed(): PlaceUser | null {
+  /** Forgets what is late. @returns whose record begin() has found in a place, an answer's first; null where there is none */
+  findPlaced(): PlaceUser | null {
     if ((this.#taken & ANSWER) !== 0) {
       const user = this.#expecting;
       assert(user !== null, 'an answer is to a request, once');

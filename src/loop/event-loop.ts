@@ -353,10 +353,10 @@ export class EventLoop implements LoopPort {
    * What is not next all the same, or lies in the other place as well, is left to a look at all sources.
    */
   #handOutPlaced(): void {
-    const user = this.#doorbell?.placed ?? null;
+    const user = this.#doorbell?.findPlaced() ?? null;
     if (user === null) return;
     this.#pollSource(user, 1);
-    this.#moreInbound = this.#doorbell?.placed !== null;
+    this.#moreInbound = this.#doorbell?.findPlaced() !== null;
   }
 
   /**

@@ -181,7 +181,7 @@ describe('a request and its answer', () => {
     b.replyWords(tokens[0] ?? 0, 0, 1);
     hear();
     expect(heard).toHaveLength(1);
-    expect(atA.placed).toBe(null);
+    expect(atA.findPlaced()).toBe(null);
   });
 
   it('that comes to an end which has gone is nothing', () => {
@@ -189,7 +189,7 @@ describe('a request and its answer', () => {
     b.close();
     ask('one');
     atB.begin();
-    expect(atB.placed).toBe(null);
+    expect(atB.findPlaced()).toBe(null);
     expect(b.pending).toBe(false);
     expect(tokens).toEqual([]);
   });
@@ -340,7 +340,7 @@ describe('the order of what one thread sends another', () => {
     for (const end of [0, 1] as const) {
       expect(got[1 - end]).toEqual(sent[end]);
       expect(channels[end].credits).toBe(8);
-      expect(threads[end].doorbell.placed).toBe(null);
+      expect(threads[end].doorbell.findPlaced()).toBe(null);
     }
   }
 
@@ -387,6 +387,6 @@ describe('a doorbell', () => {
     bell.putRequest(0, new Int32Array(5), 1000);
     expect(new Int32Array(words.buffer, words.byteOffset)[DOORBELL_PLACE.sender]).toBe(1000);
     doorbell.begin();
-    expect(() => doorbell.placed).toThrow('there is no sender 1000');
+    expect(() => doorbell.findPlaced()).toThrow('there is no sender 1000');
   });
 });

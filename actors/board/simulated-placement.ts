@@ -54,9 +54,9 @@ export class SimulatedPlacement implements Placement {
   hold = false;
   #mainLoop: EventLoop | null = null;
 
-  /** Whether no loop has anything to do at this moment. */
+  /** Whether no loop has anything to do at this moment, and every thread has started. */
   get resting(): boolean {
-    return this.#loops().every((loop) => loop.hostDelayNs() > 0);
+    return (this.#mainLoop?.hostDelayNs() ?? 0) > 0 && this.#threads.every((thread) => thread.resting);
   }
 
   /** Where the scheduling of threads stands, beside the simulation's own state. */
@@ -146,7 +146,7 @@ class SimulatedThread implements RunningThread {
     this.#sliceLength = sliceLength;
     this.#onEnd = onEnd;
     const loop: Steppable = {
-      delayNs: () => this.#thread?.loop.hostDelayNs() ?? 0,
+      delayNs: () => this.#delayNs(),
       step: () =>
         this.#guard(() => {
           if (this.#thread === null) this.#thread = start();
@@ -163,6 +163,15 @@ class SimulatedThread implements RunningThread {
 
   get loop(): EventLoop | null {
     return this.#thread?.loop ?? null;
+  }
+
+  /** Whether its loop has nothing to do at this moment: one that has yet to start has that to do. */
+  get resting(): boolean {
+    return this.#delayNs() > 0;
+  }
+
+  #delayNs(): number {
+    return this.#thread?.loop.hostDelayNs() ?? 0;
   }
 
   save(): readonly ActorState[] | null {

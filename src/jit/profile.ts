@@ -17,7 +17,7 @@ const LATER = { traces: 5000, factor: 2 } as const;
  * executing, and an arrival counts so many times as much, until it meets new code again. In windows of some traces, in each of
  * which it may meet a little. A boot meets new code all the time.
  */
-const SETTLED = { traces: 512, windowTraces: 32, newCode: 4, factor: 8 } as const;
+const SETTLED = { traces: 256, windowTraces: 32, newCode: 4, factor: 8 } as const;
 
 export interface ProfileOptions {
   /** Arrivals seen by traces that make an entry hot. */

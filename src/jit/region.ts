@@ -88,7 +88,10 @@ const MAX_INSNS = 400;
  * many they are: an interpreter's loop is one region.
  */
 const LEAST_SHARE = 16;
-/** From so many on a region ends where another begins, unless it is such a case: what both reach is translated once. */
+/**
+ * From so many on a region ends where another begins, or soon will, unless it is such a case: what both reach is translated
+ * once.
+ */
 const JOINING_INSNS = 30;
 /**
  * Bytes from the first entry, either way, that are looked at: a large program's calls, and those to the stubs through
@@ -145,11 +148,19 @@ export function firstBlockOf(region: Region): Region {
   return { ...region, entries: [0], blocks, pages: usedPages(blocks, region) };
 }
 
+export interface FormOptions {
+  /** Whether it takes in no more than what is at the same distances wherever the code is mapped; left out: no. */
+  readonly isApart?: boolean;
+  /** Whether another region begins at an op, or soon will; left out: what stands in its place. */
+  readonly begins?: (op: number) => boolean;
+}
+
 export class RegionFormer {
   readonly #code: GuestCode;
   readonly #entry: Entry;
   readonly #profile: RegionProfile;
   readonly #isApart: boolean;
+  readonly #begins: (op: number) => boolean;
   readonly #insns = new Map<number, { readonly decoded: Decoded; readonly flow: Flow }>();
   /** Where control comes back. */
   readonly #resumes = new Set<number>();
@@ -164,9 +175,9 @@ export class RegionFormer {
   /** Behind a call, and where it goes. */
   readonly #calls: [behind: number, callee: number][] = [];
 
-  /** @param isApart whether it takes in no more than what is at the same distances wherever the code is mapped */
-  constructor(code: GuestCode, entry: Entry, profile: RegionProfile, isApart = false) {
+  constructor(code: GuestCode, entry: Entry, profile: RegionProfile, { isApart = false, begins }: FormOptions = {}) {
     this.#isApart = isApart;
+    this.#begins = begins ?? ((op) => code.isRegion(op));
     this.#code = code;
     this.#entry = entry;
     this.#profile = profile;
@@ -260,7 +271,7 @@ export class RegionFormer {
       const place = this.#place(at);
       if (place === null) return [];
       const op = place.page + place.offset * 4;
-      if (this.#insns.size >= JOINING_INSNS && !this.#cases.has(at) && this.#code.isRegion(op)) return [];
+      if (this.#insns.size >= JOINING_INSNS && !this.#cases.has(at) && this.#begins(op)) return [];
       const decoded = this.#code.instruction(place.page, place.offset, this.#nextPage(at, op));
       if (decoded === null || !isTranslatable(decoded)) {
         this.#bails.add(at);

@@ -57,6 +57,10 @@ interface Plan {
   readonly region: Region;
   /** Host offsets of the guest pages that its decoded pages were made from. */
   readonly hosts: ReadonlyMap<number, number>;
+  /** Of its instructions. */
+  readonly ops: ReadonlySet<number>;
+  /** Those at which it is entered. */
+  readonly entryOps: ReadonlySet<number>;
 }
 
 /** A job that is done, ready to be called. */
@@ -106,8 +110,10 @@ export class RegionTranslator implements Translator {
   /** What regions were taken of, as long as other regions of it are on offer. */
   readonly #loaded = new WeakMap<CompiledJob, LoadedModule>();
   readonly #compiler: RegionCompiler;
-  /** What the compiler has, in its order. */
+  /** What the compiler has, in its order: the regions of each job. */
   readonly #jobs: (readonly Plan[])[] = [];
+  /** Of all of them, and of the one that is being made. */
+  #plans: Plan[] = [];
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
   /** Whether one of them may be urgent. */
@@ -271,9 +277,22 @@ export class RegionTranslator implements Translator {
     if (this.#isBanned(op)) return;
     if (this.#offers.has(op)) this.#offered.set(op, lo);
     if (arrivals < this.#options.threshold) return;
-    if (this.#jobs.some((plans) => plans.some(({ from }) => from.op === op))) return;
+    if (this.#isUnderWay(op)) return this.#profile.forget(op);
     if (!this.#code.mayBegin(op)) return;
     this.#wait(op, lo, arrivals);
+  }
+
+  /**
+   * Whether an instruction is in a region that is being compiled. It is not made the beginning of another with it: what
+   * calls a function often has it too, and then it may well be met in no other way.
+   */
+  #isUnderWay(op: number): boolean {
+    return this.#plans.some(({ ops }) => ops.has(op));
+  }
+
+  /** Whether a region begins at an op, or soon will. */
+  #begins(op: number): boolean {
+    return this.#code.isRegion(op) || this.#plans.some(({ entryOps }) => entryOps.has(op));
   }
 
   #compileIfDue(): void {
@@ -300,7 +319,13 @@ export class RegionTranslator implements Translator {
 
   /** Some of what waits, as one module. */
   #compile(arrivals: readonly Arrival[]): void {
-    const plans = arrivals.map((from) => this.#plan(from)).filter((plan) => plan !== null);
+    const plans: Plan[] = [];
+    for (const from of arrivals) {
+      const plan = this.#plan(from);
+      if (plan === null) continue;
+      plans.push(plan);
+      this.#plans.push(plan);
+    }
     if (plans.length === 0) return;
     const { everything } = this.#options;
     const job = plans.map(({ from: { op }, region, hosts }) =>
@@ -320,7 +345,9 @@ export class RegionTranslator implements Translator {
     while (this.#jobs.length > 0) {
       const done = this.#compiler.take();
       if (done === null) return;
-      this.#installJob(this.#jobs.shift() ?? [], done);
+      const plans = this.#jobs.shift() ?? [];
+      this.#plans = this.#jobs.flat();
+      this.#installJob(plans, done);
     }
   }
 
@@ -402,7 +429,7 @@ export class RegionTranslator implements Translator {
     const { op } = from;
     this.#waiting.delete(op);
     this.#profile.forget(op);
-    if (!this.#code.mayBegin(op)) return null;
+    if (!this.#code.mayBegin(op) || this.#isUnderWay(op)) return null;
     const region = this.#form(from);
     if (region === null) {
       this.#ban(op, MAX_CHANGES);
@@ -416,7 +443,7 @@ export class RegionTranslator implements Translator {
   #planElsewhere(from: Arrival, region: Region, better: number): Plan | null {
     const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
     // A few instructions in front of a function, or of a loop, that is translated already: they lead there.
-    if (this.#code.isRegion(head.op)) return this.#planned(from, firstBlockOf(region));
+    if (this.#begins(head.op)) return this.#planned(from, firstBlockOf(region));
     this.#ban(from.op, MAX_CHANGES);
     const headed = this.#code.mayBegin(head.op) ? this.#form(head, -better) : null;
     return headed && this.#planned(head, headed);
@@ -424,7 +451,9 @@ export class RegionTranslator implements Translator {
 
   #planned(from: Arrival, region: Region): Plan {
     const hostOf = (page: number): number => this.#view.getUint32(page + DECODED_PAGE.host, true);
-    return { from, region, hosts: new Map([...region.pages.values()].map((page) => [page, hostOf(page)])) };
+    const hosts = new Map([...region.pages.values()].map((page) => [page, hostOf(page)]));
+    const ops = new Set([...region.blocks.values()].flatMap(({ insns }) => insns.map(({ at }) => opAt(region, at))));
+    return { from, region, hosts, ops, entryOps: new Set(region.entries.map((at) => opAt(region, at))) };
   }
 
   /** @param other one more entry, in bytes from the first */
@@ -434,7 +463,8 @@ export class RegionTranslator implements Translator {
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
     const profile = this.#options.everything ? this.#taken : this.#profile;
     const entry = { page, offset, lo: pageLo, hi: this.#pcHigh() };
-    return new RegionFormer(this.#code, entry, profile, this.#apart.has(op)).form(other);
+    const options = { isApart: this.#apart.has(op), begins: (at: number) => this.#begins(at) };
+    return new RegionFormer(this.#code, entry, profile, options).form(other);
   }
 }
 

@@ -4,7 +4,14 @@
  */
 import { expect, it } from 'vitest';
 import { assemble } from '../../src/isa/asm.ts';
-import { type CompiledJob, type CompileJob, compileJob, type RegionCompiler } from '../../src/jit/compile.ts';
+import {
+  blocksOf,
+  type CompiledJob,
+  type CompileJob,
+  compileJob,
+  type RegionCompiler,
+  type RegionText,
+} from '../../src/jit/compile.ts';
 import { MAX_JOBS, RegionTranslator } from '../../src/jit/translator.ts';
 import { compareStates } from '../lockstep/harness.ts';
 import { InterpreterMachine } from '../support/program-interpreter.ts';
@@ -116,4 +123,51 @@ it('a compiler that does not answer is given no more than so many jobs', () => {
   machine.load({ image, base: BASE });
   machine.step(100_000);
   expect(jobs.length).toBe(MAX_JOBS);
+});
+
+it('what is in a region that is being compiled is not made the beginning of another', () => {
+  const source = `
+      la sp, again + 0x8000
+    again:
+      addi s0, s0, 1
+      call outer
+      j again
+    outer:
+      addi sp, sp, -16
+      sd ra, 0(sp)
+      call inner
+      call inner
+      ld ra, 0(sp)
+      addi sp, sp, 16
+      ret
+    inner:
+      li a1, 8
+    next:
+      add a0, a0, s0
+      addi a1, a1, -1
+      bnez a1, next
+      ret`;
+  const { bytes: image } = assemble(source, { base: Number(BASE) });
+  const regions: RegionText[] = [];
+  const compiler: RegionCompiler = {
+    submit: (job) => void regions.push(...job),
+    take: () => null,
+    takeShared: () => null,
+  };
+  // Several are hot when the first are compiled, and others come to be.
+  const options = { traceInterval: 31, threshold: 2, batch: 4, urgent: 1000, everything: true };
+  const machine = new InterpreterMachine('none', (place) => new RegionTranslator(place, options, compiler));
+  machine.load({ image, base: BASE });
+  machine.step(100_000);
+  expect(regions.length).toBeGreaterThan(0);
+  // All on one page.
+  const covered = new Set<number>();
+  for (const { entryOffset, blocks } of regions) {
+    expect(covered).not.toContain(entryOffset);
+    for (const block of blocksOf({ blocks }).values()) for (const { at } of block.insns) covered.add(entryOffset + at);
+  }
+  // Nor is anything left out that was hot.
+  const { length } = image;
+  expect(Math.min(...covered)).toBeLessThan(16);
+  expect(Math.max(...covered)).toBe(length - 4);
 });

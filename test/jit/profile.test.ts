@@ -172,7 +172,7 @@ describe('arrivals', () => {
     expect(trace([80, 40]).arrived).toEqual([{ lo: 40, arrivals: 15 }]);
   });
 
-  it('count eight times as much where no new code was met for 512 traces, until some is', () => {
+  it('count eight times as much where no new code was met for 256 traces, until some is', () => {
     const rig = profiled();
     const { profile, view, place } = rig;
     view.setUint32(place.arena + HART_OFFSETS.decodes, 0xffff_fffe, true);
@@ -186,11 +186,11 @@ describe('arrivals', () => {
     };
     // Also where the count wraps.
     expect(traced(64, 4)).toBe(1);
-    expect(traced(511, 3)).toBe(1);
+    expect(traced(255, 3)).toBe(1);
     expect(traced(1)).toBe(8);
     expect(traced(64, 3)).toBe(8);
     expect(traced(32, 4)).toBe(1);
-    expect(traced(544)).toBe(8);
+    expect(traced(288)).toBe(8);
     expect(traced(5000)).toBe(16);
   });
 

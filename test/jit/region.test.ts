@@ -57,13 +57,14 @@ interface Shown {
   /** Of computed jumps. */
   readonly targets?: Readonly<Record<string, readonly string[]>>;
   readonly isApart?: boolean;
+  readonly begins?: (op: number) => boolean;
 }
 
 /** The labels at which the region from the program's beginning has blocks. */
 function taken(
   { code, page, offsetOf, opOf }: Running,
   labels: readonly string[],
-  { rare, heat, targets = {}, isApart }: Shown,
+  { rare, heat, targets = {}, ...options }: Shown,
 ): string[] {
   const profile = {
     heat: (op: number) => (op === opOf(rare) ? heat : 160),
@@ -72,7 +73,7 @@ function taken(
       return from === undefined ? [] : (targets[from] ?? []).map((label) => offsetOf(label) - offsetOf(from));
     },
   };
-  const region = new RegionFormer(code, { page, offset: 0, lo: BASE, hi: 0 }, profile, isApart).form();
+  const region = new RegionFormer(code, { page, offset: 0, lo: BASE, hi: 0 }, profile, options).form();
   return labels.filter((label) => region?.blocks.has(offsetOf(label)));
 }
 
@@ -133,6 +134,12 @@ describe('a region', () => {
     expect(taken(program, ['other'], labels)).toEqual(['other']);
     new DataView(program.place.memory.buffer).setUint16(program.opOf('other') + OP.handler, SPECIAL.region, true);
     expect(taken(program, ['other'], labels)).toEqual([]);
+  });
+
+  it('ends where another soon will begin', () => {
+    const program = running(JOINING);
+    const begins = (op: number): boolean => op === program.opOf('other');
+    expect(taken(program, ['other'], { rare: 'loop', heat: 160, begins })).toEqual([]);
   });
 });
 

@@ -254,7 +254,7 @@ describe('the translator', () => {
       fdiv.d fa0, fa0, fa1
       j again
     `;
-    const { machine, translator } = translating({ threshold: 64, urgent: 64, traceInterval: 1024 });
+    const { machine, translator } = translating({ threshold: 64, urgent: 64, traceInterval: 2048 });
     const other = load(new InterpreterMachine(), source);
     load(machine, source);
     const flags: number[] = [];

@@ -179,8 +179,9 @@ export class VirtBoard {
     this.#root = root;
   }
 
+  /** What the threads answer may come when the machine has been stopped: then it is of no interest. */
   #send(event: MachineEvent): void {
-    this.#root?.send(event);
+    if (this.#root?.getSnapshot().status === 'active') this.#root.send(event);
   }
 
   /** A failure, with what the main loop did last, where no other thread has told what it did. */

@@ -162,4 +162,21 @@ describe.each(SITUATIONS)('four harts in %s', (_what, begin) => {
       expect(vm.state).toBe('stopped');
     }
   });
+
+  it('stop in the middle of a reset, and send the machine nothing behind that', async () => {
+    // How xstate says that something was sent to an actor that has ended.
+    const warned = vi.spyOn(globalThis.console as unknown as { warn(text: string): void }, 'warn');
+    for (let turns = 0; turns < 12; turns++) {
+      const vm = await begin();
+      await counts(vm);
+      vm.reset();
+      await vi.waitUntil(() => vm.state === 'resetting', { timeout: LATE_MS, interval: 0 });
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+      await within(LATE_MS, 'stop', vm.stop());
+      expect(vm.state).toBe('stopped');
+    }
+    await sleep(20);
+    expect(warned).not.toHaveBeenCalled();
+    warned.mockRestore();
+  });
 });

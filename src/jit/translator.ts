@@ -110,10 +110,8 @@ export class RegionTranslator implements Translator {
   /** What regions were taken of, as long as other regions of it are on offer. */
   readonly #loaded = new WeakMap<CompiledJob, LoadedModule>();
   readonly #compiler: RegionCompiler;
-  /** What the compiler has, in its order: the regions of each job. */
-  readonly #jobs: (readonly Plan[])[] = [];
-  /** Of all of them, and of the one that is being made. */
-  #plans: Plan[] = [];
+  /** What the compiler has, in its order, and the job that is being made. */
+  readonly #jobs: Plan[][] = [];
   /** Entries that wait to be compiled: ops, and the arrivals at them. */
   readonly #waiting = new Map<number, { lo: number; arrivals: number }>();
   /** Whether one of them may be urgent. */
@@ -287,12 +285,12 @@ export class RegionTranslator implements Translator {
    * calls a function often has it too, and then it may well be met in no other way.
    */
   #isUnderWay(op: number): boolean {
-    return this.#plans.some(({ ops }) => ops.has(op));
+    return this.#jobs.some((plans) => plans.some(({ ops }) => ops.has(op)));
   }
 
   /** Whether a region begins at an op, or soon will. */
   #begins(op: number): boolean {
-    return this.#code.isRegion(op) || this.#plans.some(({ entryOps }) => entryOps.has(op));
+    return this.#code.isRegion(op) || this.#jobs.some((plans) => plans.some(({ entryOps }) => entryOps.has(op)));
   }
 
   #compileIfDue(): void {
@@ -320,13 +318,15 @@ export class RegionTranslator implements Translator {
   /** Some of what waits, as one module. */
   #compile(arrivals: readonly Arrival[]): void {
     const plans: Plan[] = [];
+    this.#jobs.push(plans);
     for (const from of arrivals) {
       const plan = this.#plan(from);
-      if (plan === null) continue;
-      plans.push(plan);
-      this.#plans.push(plan);
+      if (plan !== null) plans.push(plan);
     }
-    if (plans.length === 0) return;
+    if (plans.length === 0) {
+      this.#jobs.pop();
+      return;
+    }
     const { everything } = this.#options;
     const job = plans.map(({ from: { op }, region, hosts }) =>
       textOf(region, (page) => hosts.get(page) ?? 0, {
@@ -336,7 +336,6 @@ export class RegionTranslator implements Translator {
         mayFuse: !everything || (op & 32) !== 0,
       }),
     );
-    this.#jobs.push(plans);
     this.#compiler.submit(job);
   }
 
@@ -345,9 +344,7 @@ export class RegionTranslator implements Translator {
     while (this.#jobs.length > 0) {
       const done = this.#compiler.take();
       if (done === null) return;
-      const plans = this.#jobs.shift() ?? [];
-      this.#plans = this.#jobs.flat();
-      this.#installJob(plans, done);
+      this.#installJob(this.#jobs.shift() ?? [], done);
     }
   }
 

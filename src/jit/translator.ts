@@ -59,8 +59,6 @@ interface Plan {
   readonly hosts: ReadonlyMap<number, number>;
   /** Of its instructions. */
   readonly ops: ReadonlySet<number>;
-  /** Those at which it is entered. */
-  readonly entryOps: ReadonlySet<number>;
 }
 
 /** A job that is done, ready to be called. */
@@ -288,9 +286,10 @@ export class RegionTranslator implements Translator {
     return this.#jobs.some((plans) => plans.some(({ ops }) => ops.has(op)));
   }
 
-  /** Whether a region begins at an op, or soon will. */
-  #begins(op: number): boolean {
-    return this.#code.isRegion(op) || this.#jobs.some((plans) => plans.some(({ entryOps }) => entryOps.has(op)));
+  /** Whether a region begins at an op, or soon will: for one that is formed now, which asks for each instruction. */
+  #beginnings(): (op: number) => boolean {
+    const soon = new Set(this.#jobs.flat().flatMap(({ region }) => region.entries.map((at) => opAt(region, at))));
+    return (op) => this.#code.isRegion(op) || soon.has(op);
   }
 
   #compileIfDue(): void {
@@ -318,6 +317,7 @@ export class RegionTranslator implements Translator {
   /** Some of what waits, as one module. */
   #compile(arrivals: readonly Arrival[]): void {
     const plans: Plan[] = [];
+    // Each is planned in the knowledge of those before it.
     this.#jobs.push(plans);
     for (const from of arrivals) {
       const plan = this.#plan(from);
@@ -440,7 +440,7 @@ export class RegionTranslator implements Translator {
   #planElsewhere(from: Arrival, region: Region, better: number): Plan | null {
     const head = { op: opAt(region, better), lo: (from.lo + better) >>> 0 };
     // A few instructions in front of a function, or of a loop, that is translated already: they lead there.
-    if (this.#begins(head.op)) return this.#planned(from, firstBlockOf(region));
+    if (this.#beginnings()(head.op)) return this.#planned(from, firstBlockOf(region));
     this.#ban(from.op, MAX_CHANGES);
     const headed = this.#code.mayBegin(head.op) ? this.#form(head, -better) : null;
     return headed && this.#planned(head, headed);
@@ -450,7 +450,7 @@ export class RegionTranslator implements Translator {
     const hostOf = (page: number): number => this.#view.getUint32(page + DECODED_PAGE.host, true);
     const hosts = new Map([...region.pages.values()].map((page) => [page, hostOf(page)]));
     const ops = new Set([...region.blocks.values()].flatMap(({ insns }) => insns.map(({ at }) => opAt(region, at))));
-    return { from, region, hosts, ops, entryOps: new Set(region.entries.map((at) => opAt(region, at))) };
+    return { from, region, hosts, ops };
   }
 
   /** @param other one more entry, in bytes from the first */
@@ -460,7 +460,7 @@ export class RegionTranslator implements Translator {
     const pageLo = (lo & -PAGE_BYTES) >>> 0;
     const profile = this.#options.everything ? this.#taken : this.#profile;
     const entry = { page, offset, lo: pageLo, hi: this.#pcHigh() };
-    const options = { isApart: this.#apart.has(op), begins: (at: number) => this.#begins(at) };
+    const options = { isApart: this.#apart.has(op), begins: this.#beginnings() };
     return new RegionFormer(this.#code, entry, profile, options).form(other);
   }
 }

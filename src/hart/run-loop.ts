@@ -3,9 +3,9 @@ import type { Code, Label } from '../wasm/code.ts';
 import type { FunctionType, Module } from '../wasm/module.ts';
 import { SPECIAL } from './handlers.ts';
 import { JumpCache } from './jump-cache.ts';
-import { retire } from './lower-slow.ts';
 import { LEFT, TRACE } from './profile-layout.ts';
 import { REGION_TYPE, RegionVisits } from './region-visits.ts';
+import { type Call, type Loops, SlowForms } from './slow-forms.ts';
 import {
   ARENA,
   DECODED_PAGE,
@@ -15,7 +15,6 @@ import {
   HART_OFFSETS,
   JUMP_CACHE,
   OP,
-  PENDING,
   REGION,
   REGION_STATUS,
   STATUS,
@@ -38,9 +37,6 @@ export const QUANTUM = 4096;
 const BRIEF_QUANTA = 7;
 /** Turns of the loop after which `run` returns whatever happens: a guest that only traps retires nothing. */
 const MAX_TURNS = 65536;
-
-/** Calls a function by its name: the runtime's or the host's. */
-type Call = (code: Code, name: string) => void;
 
 /** Builds and exports `run(hart: i32) -> EXIT`. */
 export function buildRunLoop(module: Module, call: Call, { fast, regions }: { fast: number; regions: number }): void {
@@ -79,6 +75,7 @@ class RunLoop {
   readonly #left: number;
   readonly #jumpCache: JumpCache;
   readonly #visits: RegionVisits;
+  readonly #slowForms: SlowForms;
 
   constructor(code: Code, call: Call, callees: Callees) {
     this.#code = code;
@@ -94,6 +91,7 @@ class RunLoop {
     this.#left = code.local('i32');
     this.#jumpCache = new JumpCache(code, this.#hart);
     this.#visits = new RegionVisits(code, this.#hart, callees);
+    this.#slowForms = new SlowForms(code, call, this.#hart, callees.slowType);
   }
 
   emit(): void {
@@ -104,9 +102,9 @@ class RunLoop {
     this.#interrupts();
     const refetch = code.loop();
     this.#fetch(outer);
-    const inner = code.loop();
-    this.#runFast(outer, refetch, inner);
-    this.#runSlow(outer, refetch, inner);
+    const loops = { outer, refetch, inner: code.loop() };
+    this.#runFast(loops);
+    this.#slowForms.run(loops);
     code.end(); // inner
     code.end(); // refetch
     code.end(); // outer
@@ -115,10 +113,6 @@ class RunLoop {
 
   #load(field: FieldName): Code {
     return this.#code.get(this.#hart).memory('i32.load', HART_OFFSETS[field]);
-  }
-
-  #clearStatus(): void {
-    this.#code.get(this.#hart).i32(STATUS.next).memory('i32.store', HART_OFFSETS.status);
   }
 
   #leaveIf(exit: number): void {
@@ -145,8 +139,9 @@ class RunLoop {
     this.#load('remaining').set(remaining);
     this.#setQuantumEnd(remaining);
     code.i32(BRIEF_QUANTA).set(this.#briefQuanta);
-    this.#load('pendingState').i32(PENDING.none).op('i32.eq').if();
-    this.#clearStatus();
+    this.#slowForms.pushIsAnswered();
+    code.op('i32.eqz').if();
+    this.#slowForms.clearStatus();
     this.#call(code, 'interrupts');
     code.end();
   }
@@ -160,7 +155,7 @@ class RunLoop {
 
   #fetch(outer: Label): void {
     const code = this.#code;
-    this.#clearStatus();
+    this.#slowForms.clearStatus();
     this.#call(code, 'fetch');
     code.op('drop');
     this.#load('status').tee(this.#status).if();
@@ -170,25 +165,27 @@ class RunLoop {
   }
 
   /** Goes on behind this when an op needs its slow form. */
-  #runFast(outer: Label, refetch: Label, inner: Label): void {
+  #runFast(loops: Loops): void {
     const code = this.#code;
+    const { outer, inner } = loops;
     const reason = this.#reason;
+    const slow = code.block();
+    this.#slowForms.goIfAnswered(slow);
     this.#takeSlice(outer);
-    this.#traceIfDue(outer, refetch, inner);
+    this.#traceIfDue(loops);
     this.#endSliceAtTrace();
     this.#callFast(this.#slice);
     code.i32(LEFT.not).set(this.#left);
     this.#leaveIfRung(outer);
     code.get(reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
-    this.#fetchIfAsked(outer, refetch);
+    this.#fetchIfAsked(loops);
     code.get(reason).i32(FAST.undecoded).op('i32.eq').if();
     this.#load('op');
     this.#call(code, 'decode');
     code.br(inner);
     code.end();
-    const slow = code.block();
     code.get(reason).i32(FAST.region).op('i32.ne').brIf(slow);
-    this.#runRegions(slow, { outer, refetch, inner });
+    this.#runRegions(slow, loops);
     code.end(); // slow
   }
 
@@ -227,15 +224,10 @@ class RunLoop {
     this.#load('remaining').get(this.#before).op('i32.eq', 'i32.and').brIf(outer);
   }
 
-  #fetchIfAsked(outer: Label, refetch: Label): void {
+  #fetchIfAsked(loops: Loops): void {
     this.#code.get(this.#reason).i32(FAST.fetch).op('i32.eq').if();
-    this.#goAndFetch(outer, refetch);
+    this.#slowForms.goAndFetch(loops);
     this.#code.end();
-  }
-
-  /** With nothing left to execute a fetch, and its fault, belong to the next slice. */
-  #goAndFetch(outer: Label, refetch: Label): void {
-    this.#load('remaining').i32(0).op('i32.gt_s').brIf(refetch).br(outer);
   }
 
   /**
@@ -243,8 +235,9 @@ class RunLoop {
    * region, which is noted as well, and where the hot loop returns for anything but its count, the translator gets what
    * there is; the rest follows when the hot loop goes on.
    */
-  #traceIfDue(outer: Label, refetch: Label, inner: Label): void {
+  #traceIfDue(loops: Loops): void {
     const code = this.#code;
+    const { outer, inner } = loops;
     const hart = this.#hart;
     const [entry, length, one] = [code.local('i32'), code.local('i32'), code.local('i32')];
     this.#load('traceInterval').i32(0).op('i32.ne');
@@ -282,7 +275,7 @@ class RunLoop {
     this.#call(code, 'seeTrace');
     this.#call(code, 'trace');
     code.i32(LEFT.not).set(this.#left);
-    this.#fetchIfAsked(outer, refetch);
+    this.#fetchIfAsked(loops);
     code.br(inner);
     code.end();
   }
@@ -291,15 +284,16 @@ class RunLoop {
    * Runs the region whose op the hart stands at, and those that follow. Goes to `slow` where the instruction at state.op
    * needs that.
    */
-  #runRegions(slow: Label, { outer, refetch, inner }: Record<'outer' | 'refetch' | 'inner', Label>): void {
+  #runRegions(slow: Label, loops: Loops): void {
     const code = this.#code;
+    const { outer, inner } = loops;
     const [record, next, status] = [code.local('i32'), code.local('i32'), code.local('i32')];
     const original = code.block();
     const dispatch = code.loop();
     this.#takeSlice(outer);
     this.#load('op').memory('i32.load', OP.imm);
     code.get(this.#hart).op('i32.add').i32(ARENA.regions).op('i32.add').set(record);
-    this.#checkRegion(record, status, { outer, refetch, original });
+    this.#checkRegion(record, status, loops, original);
     this.#jumpCache.find(next);
     this.#jumpCache.fill(next, record);
     const again = code.loop();
@@ -319,13 +313,9 @@ class RunLoop {
     this.#visits.countEnd(record, status);
     code.end();
     code.get(this.#slice).op('i32.eqz').brIf(outer);
-    this.#lookUp(outer, refetch);
+    this.#lookUp(loops);
     code.get(status).if();
-    // The interpreter may not have met it yet.
-    this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.undecoded).op('i32.eq').if();
-    this.#load('op');
-    this.#call(code, 'decode');
-    code.end();
+    this.#slowForms.decodeIfNeeded();
     code.i32(LEFT.aside).i32(LEFT.behind).get(status).i32(REGION_STATUS.bailed).op('i32.ne', 'select').set(this.#left);
     code.br(slow);
     code.end();
@@ -336,7 +326,7 @@ class RunLoop {
     this.#runOriginal(record);
     this.#leaveIfRung(outer);
     code.get(this.#reason).i32(FAST.outOfBudget).op('i32.eq').brIf(inner);
-    this.#fetchIfAsked(outer, refetch);
+    this.#fetchIfAsked(loops);
   }
 
   /**
@@ -360,18 +350,14 @@ class RunLoop {
   }
 
   /** Goes to `original`, with a status, where a region (local with its record) is not to be entered. */
-  #checkRegion(
-    record: number,
-    status: number,
-    { outer, refetch, original }: Record<'outer' | 'refetch' | 'original', Label>,
-  ): void {
+  #checkRegion(record: number, status: number, loops: Loops, original: Label): void {
     const code = this.#code;
     const budget = code.local('i32');
     code.get(record).memory('i32.load', REGION.minBudget).tee(budget).get(this.#slice).op('i32.gt_s').if();
     // Only of the quantum, perhaps: then the next one begins early.
     code.get(budget).i32(QUANTUM).op('i32.le_s').get(budget);
     this.#load('remaining').op('i32.le_s', 'i32.and');
-    this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(outer);
+    this.#load('exactQuanta').op('i32.eqz', 'i32.and').brIf(loops.outer);
     code.i32(REGION_STATUS.noBudget).set(status);
     this.#visits.countExit(status);
     code.br(original).end();
@@ -385,7 +371,7 @@ class RunLoop {
     // To look at its pages may have taken it out, its code having changed there, or the page that the hart is in: then
     // its record is of no use any more, and the op there, if any, is to be decoded.
     this.#load('op').memory('i32.load16_u', OP.handler).i32(SPECIAL.region).op('i32.ne').if();
-    this.#goAndFetch(outer, refetch);
+    this.#slowForms.goAndFetch(loops);
     code.end();
     this.#visits.count(record, REGION.refusals);
     code.br(original).end();
@@ -404,7 +390,7 @@ class RunLoop {
   }
 
   /** Sets op and page for the pc from the fetch TLB, or goes to fetch. */
-  #lookUp(outer: Label, refetch: Label): void {
+  #lookUp(loops: Loops): void {
     const code = this.#code;
     const hart = this.#hart;
     const [entry, offset] = [code.local('i32'), code.local('i32')];
@@ -419,7 +405,7 @@ class RunLoop {
       .tee(entry)
       .memory('i64.load', FTLB.tag);
     code.get(hart).memory('i64.load', HART_OFFSETS.pc).i64(-4096n).op('i64.and', 'i64.ne').if();
-    this.#goAndFetch(outer, refetch);
+    this.#slowForms.goAndFetch(loops);
     code.end();
     code.get(hart).get(entry).memory('i32.load', FTLB.page).memory('i32.store', HART_OFFSETS.page);
     code.get(hart);
@@ -429,61 +415,5 @@ class RunLoop {
       .op('i32.and')
       .i32(Math.log2(DECODED_PAGE.opBytes / 2));
     code.op('i32.shl', 'i32.add').memory('i32.store', HART_OFFSETS.op);
-  }
-
-  #runSlow(outer: Label, refetch: Label, inner: Label): void {
-    const code = this.#code;
-    const hart = this.#hart;
-    const [handler, op] = [code.local('i32'), code.local('i32')];
-    this.#clearStatus();
-    this.#load('op').tee(op).memory('i32.load16_u', OP.handler).tee(handler).i32(SPECIAL.region).op('i32.eq').if();
-    code
-      .get(hart)
-      .i32(ARENA.regions + REGION.original)
-      .op('i32.add')
-      .get(op)
-      .memory('i32.load', OP.imm)
-      .op('i32.add');
-    code.tee(op).memory('i32.load16_u', OP.handler).set(handler);
-    code.end();
-    code.get(handler).i32(SPECIAL.crossing).op('i32.eq').if();
-    this.#runCrossing(outer, refetch);
-    code.else();
-    code.get(hart).get(op).get(handler).callIndirect(this.#callees.slowType);
-    this.#load('status').op('i32.eqz').if();
-    retire(code, hart);
-    code.br(inner);
-    code.end();
-    code.end();
-    this.#load('status').i32(STATUS.refetch).op('i32.eq').brIf(outer);
-    this.#load('exitReason').op('return');
-  }
-
-  /**
-   * An instruction over the end of its page runs from the scratch op, in its slow form. The quantum goes on: it does in
-   * translated code, too, and the clock is to be looked at behind the same instructions.
-   */
-  #runCrossing(outer: Label, refetch: Label): void {
-    const code = this.#code;
-    const hart = this.#hart;
-    const scratch = code.local('i32');
-    this.#load('op');
-    this.#call(code, 'fetchCrossing');
-    this.#load('status').op('i32.eqz').if();
-    code.get(hart).i32(HART_OFFSETS.scratchOps).op('i32.add').set(scratch);
-    this.#load('crossingWord');
-    this.#load('trapValue').op('i32.ne').if();
-    code.get(scratch);
-    this.#load('trapValue');
-    this.#call(code, 'decodeWord');
-    code.get(hart);
-    this.#load('trapValue').memory('i32.store', HART_OFFSETS.crossingWord);
-    code.end();
-    code.get(hart).get(scratch).get(scratch).memory('i32.load16_u', OP.handler).callIndirect(this.#callees.slowType);
-    this.#load('status').op('i32.eqz').if();
-    retire(code, hart);
-    this.#goAndFetch(outer, refetch);
-    code.end();
-    code.end();
   }
 }

@@ -5,7 +5,7 @@ import { DoorbellConsumer, DoorbellProducer, type DoorbellWords } from '../../sr
 import { Hart } from '../../src/hart/hart.ts';
 import { HART_SIGNAL, INTERRUPT_FILE_BYTES, MSI_IDENTITIES, msiSignal } from '../../src/hart/hart-signals.ts';
 import { INTERRUPT } from '../../src/hart/interrupt-bits.ts';
-import { ARENA, EXIT } from '../../src/hart/state.ts';
+import { ARENA, EXIT, PENDING } from '../../src/hart/state.ts';
 import { assemble } from '../../src/isa/asm.ts';
 import { createMemory, layOutMemory } from '../../src/memory/layout.ts';
 import { sbiExtension } from '../../src/sbi/extensions.ts';
@@ -185,8 +185,21 @@ describe('a store to an interrupt file', () => {
     }
   });
 
+  it('of its own interrupts it right behind that', () => {
+    const hart = at(bench.harts, SENDER);
+    hart.set('eidelivery', 1n);
+    hart.set('eie', 1n << 5n);
+    hart.set('mie', 1n << BigInt(INTERRUPT.mei));
+    hart.set('mstatus', 8n);
+    hart.set('mtvec', BigInt(RAM_BASE + 4));
+    expect(store(FILES.machine + SENDER * INTERRUPT_FILE_BYTES, 5)).toBe(false);
+    expect(hart.word('pendingState')).toBe(PENDING.none);
+    expect(hart.get('mcause')).toBe((1n << 63n) | BigInt(INTERRUPT.mei));
+    expect(hart.get('mepc')).toBe(BigInt(RAM_BASE + 4));
+    expect([0, 1, 2].flatMap((target) => signalsOf(bench, target))).toEqual([]);
+  });
+
   it.each([
-    ['its own', FILES.machine + SENDER * INTERRUPT_FILE_BYTES, 5, 'sw'],
     ['big-endian', FILES.machine + 4, 5, 'sw'],
     ['the rest of the page', FILES.machine + 8, 5, 'sw'],
     ['identity 0', FILES.machine, 0, 'sw'],
@@ -263,13 +276,17 @@ describe('the SBI call that sends IPIs', () => {
   const BASES = [0n, 1n, 2n, 3n, 63n, 64n, UINT64 - 1n, UINT64, 1n << 63n];
   const MASKS = [0n, 1n, 2n, 3n, 4n, 5n, 7n, 8n, UINT64, 1n << 63n, (1n << 63n) | 1n];
 
-  it('is made there for every mask of other harts, and left to the host for all else', () => {
+  it('is made there for every mask of harts, and left to the host for all else', () => {
     for (const base of BASES) {
       for (const mask of MASKS) {
         const harts = hartsOf(OTHER_HARTS, mask, base);
-        const isMade = base < BigInt(HARTS) && harts !== null && !harts.includes(SENDER);
+        const isMade = base < BigInt(HARTS) && harts !== null;
+        at(bench.harts, SENDER).set('mip', 0n);
         expect(call(mask, base), `${mask} ${base}`).toBe(isMade ? EXIT.slice : EXIT.sbi);
-        const told = [0, 1, 2].filter((hart) => signalsOf(bench, hart).includes(HART_SIGNAL.ipi));
+        const told = [0, 1, 2].filter((hart) => {
+          const has = (at(bench.harts, hart).get('mip') & SSIP) !== 0n;
+          return hart === SENDER ? has : signalsOf(bench, hart).includes(HART_SIGNAL.ipi);
+        });
         expect(told, `${mask} ${base}`).toEqual(isMade ? harts : []);
         if (isMade) expect([10, 11].map((register) => at(bench.harts, SENDER).get('x', register))).toEqual([0n, 0n]);
       }

@@ -51,10 +51,11 @@ import {
   PENDING_ISSUED,
   PENDING_NONE,
   STATUS_EXIT,
+  STATUS_REFETCH,
 } from './layout.generated';
 import { accessFault, dataEntry, dataPrivilege, fillData, gpa, gpaToHost, isRam, translate } from './mmu';
 import { pmpAllows } from './pmp';
-import { sendMsi } from './signals';
+import { MSI_RECEIVED, MSI_SENT, NO_MSI, sendMsi } from './signals';
 import { illegal, trap } from './trap';
 
 // Where an access goes: the answers of `resolve`.
@@ -210,14 +211,19 @@ function askHost(size: u32, isWrite: u32, value: u64): u32 {
     store<u32>(hart, PENDING_NONE, H_PENDING_STATE);
     return state;
   }
+  issue(size, isWrite, value);
+  store<u32>(hart, EXIT_ACCESS, H_EXIT_REASON);
+  store<u32>(hart, STATUS_EXIT, H_STATUS);
+  return PENDING_ISSUED;
+}
+
+/** Makes an access at `gpa` the pending one. */
+function issue(size: u32, isWrite: u32, value: u64): void {
   store<u64>(hart, gpa, H_PENDING_GPA);
   store<u64>(hart, value, H_PENDING_VALUE);
   store<u32>(hart, size, H_PENDING_SIZE);
   store<u32>(hart, isWrite, H_PENDING_IS_WRITE);
   store<u32>(hart, PENDING_ISSUED, H_PENDING_STATE);
-  store<u32>(hart, EXIT_ACCESS, H_EXIT_REASON);
-  store<u32>(hart, STATUS_EXIT, H_STATUS);
-  return PENDING_ISSUED;
 }
 
 function lowBytesMask(size: u32): u64 {
@@ -241,7 +247,15 @@ function storeOutside(va: u64, size: u32, value: u64): void {
   }
   // One that the host was asked for takes its answer.
   const isNew = load<u32>(hart, H_PENDING_STATE) === PENDING_NONE;
-  if (size === 4 && isNew && sendMsi(gpa, value & lowBytesMask(4))) return;
+  const msi = size === 4 && isNew ? sendMsi(gpa, value & lowBytesMask(4)) : NO_MSI;
+  if (msi === MSI_SENT) return;
+  if (msi === MSI_RECEIVED) {
+    // As an answer of the host's: a look at interrupts comes behind it.
+    issue(size, 1, value & lowBytesMask(size));
+    store<u32>(hart, PENDING_DONE, H_PENDING_STATE);
+    store<u32>(hart, STATUS_REFETCH, H_STATUS);
+    return;
+  }
   const answer = askHost(size, 1, value & lowBytesMask(size));
   if (answer === PENDING_FAULT) trap(CAUSE_STORE_ACCESS, va);
 }

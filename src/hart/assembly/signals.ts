@@ -1,7 +1,7 @@
 /**
  * What harts tell each other by signals (HART_SIGNAL), from WebAssembly to WebAssembly: a hart that runs takes those to
  * itself where it looks at its doorbell, without leaving for its thread's loop, and sends IPIs and messages to interrupt
- * files to others. The words and their protocol are src/channel/doorbell.ts's.
+ * files, its own among them. The words and their protocol are src/channel/doorbell.ts's.
  */
 import { hart } from './hart';
 import { receiveMsi, SUPERVISOR_FILE } from './imsic';
@@ -70,26 +70,34 @@ function takeMsis(doorbell: u32, file: u32): void {
   }
 }
 
+/** What became of a store outside of RAM: it is the host's, a message to another hart, or one to this hart, which has it. */
+export const NO_MSI: u32 = 0;
+export const MSI_SENT: u32 = 1;
+export const MSI_RECEIVED: u32 = 2;
+
 /**
- * A store of 4 bytes outside of RAM that is a message to the interrupt file of another hart (AIA 1.0, 3.5).
- * @returns false where it is anything else, or a number that needs care
+ * A store of 4 bytes outside of RAM that is a message to an interrupt file (AIA 1.0, 3.5).
+ * @returns NO_MSI where it is anything else, or a number that needs care
  */
-export function sendMsi(gpa: u64, value: u64): bool {
+export function sendMsi(gpa: u64, value: u64): u32 {
   const harts = <u64>min(load<u32>(hart, H_NEIGHBOURS), load<u32>(hart, H_IMSIC_FILES));
   for (let file: u32 = 0; file <= SUPERVISOR_FILE; file++) {
     const offset = gpa - load<u64>(hart + file * 8, H_IMSIC_BASE);
     const target = offset / MSI_FILE_BYTES;
     if (target >= harts) continue;
-    if (offset % MSI_FILE_BYTES !== MSI_SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES || isOwn(target))
-      return false;
-    const doorbell = doorbellOf(target);
+    if (offset % MSI_FILE_BYTES !== MSI_SETEIPNUM_LE || value === 0 || value >= MSI_IDENTITIES) return NO_MSI;
     const identity = <u32>value;
+    if (isOwn(target)) {
+      receiveMsi(file, identity);
+      return MSI_RECEIVED;
+    }
+    const doorbell = doorbellOf(target);
     const bit: u32 = 1 << (identity & (WORD_BITS - 1));
-    if (atomic.or<u32>(wordOfMsis(doorbell, file, identity / WORD_BITS), bit) & bit) return true;
+    if (atomic.or<u32>(wordOfMsis(doorbell, file, identity / WORD_BITS), bit) & bit) return MSI_SENT;
     ring(doorbell, DOORBELL_SIGNALS);
-    return true;
+    return MSI_SENT;
   }
-  return false;
+  return NO_MSI;
 }
 
 const A0: u32 = 10 * 8;
@@ -101,7 +109,7 @@ const SEND_IPI: u64 = 0;
 const SBI_SUCCESS: u64 = 0;
 
 /**
- * The SBI call that sends IPIs to other harts (SBI 2.0, chapter 7).
+ * The SBI call that sends IPIs (SBI 2.0, chapter 7).
  * @returns false where it is another call, or its harts need care: none has been told then
  */
 export function sendIpis(): bool {
@@ -112,9 +120,13 @@ export function sendIpis(): bool {
   if (base >= harts) return false;
   for (let left = mask; left !== 0; left &= left - 1) {
     const target = base + ctz(left);
-    if (target >= harts || isOwn(target)) return false;
+    if (target >= harts) return false;
   }
-  for (let left = mask; left !== 0; left &= left - 1) ring(doorbellOf(base + ctz(left)), IPI);
+  for (let left = mask; left !== 0; left &= left - 1) {
+    const target = base + ctz(left);
+    if (isOwn(target)) setInterruptLine(INTERRUPT_SSI, 1);
+    else ring(doorbellOf(target), IPI);
+  }
   store<u64>(hart + A0, SBI_SUCCESS, H_X);
   store<u64>(hart + A1, 0, H_X);
   return true;

@@ -8,6 +8,11 @@ export interface Samples {
   readonly count: number;
 }
 
+/** Events that one sample is the mean of: reading the clock takes as long as some of them. */
+interface Batches extends Samples {
+  readonly batch?: number;
+}
+
 const BARE_TURNS = 1_000_000_000;
 
 /** The same of bare threads that only count: what the host gives two of them at once. */
@@ -56,16 +61,17 @@ async function begun({ words }: { words: Int32Array }, count: number): Promise<v
 }
 
 /** Round trips of two spinning threads on one word, ns. */
-export async function bareTrips({ warmUp, count }: Samples): Promise<number[]> {
+export async function bareTrips({ warmUp, count, batch = 1 }: Batches): Promise<number[]> {
   const bare = bareWorkers(1, false);
   await begun(bare, 1);
   const samples: number[] = [];
-  for (let i = 0; i < warmUp + count; i++) {
+  for (let value = 1; samples.length < warmUp + count; ) {
     const before = process.hrtime.bigint();
-    const value = i * 2 + 1;
-    Atomics.store(bare.words, 0, value);
-    while (Atomics.load(bare.words, 0) === value);
-    samples.push(Number(process.hrtime.bigint() - before));
+    for (const end = value + 2 * batch; value < end; value += 2) {
+      Atomics.store(bare.words, 0, value);
+      while (Atomics.load(bare.words, 0) === value);
+    }
+    samples.push(Number(process.hrtime.bigint() - before) / batch);
   }
   await bare.end();
   return samples.slice(warmUp);

@@ -1,7 +1,6 @@
 /** Several harts: what two compute beside one, what they cost each other, and how soon all of them stand. */
 import { createVm } from '../../src/index.ts';
 import { assemble } from '../../src/isa/asm.ts';
-import { sbiExtension } from '../../src/sbi/extensions.ts';
 import {
   acknowledgements,
   bareParkedTrips,
@@ -15,58 +14,42 @@ import type { Context } from './main.ts';
 import { type Emulator, ProcessConsole } from './process-console.ts';
 import type { Row } from './report.ts';
 import { type LinuxFiles, PROMPT } from './results.ts';
+import {
+  compute,
+  ipis,
+  ipisToItself,
+  msis,
+  msisToItself,
+  RAM_BASE,
+  RESULTS_GPA,
+  reads,
+  SAMPLES,
+  TURNS,
+  WARM_UP_EVENTS,
+} from './smp-programs.ts';
 
-const RAM_BASE = 0x8000_0000;
 const KERNEL_GPA = RAM_BASE + 0x20_0000;
-const RESULTS_GPA = RAM_BASE + 0x40_0000;
 const RAM_BYTES = 64 * 2 ** 20;
 const TICK_NS = 100;
-const SAMPLES = 2000;
-const WARM_UP_EVENTS = 60_000;
 const EVENTS: Samples = { warmUp: WARM_UP_EVENTS, count: SAMPLES };
-const TURNS = 2_000_000_000;
 const IMSIC = { bios: 'none', aia: 'aplic-imsic' } as const;
 const BOOT_TIMEOUT_MS = 180_000;
 
-type Figures = { readonly median: number; readonly p99: number };
+/** @property middle mean of the middle half: what a guest times with a clock of 100 ns is finer in it than in the median */
+type Figures = { readonly median: number; readonly middle: number; readonly p99: number };
 
 function figures(samples: readonly number[]): Figures {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = (part: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
-  return { median: at(0.5), p99: at(0.99) };
+  const half = sorted.slice(sorted.length >> 2, sorted.length - (sorted.length >> 2));
+  return { median: at(0.5), middle: half.reduce((sum, one) => sum + one, 0) / half.length, p99: at(0.99) };
 }
 
 const row = (bench: string, name: string, unit: string, values: readonly number[], bar?: string): Row => ({
   ...{ bench, name, unit, values },
   ...(bar !== undefined && { bar }),
 });
-
-/** Each hart runs a loop and notes begin and end, once all have come: threads start one after the other. */
-const compute = (harts: number): string => `
-  li s0, ${RESULTS_GPA - 64}
-  li t0, 1
-  amoadd.d t0, t0, (s0)
-gate:
-  ld t0, 0(s0)
-  li t1, ${harts}
-  bne t0, t1, gate
-  slli t0, a0, 4
-  li s0, ${RESULTS_GPA}
-  add s1, s0, t0
-  rdtime t0
-  sd t0, 16(s1)
-  li t1, ${TURNS}
-again:
-  addi t2, t2, 3
-  xor t3, t2, t1
-  addi t1, t1, -1
-  bnez t1, again
-  rdtime t0
-  sd t0, 24(s1)
-halt: wfi
-  j halt
-`;
 
 async function results(kernel: Uint8Array, options: object, count: number, isDone: (values: bigint[]) => boolean) {
   const vm = await createVm({ kernel, ramBytes: RAM_BYTES, ...options });
@@ -92,130 +75,6 @@ async function throughput(harts: number): Promise<number> {
   return (harts * TURNS * 1000) / ((Math.max(...ends) - Math.min(...begins)) * TICK_NS);
 }
 
-/** Notes the ticks in t0, of the last SAMPLES events only; goes on at `next` as long as there are some left. */
-const NOTE = `
-  addi t0, t0, 1
-  sd t0, 0(s1)
-  addi s2, s2, -1
-  li t6, ${SAMPLES}
-  bgeu s2, t6, next
-  addi s1, s1, 8
-  bnez s2, next
-halt: wfi
-  j halt
-`;
-const TO_NOTE = `
-  li s1, ${RESULTS_GPA}
-  li s2, ${WARM_UP_EVENTS + SAMPLES}
-`;
-
-/** Hart 1 reads a register on hart 0's thread again and again, and notes how long each took. */
-const reads = (hart0: string): string => `
-  bnez a0, reader
-rest: ${hart0}
-  j rest
-reader:
-  li s0, 0x10000005
-  ${TO_NOTE}
-next:
-  rdtime t1
-  lbu t2, 0(s0)
-  rdtime t0
-  sub t0, t0, t1
-  ${NOTE}
-`;
-
-/**
- * Hart 0 sends something again and again, and notes how long it took until hart 1's handler noted the time.
- * @param send an instruction or some, at which time starts
- */
-const sendsTo = (send: string): string => `
-  li s0, ${RESULTS_GPA - 64}
-  li s3, 0
-  ${TO_NOTE}
-ready:
-  ld t0, 16(s0)
-  beqz t0, ready
-next:
-  li t0, 3000               # it has gone back to what it was doing
-pause:
-  addi t0, t0, -1
-  bnez t0, pause
-  rdtime s4
-  ${send}
-  addi s3, s3, 1
-taken:
-  ld t0, 0(s0)
-  bne t0, s3, taken
-  ld t0, 8(s0)
-  sub t0, t0, s4
-  ${NOTE}
-`;
-
-/** The other side: what hart 1 does until it is told, and a handler that acknowledges and notes the time. */
-const isTold = (hart1: string, acknowledge: string, back: string): string => `
-  li s0, ${RESULTS_GPA - 64}
-  li t0, 1
-  sd t0, 16(s0)
-rest: ${hart1}
-  j rest
-.align 3
-handler:
-  rdtime t0
-  ${acknowledge}
-  sd t0, 8(s0)
-  ld t0, 0(s0)
-  addi t0, t0, 1
-  sd t0, 0(s0)
-  ${back}
-`;
-
-/** Hart 0 sends IPIs through the SBI to hart 1, whose handler notes the time. */
-const ipis = (hart1: string): string => `
-  li a0, 1
-  la a1, other
-  li a2, 0
-  li a7, ${sbiExtension.hsm}
-  li a6, 0
-  ecall
-  ${sendsTo(`
-    li a0, 2
-    li a1, 0
-    li a7, ${sbiExtension.ipi}
-    li a6, 0
-    ecall
-  `)}
-other:
-  la t0, handler
-  csrw stvec, t0
-  csrwi sie, 2
-  csrsi sstatus, 2
-  ${isTold(hart1, 'csrci sip, 2', 'sret')}
-`;
-
-/** Hart 0 writes to the M-level interrupt file of hart 1, whose handler claims and notes the time. */
-const msis = (hart1: string): string => `
-  bnez a0, other
-  li s5, 0x24001000
-  li s6, 5
-  ${sendsTo('sw s6, 0(s5)')}
-other:
-  la t0, handler
-  csrw mtvec, t0
-  li t0, 0x70               # eidelivery
-  csrw miselect, t0
-  li t1, 1
-  csrw mireg, t1
-  li t0, 0xc0               # eie0
-  csrw miselect, t0
-  li t1, 32
-  csrw mireg, t1
-  li t0, 2048
-  csrw mie, t0
-  csrsi mstatus, 8
-  ${isTold(hart1, 'csrrw t1, mtopei, x0', 'mret')}
-`;
-
 async function latencies(source: string, options: object, base: number): Promise<number[]> {
   const { bytes } = assemble(source, { base });
   const all = await results(bytes, { harts: 2, ...options }, SAMPLES, (values) => values.at(-1) !== 0n);
@@ -229,6 +88,72 @@ async function bootMs(emulator: Emulator, files: LinuxFiles, harts: number): Pro
   } finally {
     await guest.close();
   }
+}
+
+interface Latency {
+  readonly name: string;
+  run(): Promise<number[]>;
+  /** Name of what the same takes on one hart. */
+  readonly itself?: string;
+}
+
+const BARE_MEAN = '  mean of 50 and 50';
+const MSI_TO_ITSELF = 'MSI of a hart to itself';
+const IPI_TO_ITSELF = 'IPI of a hart to itself';
+const HOT = 'addi t0, t0, 1';
+
+const LATENCIES: readonly Latency[] = [
+  { name: 'bare: round trip on a shared word', run: () => bareTrips(EVENTS) },
+  { name: BARE_MEAN, run: () => bareTrips({ ...EVENTS, batch: 50 }) },
+  { name: 'bare: round trip of a record', run: () => bareRecordTrips(EVENTS) },
+  { name: 'register of a hart in WFI read', run: () => latencies(reads('wfi'), { bios: 'none' }, RAM_BASE) },
+  { name: 'register of a hart in a hot loop read', run: () => latencies(reads(HOT), { bios: 'none' }, RAM_BASE) },
+  { name: 'bare: round trip of two threads that park', run: () => bareParkedTrips(EVENTS) },
+  { name: MSI_TO_ITSELF, run: () => latencies(msisToItself, IMSIC, RAM_BASE) },
+  ...[
+    { name: 'MSI to a hart in WFI, one way', run: () => latencies(msis('wfi'), IMSIC, RAM_BASE) },
+    { name: 'MSI to a hart in a hot loop, one way', run: () => latencies(msis(HOT), IMSIC, RAM_BASE) },
+  ].map((one) => ({ ...one, itself: MSI_TO_ITSELF })),
+  { name: IPI_TO_ITSELF, run: () => latencies(ipisToItself, {}, KERNEL_GPA) },
+  ...[
+    { name: 'IPI (signal) to a hart in WFI, one way', run: () => latencies(ipis('wfi'), {}, KERNEL_GPA) },
+    { name: 'IPI (signal) to a hart in a hot loop, one way', run: () => latencies(ipis(HOT), {}, KERNEL_GPA) },
+  ].map((one) => ({ ...one, itself: IPI_TO_ITSELF })),
+];
+
+/** What harts cost each other. An interrupt's way is what it takes less what one to the same hart takes: the guest's part. */
+async function latencyRows(rounds: number, progress: Context['progress']): Promise<Row[]> {
+  const found = new Map<string, Figures[]>(LATENCIES.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    progress(`smp: latencies ${round + 1} of ${rounds}`);
+    for (const { name, run } of LATENCIES) found.get(name)?.push(figures(await run()));
+  }
+  const all = (name: string): Figures[] => found.get(name) ?? [];
+  return LATENCIES.flatMap(({ name, itself }) => {
+    const ns = all(name);
+    const rows = [
+      row(
+        'smp',
+        name,
+        'ns',
+        ns.map(({ median }) => median),
+      ),
+      row(
+        'smp',
+        '  p99',
+        'ns',
+        ns.map(({ p99 }) => p99),
+      ),
+    ];
+    if (itself === undefined) return rows;
+    const ways = ns.map(({ middle }, i) => middle - (all(itself)[i]?.middle ?? Number.NaN));
+    const ratios = ways.map((way, i) => (way * 2) / (all(BARE_MEAN)[i]?.middle ?? Number.NaN));
+    return [
+      ...rows,
+      row('smp', '  of it between the threads', 'ns', ways),
+      row('smp', '  beside half a bare round trip', 'x', ratios, '<= 1.5'),
+    ];
+  });
 }
 
 export async function smpBench({ rounds, files, emulators, progress }: Context): Promise<Row[]> {
@@ -254,29 +179,7 @@ export async function smpBench({ rounds, files, emulators, progress }: Context):
     ),
     row('smp', '  bare: two threads beside one', 'x', bare),
   );
-  const kinds = [
-    ['bare: round trip on a shared word', () => bareTrips(EVENTS)],
-    ['bare: round trip of a record', () => bareRecordTrips(EVENTS)],
-    ['register of a hart in WFI read', () => latencies(reads('wfi'), { bios: 'none' }, RAM_BASE)],
-    ['register of a hart in a hot loop read', () => latencies(reads('addi t0, t0, 1'), { bios: 'none' }, RAM_BASE)],
-    ['bare: round trip of two threads that park', () => bareParkedTrips(EVENTS)],
-    ['MSI to a hart in WFI, one way', () => latencies(msis('wfi'), IMSIC, RAM_BASE)],
-    ['MSI to a hart in a hot loop, one way', () => latencies(msis('addi t0, t0, 1'), IMSIC, RAM_BASE)],
-    ['IPI (signal) to a hart in WFI, one way', () => latencies(ipis('wfi'), {}, KERNEL_GPA)],
-    ['IPI (signal) to a hart in a hot loop, one way', () => latencies(ipis('addi t0, t0, 1'), {}, KERNEL_GPA)],
-  ] as const;
-  const found = kinds.map((): { median: number[]; p99: number[] } => ({ median: [], p99: [] }));
-  for (let round = 0; round < rounds; round++) {
-    progress(`smp: latencies ${round + 1} of ${rounds}`);
-    for (const [index, [, run]] of kinds.entries()) {
-      const { median, p99 } = figures(await run());
-      found[index]?.median.push(median);
-      found[index]?.p99.push(p99);
-    }
-  }
-  for (const [index, [name]] of kinds.entries()) {
-    rows.push(row('smp', name, 'ns', found[index]?.median ?? []), row('smp', '  p99', 'ns', found[index]?.p99 ?? []));
-  }
+  rows.push(...(await latencyRows(rounds, progress)));
   for (const emulator of emulators) {
     const times = [1, 2].map((): number[] => []);
     for (let round = 0; round < rounds; round++) {

@@ -230,6 +230,11 @@ export class VcpuCore {
     if (this.#hart.takeSignals()) this.wake();
   }
 
+  /** A hart in WFI looks for its signals itself for so long, before its thread does. */
+  lookFor(durationNs: number): void {
+    this.#hart.hot.lookFor(durationNs);
+  }
+
   /** The SBI call in progress waits for others. @returns takes its result, once */
   pend(): (result: SbiResult) => void {
     const life = this.#life;

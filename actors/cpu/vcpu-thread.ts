@@ -243,6 +243,7 @@ export class VcpuThread {
           // The hart goes on with the answer, or the interrupt, that it waits for, and the loop turns behind that.
           if (awaitsAnswer) this.loop.takeAnswer();
           else runner.takeSignals();
+          runner.lookFor(driver.spinNs);
         }
         if (this.runnable) this.slice();
       }

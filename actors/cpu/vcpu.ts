@@ -95,6 +95,8 @@ export interface VcpuRunner {
   receiveMsi(file: 'M' | 'S', identity: number): void;
   /** Serves signals to the hart, where the doorbell has rung for nothing else. */
   takeSignals(): void;
+  /** As VcpuCore.lookFor. */
+  lookFor(durationNs: number): void;
   /** The vCPU as plain data; null when the actor has ended. */
   save(): VcpuState | null;
   /** Of a vCPU that is paused and has not run yet. @throws Error where the state is none of this version */
@@ -172,6 +174,9 @@ class VcpuBody implements VcpuRunner, AclintHartPort, HartServer, SbiVcpu, Chart
 
   takeSignals(): void {
     this.#core?.takeSignals();
+  }
+  lookFor(durationNs: number): void {
+    this.#core?.lookFor(durationNs);
   }
 
   save(): VcpuState | null {

@@ -38,6 +38,11 @@ export class Parker {
     this.#doorbell = doorbell;
   }
 
+  /** How long the next spin lasts at most, a small integer. */
+  spinNs(sleepsFor: SleepsFor): number {
+    return this.#spinNs[sleepsFor];
+  }
+
   /**
    * @param delayNs its first word: no longer than that, Infinity: until rung. A long sleep may end early (`timeoutOf()`). What
    * is left behind a spin is written there.

@@ -15,6 +15,10 @@ const PENDING_GPA = index('pendingGpa');
 const PENDING_SIZE = index('pendingSize');
 const PENDING_IS_WRITE = index('pendingIsWrite');
 const PENDING_VALUE = index('pendingValue');
+const WFI_LOOKS = index('wfiLooks');
+
+/** A look of wfi's takes some two nanoseconds. */
+const NS_PER_LOOK_LOG2 = 1;
 
 const WORD = 2 ** 32;
 /** Both halves of a deadline that never comes. */
@@ -58,6 +62,11 @@ export class HotFields {
     const lo = this.#words[DEADLINE] as number;
     const hi = this.#words[DEADLINE + 1] as number;
     ticks[0] = lo === NEVER && hi === NEVER ? Number.POSITIVE_INFINITY : hi * WORD + lo;
+  }
+
+  /** How long wfi is to look for signals before the hart leaves. */
+  lookFor(durationNs: number): void {
+    this.#words[WFI_LOOKS] = durationNs >> NS_PER_LOOK_LOG2;
   }
 
   /** The pending access (PENDING): guest-physical address, rounded beyond 2^53, where nothing lies. */

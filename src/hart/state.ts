@@ -155,6 +155,7 @@ export const HART_FIELDS = {
   scratchOps: exec('u64', 'pre-decoded ops of an instruction that crosses a page, and the end op behind them', 4),
   bias: exec('u64', 'pc less what the address of the op at it gives, while the hot loop runs'),
   decodes: exec('u32', 'times that the hot loop has met an instruction which was not decoded'),
+  wfiLooks: exec('u32', 'times that wfi looks for signals before the hart leaves'),
 } as const satisfies Record<string, Field>;
 
 export type FieldName = keyof typeof HART_FIELDS;

@@ -126,6 +126,11 @@ export class ParkingDriver {
     this.#parker.park(this.#delayNs, sleepsFor);
   }
 
+  /** How long the spin of the next park() for work lasts at most. */
+  get spinNs(): number {
+    return this.#parker.spinNs('work');
+  }
+
   /** A thread that does nothing but its loop: turns and parks until `until()` says so. */
   run(until: () => boolean): void {
     while (!until()) {

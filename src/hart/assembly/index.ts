@@ -12,7 +12,7 @@ export * from './float-s';
 export { requireFp } from './fp-require';
 export { init, layoutHash } from './hart';
 export { receiveMsi } from './imsic';
-export { interrupts, pendingInterrupts, setInterruptLine, updateTimers, wfi, wrs } from './interrupts';
+export { interrupts, pendingInterrupts, setInterruptLine, updateTimers, wrs } from './interrupts';
 export {
   amo,
   cboClean,
@@ -32,4 +32,4 @@ export { afterLoad, reset } from './reset';
 export { takeSignals } from './signals';
 export { readTime } from './time';
 export { ebreak, ecall, illegal, mret, sret, trap } from './trap';
-export { pause, stall } from './yield';
+export { pause, stall, wfi } from './yield';

@@ -1,6 +1,6 @@
 /**
- * Interrupts (privileged specification 3.1.9, 3.3.3; 4.1.3; AIA 1.0, chapter 5), the timers of Sstc and ACLINT, wfi,
- * wrs (Zawrs).
+ * Interrupts (privileged specification 3.1.9, 3.3.3; 4.1.3; AIA 1.0, chapter 5), the timers of Sstc and ACLINT, wrs
+ * (Zawrs).
  *
  * mip as read is its software-written bits or'ed with `lines`: what devices drive, and the timers as they stood when
  * the clock was last looked at. Asking the host for the time costs more than a hundred instructions, so a running hart
@@ -22,18 +22,15 @@ import {
   SSIP,
   STI,
   STIP,
-  SUPERVISOR,
   USER,
 } from './architecture';
 import { readMtime } from './env';
 import { hart } from './hart';
 import {
   AIA_IMSIC,
-  EXIT_WFI,
   H_AIA,
   H_CLOCK_LOOK,
   H_DEADLINE,
-  H_EXIT_REASON,
   H_INSTRET_END,
   H_LINES,
   H_MENVCFG,
@@ -45,16 +42,13 @@ import {
   H_MTIMECMP,
   H_MVIEN,
   H_MVIP,
-  H_PC,
   H_PENDING_STATE,
   H_PRIV,
   H_REMAINING,
   H_SIE,
-  H_STATUS,
   H_STIMECMP,
   H_WAITING,
   PENDING_NONE,
-  STATUS_EXIT_DONE,
 } from './layout.generated';
 import { illegal, takeInterrupt } from './trap';
 
@@ -171,22 +165,6 @@ export function setInterruptLine(bit: u32, level: u32): void {
   const at = hart + (isSoftware ? H_MIP : H_LINES);
   const mask = (<u64>1) << bit;
   store<u64>(at, level ? load<u64>(at) | mask : load<u64>(at) & ~mask);
-}
-
-/** wfi: a nop while an interrupt is pending; otherwise the hart leaves, done with the instruction. */
-export function wfi(): void {
-  const privilege = load<u32>(hart, H_PRIV);
-  const isTimedOut = privilege === SUPERVISOR && (load<u64>(hart, H_MSTATUS) & MSTATUS_TW) !== 0;
-  if (privilege === USER || isTimedOut) {
-    illegal();
-    return;
-  }
-  if (pendingInterrupts() !== 0) return;
-  store<u32>(hart, 1, H_WAITING);
-  store<u64>(hart, load<u64>(hart, H_PC) + 4, H_PC);
-  store<u32>(hart, load<u32>(hart, H_REMAINING) - 1, H_REMAINING);
-  store<u32>(hart, EXIT_WFI, H_EXIT_REASON);
-  store<u32>(hart, STATUS_EXIT_DONE, H_STATUS);
 }
 
 /** wrs.nto (sto 0), wrs.sto (1): whether it may be executed. The stall itself: yield.ts. */
